@@ -1,0 +1,244 @@
+"""From per-image scores to cells, axes and their intervals (numpy only)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from benchmark.metrics.spec import get_metric
+from benchmark.records import SCORE_SCHEMA, AxisScore, Cell, TapScore, TargetScore
+from benchmark.spec import AXES, HUE_PERTURBATIONS, Anchor, Axis, Lock, Perturbation, Suite, TargetSpec
+from benchmark.stats import anchored, bootstrap_means, bootstrap_weights, interval, masked_mean
+
+__all__ = [
+    "NOT_APPLICABLE", "SCORED", "TargetScores", "applies", "image_axes", "scores_from_table", "scores_to_table",
+    "summarize",
+]  # fmt: skip
+
+SCORED, NOT_APPLICABLE = 0, 255
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class TargetScores:
+    """All scores of one target.
+
+    Attributes:
+        values: float32 (images, taps, perturbations, metrics) in the suite's order; NaN where not scored.
+        reasons: uint8 of the same shape: SCORED, an index + 1 into `reason_names`, or NOT_APPLICABLE.
+        clamped: float32 (images, taps, perturbations), share of recon values outside [0, 1].
+    """
+
+    target: TargetSpec
+    images: tuple[str, ...]
+    values: npt.NDArray[np.float32]
+    reasons: npt.NDArray[np.uint8]
+    clamped: npt.NDArray[np.float32]
+    reason_names: tuple[str, ...]
+
+
+def applies(metric_id: str, perturbation: Perturbation) -> bool:
+    """Return whether a metric is computed under a perturbation."""
+    scope = get_metric(metric_id).perturbations
+    if scope == "all":
+        return True
+    if scope == "hue":
+        return perturbation in HUE_PERTURBATIONS
+    return perturbation == scope
+
+
+def _axis_perturbations(suite: Suite, metric_id: str) -> list[int]:
+    """Return the perturbations whose mean is an image's score: the hue kinds for color, identity otherwise."""
+    kinds = HUE_PERTURBATIONS if get_metric(metric_id).perturbations == "hue" else ("identity",)
+    return [index for index, name in enumerate(suite.perturbations) if name in kinds]
+
+
+def image_scores(suite: Suite, values: npt.NDArray[np.float32], metric_id: str) -> Array:
+    """Return a metric's score of every image and tap (images, taps): the mean over its axis' perturbations."""
+    chosen = values[:, :, _axis_perturbations(suite, metric_id), suite.metrics.index(metric_id)]
+    return masked_mean(np.moveaxis(chosen, 2, 0).astype(np.float64))
+
+
+def image_axes(suite: Suite, anchors: Mapping[str, Anchor], values: npt.NDArray[np.float32]) -> dict[Axis, Array]:
+    """Return the anchored, unclipped axis score of every image (images,), a mean over taps: for paired comparisons."""
+    axes: dict[Axis, Array] = {}
+    for axis, metric_ids in suite.axes.items():
+        parts = [
+            (image_scores(suite, values, m) - anchors[m].floor) / (anchors[m].ceiling - anchors[m].floor)
+            for m in metric_ids
+        ]
+        axes[axis] = masked_mean(masked_mean(np.stack(parts)).T)
+    return axes
+
+
+def _optional(value: float) -> float | None:
+    return None if np.isnan(value) else round(float(value), 6)
+
+
+def _axis_score(samples: Array, value: float, parts: Mapping[str, float]) -> AxisScore:
+    low, high = interval(samples[:, None])
+    return AxisScore(
+        value=_optional(value),
+        low=_optional(low[0]),
+        high=_optional(high[0]),
+        parts={name: _optional(part) for name, part in parts.items()},
+    )
+
+
+class _Axes:
+    """Anchored means of one target: `means` and bootstrap `samples` by axis and metric, each over taps."""
+
+    def __init__(self, suite: Suite, anchors: Mapping[str, Anchor], scores: TargetScores, weights: Array) -> None:
+        self.means: dict[Axis, dict[str, Array]] = {}
+        self.samples: dict[Axis, dict[str, Array]] = {}
+        for axis, metric_ids in suite.axes.items():
+            by_image = {m: image_scores(suite, scores.values, m) for m in metric_ids}
+            self.means[axis] = {m: anchored(masked_mean(v), anchors[m]) for m, v in by_image.items()}
+            self.samples[axis] = {m: anchored(bootstrap_means(v, weights), anchors[m]) for m, v in by_image.items()}
+
+    def tap(self, axis: Axis, tap: int) -> AxisScore:
+        parts = {m: float(v[tap]) for m, v in self.means[axis].items()}
+        samples = np.mean([v[:, tap] for v in self.samples[axis].values()], axis=0)
+        return _axis_score(samples, float(np.mean(list(parts.values()))), parts)
+
+    def whole(self, axis: Axis) -> tuple[Array, float, dict[str, float]]:
+        """Return samples, value and parts of the target's axis: unweighted means over taps."""
+        parts = {m: float(np.mean(v)) for m, v in self.means[axis].items()}
+        samples = np.mean([v.mean(1) for v in self.samples[axis].values()], axis=0)
+        return samples, float(np.mean(list(parts.values()))), parts
+
+
+def _cells(suite: Suite, scores: TargetScores, weights: Array) -> list[Cell]:
+    images, taps, perturbations, metrics = scores.values.shape
+    flat = scores.values.reshape(images, -1).astype(np.float64)
+    means = masked_mean(flat)
+    low, high = interval(bootstrap_means(flat, weights))
+    cells = []
+    for index in range(taps * perturbations * metrics):
+        tap, perturbation, metric = np.unravel_index(index, (taps, perturbations, metrics))
+        if not applies(suite.metrics[metric], suite.perturbations[perturbation]):
+            continue
+        codes = scores.reasons[:, tap, perturbation, metric]
+        unscored = {
+            name: int((codes == code).sum())
+            for code, name in enumerate(scores.reason_names, 1)
+            if (codes == code).any()
+        }
+        cells.append(
+            Cell(
+                target=scores.target.id,
+                tap=scores.target.taps[tap].name,
+                perturbation=suite.perturbations[perturbation],
+                metric=suite.metrics[metric],
+                mean=_optional(means[index]),
+                low=_optional(low[index]),
+                high=_optional(high[index]),
+                scored=int((codes == SCORED).sum()),
+                unscored=unscored,
+            )
+        )
+    return cells
+
+
+def summarize(
+    suite: Suite, lock: Lock, scores: Sequence[TargetScores]
+) -> tuple[dict[str, TargetScore], dict[Axis, AxisScore], list[Cell]]:
+    """Return the scores by target, the overall axes and all cells of a record.
+
+    Per image, color averages the hue kinds. A metric's mean over images is anchored and clipped, axes average
+    their metrics, targets their taps, and the overall score the targets; intervals come from the same bootstrap
+    resamples of the images throughout.
+    """
+    weights = bootstrap_weights(len(scores[0].images), suite.bootstrap_resamples, suite.bootstrap_seed)
+    targets: dict[str, TargetScore] = {}
+    cells: list[Cell] = []
+    wholes: dict[Axis, list[tuple[Array, float, dict[str, float]]]] = {axis: [] for axis in AXES if axis in suite.axes}
+    for item in scores:
+        axes = _Axes(suite, lock.anchors[item.target.id], item, weights)
+        for axis in wholes:
+            wholes[axis].append(axes.whole(axis))
+        targets[item.target.id] = TargetScore(
+            axes={axis: _axis_score(*wholes[axis][-1]) for axis in wholes},
+            taps={
+                tap.name: TapScore(
+                    axes={axis: axes.tap(axis, index) for axis in wholes},
+                    clamped=round(float(item.clamped[:, index].mean()), 6),
+                )
+                for index, tap in enumerate(item.target.taps)
+            },
+        )
+        cells += _cells(suite, item, weights)
+    overall = {
+        axis: _axis_score(
+            np.mean([samples for samples, _, _ in items], axis=0),
+            float(np.mean([value for _, value, _ in items])),
+            {m: float(np.mean([parts[m] for _, _, parts in items])) for m in suite.axes[axis]},
+        )
+        for axis, items in wholes.items()
+    }
+    return targets, overall, cells
+
+
+def scores_to_table(suite: Suite, scores: Sequence[TargetScores]) -> pa.Table:
+    """Return the scores as rows (SCORE_SCHEMA), ordered by target, tap, perturbation, metric and image."""
+    tables = []
+    for item in scores:
+        codes, values = (array.transpose(1, 2, 3, 0) for array in (item.reasons, item.values))
+        names = (
+            [tap.name for tap in item.target.taps], list(suite.perturbations), list(suite.metrics), list(item.images),
+        )  # fmt: skip
+        keep = (codes != NOT_APPLICABLE).ravel()
+        indices = [grid.ravel()[keep].astype(np.int32) for grid in np.indices(codes.shape)]
+        tap, perturbation, metric, image = (
+            pa.DictionaryArray.from_arrays(index, pa.array(labels, pa.string()))
+            for index, labels in zip(indices, names, strict=True)
+        )
+        code = codes.ravel()[keep].astype(np.int32)
+        reason = pa.DictionaryArray.from_arrays(
+            pa.array(code - 1, pa.int32(), mask=code == SCORED), pa.array(item.reason_names, pa.string())
+        )
+        value = values.ravel()[keep]
+        target = pa.DictionaryArray.from_arrays(np.zeros(len(code), np.int32), pa.array([item.target.id], pa.string()))
+        columns = [image, target, tap, perturbation, metric, pa.array(value, mask=np.isnan(value)), reason]
+        tables.append(pa.Table.from_arrays(columns, schema=SCORE_SCHEMA))
+    return pa.concat_tables(tables).unify_dictionaries().combine_chunks()
+
+
+def scores_from_table(suite: Suite, table: pa.Table) -> dict[str, npt.NDArray[np.float32]]:
+    """Return the values by target as (images, taps, perturbations, metrics), NaN where absent.
+
+    Images are in the order of their ids.
+    """
+    columns = {
+        name: table.column(name).combine_chunks() for name in ("image", "target", "tap", "perturbation", "metric")
+    }
+    images = sorted(columns["image"].dictionary.to_pylist())
+    value = table.column("value").to_numpy(zero_copy_only=False).astype(np.float32)
+
+    def positions(name: str, labels: Sequence[str]) -> npt.NDArray[np.int64]:
+        place = {label: index for index, label in enumerate(labels)}
+        lookup = np.array([place.get(label, -1) for label in columns[name].dictionary.to_pylist()])
+        return lookup[columns[name].indices.to_numpy(zero_copy_only=False)]
+
+    result = {}
+    shared = [
+        positions("image", images),
+        positions("perturbation", suite.perturbations),
+        positions("metric", suite.metrics),
+    ]
+    target_of_row = positions("target", [target.id for target in suite.targets])
+    for index, target in enumerate(suite.targets):
+        rows = target_of_row == index
+        if not rows.any():
+            continue
+        tap = positions("tap", [item.name for item in target.taps])[rows]
+        values = np.full(
+            (len(images), len(target.taps), len(suite.perturbations), len(suite.metrics)), np.nan, np.float32
+        )
+        values[shared[0][rows], tap, shared[1][rows], shared[2][rows]] = value[rows]
+        result[target.id] = values
+    return result

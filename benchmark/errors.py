@@ -1,0 +1,51 @@
+"""The exception tree. User errors say what is wrong, where, and how to cure it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["IntegrityError", "InvbenchError", "NotFoundError", "SpecError", "UserError", "did_you_mean"]
+
+
+class InvbenchError(Exception):
+    """Base of every error that invbench raises on purpose."""
+
+
+class UserError(InvbenchError):
+    """A mistake that the user can cure; the command line shows it as one line, exit code 2.
+
+    Args:
+        message: what is wrong.
+        where: the file, field or option at fault.
+        cure: what to do about it.
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, where: str | None = None, cure: str | None = None) -> None:
+        self.message, self.where, self.cure = message, where, cure
+        text = f"{where}: {message}" if where else message
+        super().__init__(f"{text} ({cure})" if cure else text)
+
+
+class SpecError(UserError):
+    """A suite, lock, submission or record does not say what its schema asks for."""
+
+
+class NotFoundError(UserError):
+    """A name is not known."""
+
+
+class IntegrityError(UserError):
+    """Content differs from what was pinned: a file, an image or a record was changed."""
+
+    exit_code = 3
+
+
+def did_you_mean(kind: str, name: str, known: Iterable[str]) -> NotFoundError:
+    """Return the error for an unknown `name`, with the nearest known name or all of them."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    cure = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names) or 'none'}"
+    return NotFoundError(f"unknown {kind} '{name}'", cure=cure)

@@ -1,0 +1,115 @@
+"""The protocol of inverses, and their storage as `config.json` + `model.safetensors`."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_model
+from torch import Tensor, nn
+
+from benchmark.errors import IntegrityError, SpecError
+from benchmark.inverses.spec import InverseConfig, get_method
+from benchmark.spec import explain
+from benchmark.targets.taps import Features
+
+__all__ = ["Inverse", "build_inverse", "load_inverse", "save_inverse"]
+
+
+class Inverse(nn.Module, ABC):
+    """Maps features to reconstructions.
+
+    A subclass is built from its configuration alone, so that shapes are known before any weight is read.
+    """
+
+    method: ClassVar[str]
+
+    def __init__(self, config: InverseConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    @abstractmethod
+    def invert(self, features: Mapping[str, Features]) -> dict[str, Tensor]:
+        """Return a recon for each tap in `features`.
+
+        Args:
+            features: by tap name; a subset of the configuration's taps (and, for oracles, `input`).
+
+        Returns:
+            By tap name, float32 RGB (N, 3, H, W); values outside [0, 1] are clamped by the caller.
+        """
+
+
+def build_inverse(config: InverseConfig) -> Inverse:
+    """Return the inverse that a configuration describes, with fresh weights.
+
+    Raises:
+        NotFoundError: no such method.
+    """
+    module, name = get_method(config.method).implementation.split(":")
+    inverse_class: type[Inverse] = getattr(import_module(module), name)
+    return inverse_class(config)
+
+
+def save_inverse(inverse: Inverse, folder: Path) -> None:
+    """Write `config.json` and `model.safetensors` to `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = inverse.config.model_dump(mode="json")
+    (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+    save_model(inverse, str(folder / "model.safetensors"))
+
+
+def _load_config(path: Path) -> InverseConfig:
+    try:
+        return InverseConfig.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise SpecError("no such file", where=str(path), cure="train it: invbench train inverse --help") from None
+    except ValidationError as error:
+        raise explain(error, str(path)) from None
+
+
+def load_inverse(folder: Path, device: torch.device) -> Inverse:
+    """Read a stored inverse, frozen and in eval mode. Only safetensors are read and nothing is executed.
+
+    Names, shapes and types of the tensors are compared with the configuration before any is allocated.
+
+    Raises:
+        SpecError: a file is absent or malformed.
+        IntegrityError: tensors are missing, unexpected, of another shape or type, or not finite.
+    """
+    config = _load_config(folder / "config.json")
+    with torch.device("meta"):
+        inverse = build_inverse(config)
+    path = folder / "model.safetensors"
+    expected = inverse.state_dict()
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            names = set(file.keys())
+            if differing := sorted(names ^ expected.keys()):
+                what = "unexpected" if differing[0] in names else "missing"
+                raise IntegrityError(f"{what} tensor '{differing[0]}'", where=str(path))
+            for name, tensor in expected.items():
+                found = tuple(file.get_slice(name).get_shape())
+                if found != tuple(tensor.shape):
+                    raise IntegrityError(
+                        f"tensor '{name}' is {found}, its config says {tuple(tensor.shape)}", where=str(path)
+                    )
+            weights = {name: file.get_tensor(name) for name in expected}
+    except FileNotFoundError:
+        raise SpecError("no such file", where=str(path), cure="train it: invbench train inverse --help") from None
+    except SafetensorError as error:
+        raise IntegrityError(f"not a safetensors file: {error}", where=str(path)) from None
+    for name, tensor in weights.items():
+        if tensor.dtype != expected[name].dtype:
+            raise IntegrityError(f"tensor '{name}' is {tensor.dtype}, not {expected[name].dtype}", where=str(path))
+        if not torch.isfinite(tensor).all():
+            raise IntegrityError(f"tensor '{name}' is not finite", where=str(path))
+    inverse.load_state_dict(weights, strict=True, assign=True)
+    return inverse.eval().requires_grad_(False).to(device)

@@ -1,0 +1,81 @@
+"""The circumstances of a run: device, versions, commit, time and memory."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import subprocess
+import time
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+from benchmark.records import Run
+from benchmark.spec import PACKAGE
+
+__all__ = ["Meter", "get_device"]
+
+PACKAGES = ("torch", "transformers", "datasets", "huggingface-hub", "numpy", "scikit-image", "pillow", "pyarrow")
+
+
+def get_device(name: str) -> torch.device:
+    """Return the device `name`; `auto` takes CUDA, then Apple's MPS, then the CPU."""
+    if name != "auto":
+        return torch.device(name)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _git(*arguments: str) -> str | None:
+    command = ["git", "-C", str(PACKAGE.parent), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _cpu_name() -> str:
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
+            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+class Meter:
+    """Measures a run from its creation to `finish`."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.device_name = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
+        self.version = metadata.version("invbench")
+        self._started = datetime.now(UTC).isoformat(timespec="seconds")
+        self._clock = time.perf_counter()
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+
+    def _peak_mib(self) -> float:
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device) / 2**20
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+    def finish(self, *, batch_size: int, ms_per_recon: dict[str, float]) -> Run:
+        """Return the run section of a record; `ms_per_recon` is target and inverse time, by target."""
+        dirty = _git("status", "--porcelain")
+        return Run(
+            device=self.device.type,
+            device_name=self.device_name,
+            threads=torch.get_num_threads(),
+            batch_size=batch_size,
+            started=self._started,
+            wall_s=round(time.perf_counter() - self._clock, 1),
+            peak_memory_mib=round(self._peak_mib(), 1),
+            ms_per_recon=ms_per_recon,
+            python=platform.python_version(),
+            packages={name: metadata.version(name) for name in PACKAGES},
+            git_commit=_git("rev-parse", "HEAD"),
+            git_dirty=None if dirty is None else bool(dirty),
+        )

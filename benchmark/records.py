@@ -1,0 +1,268 @@
+"""Records: the stored outcome of one submission on one suite. Torch-free.
+
+A record is a folder of three files:
+
+- `record.json`: aggregates with intervals, what was left unscored and why, provenance, and the digest;
+- `scores.parquet`: one row per image, target, tap, perturbation and metric;
+- `audit.parquet`: a handful of images, what the target saw and every recon of it, as lossless PNG.
+
+The *digest* covers everything that the same evaluation reproduces anywhere (protocol, weights, scores,
+audit images) and leaves out the `run` section (device, times, versions).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import Field, ValidationError
+
+from benchmark.errors import IntegrityError, SpecError
+from benchmark.spec import Axis, Frozen, Id, Perturbation, Sha256, digest_of, explain
+
+__all__ = [
+    "AUDIT_SCHEMA",
+    "INPUT",
+    "SCORE_SCHEMA",
+    "AxisScore",
+    "Cell",
+    "InverseInfo",
+    "Record",
+    "Run",
+    "SubmissionInfo",
+    "TapScore",
+    "TargetScore",
+    "load_audit",
+    "load_record",
+    "load_scores",
+    "table_digest",
+    "write_record",
+]
+
+INPUT = "input"
+"""Name that stands for the tap where an audit row holds what the target saw."""
+
+_NAME = pa.dictionary(pa.int32(), pa.string())
+SCORE_SCHEMA = pa.schema(
+    [
+        pa.field("image", _NAME, nullable=False),
+        pa.field("target", _NAME, nullable=False),
+        pa.field("tap", _NAME, nullable=False),
+        pa.field("perturbation", _NAME, nullable=False),
+        pa.field("metric", _NAME, nullable=False),
+        pa.field("value", pa.float32()),
+        pa.field("reason", _NAME),
+    ]
+)
+AUDIT_SCHEMA = pa.schema(
+    [
+        pa.field("image", _NAME, nullable=False),
+        pa.field("target", _NAME, nullable=False),
+        pa.field("tap", _NAME, nullable=False),
+        pa.field("perturbation", _NAME, nullable=False),
+        pa.field("png", pa.dictionary(pa.int32(), pa.binary()), nullable=False),
+    ]
+)
+
+
+class SubmissionInfo(Frozen):
+    """Who entered: the submission's id, its method and a title for readers."""
+
+    id: Id
+    method: Id
+    title: str
+
+
+class InverseInfo(Frozen):
+    """The weights that inverted one target: file hashes, size and how they were trained."""
+
+    files: dict[str, Sha256]
+    parameters: int = Field(ge=0)
+    repo_id: str | None = None
+    revision: str | None = None
+    training: dict[str, str | int | float] = {}
+
+
+class AxisScore(Frozen):
+    """An anchored axis score (0 the best trivial answer, 1 identity) with its 95 % interval; None: no score."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    parts: dict[Id, float | None]
+
+
+class TapScore(Frozen):
+    """The axes at one tap, and the mean share of recon values that had to be clamped to [0, 1]."""
+
+    axes: dict[Axis, AxisScore]
+    clamped: float
+
+
+class TargetScore(Frozen):
+    """The axes of one target (unweighted mean over its taps) and of each tap."""
+
+    axes: dict[Axis, AxisScore]
+    taps: dict[Id, TapScore]
+
+
+class Cell(Frozen):
+    """Mean over images of one metric at one tap under one perturbation, `scored` of them; `unscored` by reason."""
+
+    target: Id
+    tap: Id
+    perturbation: Perturbation
+    metric: Id
+    mean: float | None
+    low: float | None
+    high: float | None
+    scored: int
+    unscored: dict[str, int] = {}
+
+
+class Run(Frozen):
+    """Circumstances of the run, outside the digest."""
+
+    device: str
+    device_name: str
+    threads: int
+    batch_size: int
+    started: str
+    wall_s: float
+    peak_memory_mib: float
+    ms_per_recon: dict[str, float]
+    python: str
+    packages: dict[str, str]
+    git_commit: str | None
+    git_dirty: bool | None
+
+
+class Record(Frozen):
+    """One submission on one suite; see the module for the files beside it."""
+
+    schema_version: Literal[1] = 1
+    suite: str
+    suite_digest: Sha256
+    lock_digest: Sha256
+    submission: SubmissionInfo
+    inverses: dict[Id, InverseInfo]
+    code_version: str
+    precision: Literal["float32", "bfloat16"]
+    status: Literal["complete", "partial"]
+    draft: bool
+    images: int
+    targets: dict[Id, TargetScore]
+    overall: dict[Axis, AxisScore]
+    cells: tuple[Cell, ...]
+    scores_sha256: Sha256
+    audit_sha256: Sha256
+    digest: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    run: Run
+
+    @property
+    def rankable(self) -> bool:
+        """Whether the record may be ranked: complete, of a locked suite, in the official precision."""
+        return self.status == "complete" and not self.draft and self.precision == "float32"
+
+    def content_digest(self) -> str:
+        """Return the SHA-256 of what the same evaluation reproduces: all but `run` and the digest itself."""
+        return digest_of(self.model_dump(mode="json", exclude={"run", "digest"}))
+
+    def sealed(self) -> Record:
+        """Return the record with its digest filled in."""
+        return self.model_copy(update={"digest": self.content_digest()})
+
+
+def table_digest(table: pa.Table) -> str:
+    """Return the SHA-256 of a table's content, whatever the Parquet writer made of it."""
+    hasher = hashlib.sha256()
+    for name in table.column_names:
+        column = table.column(name).combine_chunks()
+        hasher.update(f"{name}:{len(column)};".encode())
+        if pa.types.is_floating(column.type):
+            values = column.to_numpy(zero_copy_only=False).astype("<f4")
+            hasher.update(np.where(np.isnan(values), np.float32(np.nan), values).astype("<f4").tobytes())
+            continue
+        codes = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+        if isinstance(codes, pa.ChunkedArray):
+            codes = codes.combine_chunks()
+        entries = [hashlib.sha256(_as_bytes(v)).digest() for v in codes.dictionary.to_pylist()]
+        order = codes.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+        entries.append(b"\0" * 32)
+        hasher.update(np.frombuffer(b"".join(entries), dtype="V32")[order].tobytes())
+    return hasher.hexdigest()
+
+
+def _as_bytes(value: str | bytes) -> bytes:
+    return value.encode() if isinstance(value, str) else value
+
+
+def _write(path: Path, data: bytes) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_bytes(data)
+    temporary.replace(path)
+
+
+def _write_table(path: Path, table: pa.Table) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    pq.write_table(table, temporary, compression="zstd", compression_level=9)
+    temporary.replace(path)
+
+
+def write_record(folder: Path, record: Record, scores: pa.Table, audit: pa.Table) -> Record:
+    """Seal `record` and write the three files of a record to `folder`; return the sealed record."""
+    folder.mkdir(parents=True, exist_ok=True)
+    record = record.model_copy(
+        update={"scores_sha256": table_digest(scores), "audit_sha256": table_digest(audit)}
+    ).sealed()
+    _write_table(folder / "scores.parquet", scores)
+    _write_table(folder / "audit.parquet", audit)
+    text = json.dumps(record.model_dump(mode="json"), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
+    _write(folder / "record.json", (text + "\n").encode())
+    return record
+
+
+def load_record(folder: Path) -> Record:
+    """Read and check `record.json` of a record folder.
+
+    Raises:
+        SpecError: absent or not a record; names the field.
+        IntegrityError: the content does not have the digest that it states.
+    """
+    path = folder / "record.json"
+    try:
+        record = Record.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise SpecError("no such record", where=str(path)) from None
+    except ValidationError as error:
+        raise explain(error, str(path)) from None
+    if record.content_digest() != record.digest:
+        raise IntegrityError("the digest does not match the content", where=str(path), cure="evaluate again")
+    return record
+
+
+def _load_table(path: Path, schema: pa.Schema, digest: str) -> pa.Table:
+    try:
+        table = pq.read_table(path, schema=schema)
+    except FileNotFoundError:
+        raise SpecError("no such file", where=str(path)) from None
+    except (pa.ArrowException, OSError) as error:
+        raise SpecError(f"not readable as {path.stem}: {str(error).splitlines()[0]}", where=str(path)) from None
+    if table_digest(table) != digest:
+        raise IntegrityError("differs from what record.json states", where=str(path), cure="evaluate again")
+    return table
+
+
+def load_scores(folder: Path, record: Record) -> pa.Table:
+    """Read `scores.parquet` (SCORE_SCHEMA) of a record folder, checked against the record."""
+    return _load_table(folder / "scores.parquet", SCORE_SCHEMA, record.scores_sha256)
+
+
+def load_audit(folder: Path, record: Record) -> pa.Table:
+    """Read `audit.parquet` (AUDIT_SCHEMA) of a record folder, checked against the record."""
+    return _load_table(folder / "audit.parquet", AUDIT_SCHEMA, record.audit_sha256)

@@ -1,0 +1,126 @@
+"""Scoring of reconstructions, tile by tile: perturbation -> recon -> metrics.
+
+Networks always see tiles of eight images and the last tile is filled up: a score depends on its image alone
+and never on how many are evaluated beside it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from benchmark.aggregate import NOT_APPLICABLE, SCORED, applies
+from benchmark.datasets.frozen import Sample
+from benchmark.errors import UserError
+from benchmark.metrics.case import Case, FocalMask, Judge, View
+from benchmark.metrics.spec import get_metric
+from benchmark.perturbations import perturb
+from benchmark.spec import Suite
+
+__all__ = ["TILE", "Invert", "Scorer", "Tile", "get_reason_names", "iter_tiles"]
+
+TILE = 8
+NOT_FINITE = "recon is not finite"
+Invert = Callable[[Tensor], Mapping[str, Tensor]]
+"""What the target saw (N, 3, H, W) -> a recon for every tap."""
+
+
+def _load_metrics(suite: Suite) -> list[Callable[[Case], Tensor]]:
+    functions = []
+    for metric_id in suite.metrics:
+        module, name = get_metric(metric_id).function.split(":")
+        functions.append(getattr(import_module(module), name))
+    return functions
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """Eight images on the device: `count` of them real, the rest copies of the last."""
+
+    images: Tensor
+    masks: Tensor
+    count: int
+    audit: list[int]
+
+
+def iter_tiles(samples: Sequence[Sample], suite: Suite, device: torch.device) -> Iterator[Tile]:
+    """Yield the samples as tiles on `device`."""
+    for start in range(0, len(samples), TILE):
+        part = list(samples[start : start + TILE])
+        audit = [index for index, sample in enumerate(part) if sample.id in suite.audit_images]
+        filled = part + part[-1:] * (TILE - len(part))
+        images = torch.from_numpy(np.stack([sample.image for sample in filled])).permute(0, 3, 1, 2)
+        masks = torch.from_numpy(np.stack([sample.focal_mask for sample in filled]))
+        yield Tile(images.to(device).float().contiguous() / 255, masks.to(device), len(part), audit)
+
+
+class Scorer:
+    """Perturbs tiles, has them inverted and scores the recons at `taps`."""
+
+    def __init__(self, suite: Suite, taps: Sequence[str], invert: Invert, judge: Judge | None) -> None:
+        self.suite, self.taps, self.invert, self.judge = suite, tuple(taps), invert, judge
+        self.metrics = _load_metrics(suite)
+        self.seconds = 0.0
+
+    def _timed_invert(self, seen: Tensor) -> Mapping[str, Tensor]:
+        start = time.perf_counter()
+        recons = self.invert(seen)
+        if seen.is_cuda:
+            torch.cuda.synchronize(seen.device)
+        self.seconds += time.perf_counter() - start
+        for tap in self.taps:
+            if tap not in recons or recons[tap].shape != seen.shape:
+                found = tuple(recons[tap].shape) if tap in recons else "nothing"
+                raise UserError(f"the inverse returned {found} at tap '{tap}', not {tuple(seen.shape)}")
+        return recons
+
+    def _score(self, case: Case, chosen: Sequence[int], finite: Tensor) -> Tensor:
+        scores = torch.stack([self.metrics[metric](case) for metric in chosen], dim=1)
+        return torch.where(finite[:, None], scores, torch.nan)
+
+    @torch.inference_mode()
+    def run(self, tile: Tile) -> dict[str, npt.NDArray[Any]]:
+        """Return `values`, `reasons` and `clamped` of a tile as in TargetScores, and `audit` pixels.
+
+        `audit` is uint8 (audit images, 1 + taps, perturbations, H, W, 3); its first "tap" is the input.
+        """
+        suite, count = self.suite, tile.count
+        shape = (count, len(self.taps), len(suite.perturbations), len(suite.metrics))
+        values = np.full(shape, np.nan, np.float32)
+        reasons = np.full(shape, NOT_APPLICABLE, np.uint8)
+        clamped = np.zeros(shape[:3], np.float32)
+        audit = np.zeros((len(tile.audit), 1 + shape[1], shape[2], *tile.images.shape[2:], 3), np.uint8)
+        original, mask = View(tile.images), FocalMask(tile.masks)
+        for p, perturbation in enumerate(suite.perturbations):
+            chosen = [m for m, name in enumerate(suite.metrics) if applies(name, perturbation)]
+            seen = original if perturbation == "identity" else View(perturb(perturbation, original.rgb, tile.masks))
+            audit[:, 0, p] = _pixels(seen.rgb[tile.audit])
+            recons = self._timed_invert(seen.rgb)
+            for t, tap in enumerate(self.taps):
+                finite = torch.isfinite(recons[tap]).flatten(1).all(1)
+                recon = torch.nan_to_num(recons[tap].float())
+                clamped[:, t, p] = ((recon < 0) | (recon > 1)).flatten(1).float().mean(1)[:count].cpu().numpy()
+                view = View(recon)
+                audit[:, 1 + t, p] = _pixels(view.rgb[tile.audit])
+                scores = self._score(Case(original, seen, view, mask, self.judge), chosen, finite)[:count].cpu().numpy()
+                values[:, t, p, chosen] = scores
+                codes = np.where(np.isnan(scores), np.array(chosen, np.uint8) + 2, SCORED)
+                reasons[:, t, p, chosen] = np.where(finite[:count].cpu().numpy()[:, None], codes, 1)
+        return {"values": values, "reasons": reasons, "clamped": clamped, "audit": audit}
+
+
+def _pixels(images: Tensor) -> npt.NDArray[np.uint8]:
+    return torch.round(images * 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+
+
+def get_reason_names(suite: Suite) -> tuple[str, ...]:
+    """Return what the reason codes 1, 2, ... of `Scorer.run` mean."""
+    return (NOT_FINITE, *(f"{metric_id}: {get_metric(metric_id).unscored}" for metric_id in suite.metrics))

@@ -1,0 +1,111 @@
+"""Statistics from images to ranks (numpy only): means, bootstrap intervals, anchored axes, paired ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmark.spec import Anchor
+
+__all__ = ["anchored", "bootstrap_means", "bootstrap_weights", "interval", "masked_mean", "rank", "sign_flip_p"]
+
+Array = npt.NDArray[np.float64]
+
+ALPHA = 0.05
+MARGIN = 0.005
+PERMUTATIONS = 10_000
+
+
+def bootstrap_weights(images: int, resamples: int, seed: int) -> Array:
+    """Return how often each image is drawn in each resample: (resamples, images), rows sum to `images`."""
+    generator = np.random.default_rng(seed)
+    return generator.multinomial(images, np.full(images, 1 / images), size=resamples).astype(np.float64)
+
+
+def masked_mean(values: Array) -> Array:
+    """Return the mean over images (axis 0) of the scored values; NaN where none is scored."""
+    scored = ~np.isnan(values)
+    count = scored.sum(0)
+    total = np.where(scored, values, 0.0).sum(0)
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+
+
+def bootstrap_means(values: Array, weights: Array) -> Array:
+    """Return the mean of the scored values in every resample.
+
+    Args:
+        values: (images, K), NaN where an image is not scored.
+        weights: (resamples, images) from `bootstrap_weights`.
+
+    Returns:
+        (resamples, K); NaN where a resample holds no scored image.
+    """
+    scored = ~np.isnan(values)
+    total = weights @ np.where(scored, values, 0.0)
+    count = weights @ scored.astype(np.float64)
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+
+
+def interval(samples: Array) -> tuple[Array, Array]:
+    """Return the 95 % percentile interval over resamples (axis 0) as (low, high); NaN resamples are left out."""
+    low = np.full(samples.shape[1:], np.nan)
+    high = low.copy()
+    known = ~np.isnan(samples).all(0)
+    if known.any():
+        low[known], high[known] = np.nanpercentile(samples[:, known], [2.5, 97.5], axis=0)
+    return low, high
+
+
+def anchored(means: Array, anchor: Anchor) -> Array:
+    """Map mean scores linearly so that the best trivial answer is 0 and identity 1, clipped to [0, 1]."""
+    return np.clip((means - anchor.floor) / (anchor.ceiling - anchor.floor), 0, 1)
+
+
+def sign_flip_p(differences: Array, seed: int) -> float:
+    """Return the two-sided p-value of a sign-flip permutation test that the mean paired difference is zero.
+
+    Images without a difference (NaN) are left out; without any, or with all differences zero, p is 1.
+    """
+    differences = differences[~np.isnan(differences)]
+    if not differences.size or not differences.any():
+        return 1.0
+    signs = np.random.default_rng(seed).integers(0, 2, size=(PERMUTATIONS, differences.size)) * 2 - 1
+    observed = abs(differences.mean())
+    permuted = np.abs(signs @ differences) / differences.size
+    return float((1 + (permuted >= observed - 1e-12).sum()) / (1 + PERMUTATIONS))
+
+
+def _holm(p_values: Sequence[float]) -> list[bool]:
+    """Return which hypotheses Holm's step-down procedure rejects at `ALPHA`."""
+    rejected = [False] * len(p_values)
+    for step, index in enumerate(np.argsort(p_values, kind="stable")):
+        if p_values[index] > ALPHA / (len(p_values) - step):
+            break
+        rejected[index] = True
+    return rejected
+
+
+def rank(scores: Mapping[str, Array], seed: int) -> dict[str, int]:
+    """Rank entries by paired comparison: 1 + the number of entries that are better both significantly and clearly.
+
+    Args:
+        scores: per entry, its score of every image (images,), NaN where absent; the same images in the same order.
+        seed: of the permutation test.
+
+    Returns:
+        The rank of each entry; entries that the data cannot separate (sign-flip test with Holm's correction over
+        all pairs at .05, and a margin of .005) share one.
+    """
+    names = list(scores)
+    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+    separated = _holm([sign_flip_p(scores[a] - scores[b], seed) for a, b in pairs])
+    ranks = dict.fromkeys(names, 1)
+    for (a, b), apart in zip(pairs, separated, strict=True):
+        difference = np.nanmean(scores[a] - scores[b]) if apart else 0.0
+        if difference > MARGIN:
+            ranks[b] += 1
+        elif difference < -MARGIN:
+            ranks[a] += 1
+    return ranks

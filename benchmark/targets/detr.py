@@ -1,0 +1,77 @@
+"""DETR detectors of transformers: projected backbone map, encoder, normed decoder states, predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DetrForObjectDetection
+from transformers.models.detr.modeling_detr import DetrDecoderLayer, DetrEncoderLayer
+
+from benchmark.targets.base import Prediction, Target
+from benchmark.targets.taps import Features, Point
+
+__all__ = ["DetrTarget"]
+
+POSITION, VALID = "side:position", "side:valid"
+
+
+def _first(output: Tensor | tuple[Tensor, ...]) -> Tensor:
+    return output if isinstance(output, Tensor) else output[0]
+
+
+def _heads(output: Any) -> Tensor:
+    return torch.cat([output.logits, output.pred_boxes], dim=-1)
+
+
+class DetrTarget(Target):
+    """Taps of DETR.
+
+    - `backbone`: the projected map (N, channels, h, w), h and w being the input over the backbone's stride;
+    - `encoder.i`: (N, h * w, channels) after each encoder layer;
+    - `decoder.i`: (N, queries, channels) after each decoder layer *and the decoder's final layer norm*, which
+      DETR's own heads read, so that all decoder taps follow one convention;
+    - `prediction`: (N, queries, labels + 1 + 4), class logits and sigmoid boxes.
+
+    Every tap carries the grid (h, w), the encoder's position encodings (N, h * w, channels) and its validity
+    mask (N, h * w).
+    """
+
+    model_class = DetrForObjectDetection
+
+    def get_points(self) -> dict[str, Point]:
+        """See Target."""
+        modules = list(self.model.modules())
+        encoder = [module for module in modules if isinstance(module, DetrEncoderLayer)]
+        decoder = [module for module in modules if isinstance(module, DetrDecoderLayer)]
+        final_norm = self.model.model.decoder.layernorm
+        points = {"backbone": Point(self.model.model.input_projection, _first)}
+        points |= {f"encoder.{i}": Point(layer, _first) for i, layer in enumerate(encoder)}
+        # The norm is applied as a function: calling the module inside its own forward would reach other hooks.
+        points |= {
+            f"decoder.{i}": Point(layer, lambda output: final_norm.forward(_first(output)))
+            for i, layer in enumerate(decoder)
+        }
+        return points | {"prediction": Point(self.model, _heads)}
+
+    def get_side_points(self, names: Sequence[str]) -> dict[str, Point]:
+        """See Target."""
+        model = self.model.model
+        return {
+            POSITION: Point(model.position_embedding, lambda output: output),
+            VALID: Point(model.backbone, lambda output: output[-1][1]),
+        }
+
+    def describe(self, name: str, tensor: Tensor, side: dict[str, Tensor]) -> Features:
+        """See Target."""
+        position, valid = side[POSITION], side[VALID]
+        rows, columns = valid.shape[-2:]
+        position = position.flatten(2).transpose(1, 2).expand(tensor.shape[0], -1, -1)
+        return Features(tensor, grid=(rows, columns), position=position, valid=valid.flatten(1))
+
+    def predict(self, images: Tensor) -> Prediction:
+        """See Target; logits are (N, queries, labels + 1), the last one `no object`."""
+        output = self.model(self.normalize(images))
+        return Prediction(output.logits, output.pred_boxes)

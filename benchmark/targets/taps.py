@@ -1,0 +1,69 @@
+"""Capturing features with hooks: one forward, all taps, no further than needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+__all__ = ["Features", "Point", "capture"]
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What a tap yields.
+
+    Attributes:
+        tensor: the features: (N, tokens, channels), or (N, channels, h, w) for maps.
+        grid: (rows, columns) of the spatial tokens, where the tokens are spatial.
+        position: position encodings (N, tokens, channels) that the stage adds to its tokens, if it does.
+        valid: bool (N, tokens), False where a token is padding; None where nothing is padded.
+    """
+
+    tensor: Tensor
+    grid: tuple[int, int] | None = None
+    position: Tensor | None = None
+    valid: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where a tap is read: the output of `module`, passed through `read`."""
+
+    module: nn.Module
+    read: Callable[[Any], Tensor]
+
+
+class _Reached(Exception):
+    """Ends a forward pass once everything asked for is there."""
+
+
+@contextmanager
+def capture(points: Mapping[str, Point], *, stop: bool) -> Iterator[dict[str, Tensor]]:
+    """Collect the outputs at `points` while the model runs inside the context.
+
+    With `stop`, the forward pass ends as soon as every point has been reached; hooks live for this context
+    only, so that two captures of one model never meet.
+    """
+    found: dict[str, Tensor] = {}
+    reached = _Reached()
+
+    def hook_for(name: str, point: Point) -> Callable[..., None]:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            found[name] = point.read(output)
+            if stop and len(found) == len(points):
+                raise reached
+
+        return hook
+
+    with ExitStack() as stack:
+        for name, point in points.items():
+            stack.callback(point.module.register_forward_hook(hook_for(name, point)).remove)
+        try:
+            yield found
+        except _Reached as signal:
+            if signal is not reached:
+                raise

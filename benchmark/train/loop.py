@@ -1,0 +1,107 @@
+"""The seeded, resumable optimization loop that every training in the tree shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from benchmark.datasets.scenes import Scene, make_scene
+from benchmark.errors import IntegrityError
+
+__all__ = ["Batch", "Schedule", "fit", "get_batch"]
+
+CHECKPOINT_EVERY = 100
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to train: AdamW with a linear warm-up and a cosine decay to zero."""
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float = 1e-4
+    warmup_steps: int = 100
+    clip_norm: float = 1.0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Training scenes and their pixels, float32 RGB in [0, 1], (N, 3, 96, 96)."""
+
+    images: Tensor
+    scenes: list[Scene]
+
+
+def get_batch(seed: int, step: int, size: int, device: torch.device) -> Batch:
+    """Return the training scenes that step `step` of a run with `seed` sees: never the same twice."""
+    scenes = [make_scene("train", seed, step * size + i) for i in range(size)]
+    pixels = torch.stack([torch.from_numpy(scene.image) for scene in scenes])
+    return Batch(pixels.permute(0, 3, 1, 2).to(device).float() / 255, scenes)
+
+
+def fit(
+    model: nn.Module,
+    loss: Callable[[Batch], Tensor],
+    schedule: Schedule,
+    *,
+    seed: int,
+    checkpoint: Path,
+    device: torch.device,
+    title: str,
+) -> None:
+    """Minimize `loss` over the parameters of `model` that require a gradient.
+
+    A checkpoint is written every 100 steps (atomically) and picked up again by the same call, so that an
+    interrupted run continues where it stood; the data of a step depend on the seed and the step alone.
+
+    Raises:
+        IntegrityError: the checkpoint belongs to another schedule or seed.
+    """
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
+    warmup = torch.optim.lr_scheduler.LinearLR(optimizer, 0.02, total_iters=schedule.warmup_steps)
+    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, schedule.steps - schedule.warmup_steps)
+    rate = torch.optim.lr_scheduler.SequentialLR(optimizer, [warmup, decay], [schedule.warmup_steps])
+    start, key = 0, f"{title}|{seed}|{schedule}"
+    if checkpoint.exists():
+        state = torch.load(checkpoint, map_location=device, weights_only=True)
+        if state["key"] != key:
+            raise IntegrityError(
+                "belongs to another run", where=str(checkpoint), cure="delete it or choose another --work-dir"
+            )
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        rate.load_state_dict(state["rate"])
+        start = state["step"]
+
+    bar = tqdm(range(start, schedule.steps), initial=start, total=schedule.steps, desc=title, mininterval=1)
+    average = 0.0
+    for step in bar:
+        value = loss(get_batch(seed, step, schedule.batch_size, device))
+        optimizer.zero_grad()
+        value.backward()
+        nn.utils.clip_grad_norm_(parameters, schedule.clip_norm)
+        optimizer.step()
+        rate.step()
+        average += (float(value.detach()) - average) * (0.02 if step > start else 1.0)
+        bar.set_postfix(loss=f"{average:.4f}", refresh=False)
+        if (step + 1) % CHECKPOINT_EVERY == 0 or step + 1 == schedule.steps:
+            checkpoint.parent.mkdir(parents=True, exist_ok=True)
+            temporary = checkpoint.with_suffix(".tmp")
+            torch.save(
+                {
+                    "key": key,
+                    "step": step + 1,
+                    "model": model.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "rate": rate.state_dict(),
+                },
+                temporary,
+            )
+            temporary.replace(checkpoint)

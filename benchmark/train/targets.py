@@ -1,0 +1,286 @@
+"""Training of the embedded suite's targets and of its held-out judge, from scratch on scenes.
+
+All are plain transformers models, saved in Hub layout. The classifiers learn which of the eight
+categories are visible (multi-label). The detector's ResNet is first trained as a classifier with live
+batch norm, because transformers' DETR freezes batch norm; a dense head on its encoder, used in training
+only, shortens the search that makes DETR slow to learn.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import (
+    DetrConfig,
+    DetrForObjectDetection,
+    PreTrainedModel,
+    ResNetConfig,
+    ResNetForImageClassification,
+    SwinConfig,
+    SwinForImageClassification,
+    ViTConfig,
+    ViTForImageClassification,
+)
+
+from benchmark.datasets.scenes import CATEGORIES, SIZE, Scene
+from benchmark.perturbations import gray
+from benchmark.train.loop import Batch, Schedule, fit
+
+__all__ = ["RECIPES", "train_target"]
+
+LABELS = {"id2label": dict(enumerate(CATEGORIES)), "label2id": {name: i for i, name in enumerate(CATEGORIES)}}
+MULTI_LABEL = LABELS | {"problem_type": "multi_label_classification"}
+BACKGROUND = len(CATEGORIES)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one network is built and trained; `trainer(model)` wraps it with its training-only heads."""
+
+    build: Callable[[], PreTrainedModel]
+    trainer: Callable[[PreTrainedModel], Trainer]
+    schedule: Schedule
+    seed: int
+    backbone: str | None = None
+
+
+def _normalized(images: Tensor) -> Tensor:
+    return images * 2 - 1
+
+
+def get_labels(scenes: list[Scene]) -> Tensor:
+    """Return the visible categories as float32 (N, 8) of zeros and ones."""
+    present = [[float(any(i.category == name for i in s.instances)) for name in CATEGORIES] for s in scenes]
+    return torch.tensor(present)
+
+
+def get_boxes(scene: Scene) -> dict[str, Tensor]:
+    """Return the instances in DETR's form: class ids (K,) and boxes (K, 4), centre-size in [0, 1]."""
+    corners = torch.tensor([item.box for item in scene.instances], dtype=torch.float32) / SIZE
+    boxes = torch.cat([(corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]], dim=1)
+    return {"class_labels": torch.tensor([CATEGORIES.index(i.category) for i in scene.instances]), "boxes": boxes}
+
+
+def get_cells(scenes: list[Scene], grid: int) -> tuple[Tensor, Tensor]:
+    """Return, for the centre of each cell of a `grid`, the class id (N, grid^2) and instance box (N, grid^2, 4)."""
+    step = SIZE // grid
+    classes, boxes = [], []
+    for scene in scenes:
+        owner = scene.instance_map[step // 2 :: step, step // 2 :: step].reshape(-1).astype(np.int64)
+        target = get_boxes(scene)
+        table = torch.cat([torch.tensor([BACKGROUND]), target["class_labels"]])
+        classes.append(table[owner])
+        boxes.append(torch.cat([torch.zeros(1, 4), target["boxes"]])[owner])
+    return torch.stack(classes), torch.stack(boxes)
+
+
+class Trainer(nn.Module):
+    """A network with its training-only heads; calling it on a batch returns the loss."""
+
+    def __init__(self, network: PreTrainedModel) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, batch: Batch) -> Tensor:
+        labels = get_labels(batch.scenes).to(batch.images.device)
+        return F.binary_cross_entropy_with_logits(self.network(_normalized(batch.images)).logits, labels)
+
+
+class TokenTrainer(Trainer):
+    """Multi-label classification, and the category at the place of every token of the last layer."""
+
+    def __init__(self, network: PreTrainedModel) -> None:
+        super().__init__(network)
+        self.cell_head = nn.Linear(network.config.hidden_size, BACKGROUND + 1)
+
+    def forward(self, batch: Batch) -> Tensor:
+        out = self.network(_normalized(batch.images), output_hidden_states=True)
+        labels = get_labels(batch.scenes).to(batch.images.device)
+        tokens = out.hidden_states[-1]
+        grid = int(tokens.shape[1] ** 0.5)
+        classes, _ = get_cells(batch.scenes, grid)
+        dense = F.cross_entropy(self.cell_head(tokens[:, -(grid**2) :]).transpose(1, 2), classes.to(tokens.device))
+        return F.binary_cross_entropy_with_logits(out.logits, labels) + dense
+
+
+class BackboneTrainer(Trainer):
+    """Multi-label classification, and the category at every cell of the last feature map."""
+
+    def __init__(self, network: PreTrainedModel) -> None:
+        super().__init__(network)
+        self.cell_head = nn.Conv2d(network.config.hidden_sizes[-1], BACKGROUND + 1, 1)
+
+    def forward(self, batch: Batch) -> Tensor:
+        out = self.network(_normalized(batch.images), output_hidden_states=True)
+        labels = get_labels(batch.scenes).to(batch.images.device)
+        cells = self.cell_head(out.hidden_states[-1])
+        classes, _ = get_cells(batch.scenes, cells.shape[-1])
+        dense = F.cross_entropy(cells.flatten(2), classes.to(cells.device))
+        return F.binary_cross_entropy_with_logits(out.logits, labels) + dense
+
+
+class JudgeTrainer(BackboneTrainer):
+    """As the backbone, with every second image in gray: the judge is asked about luma."""
+
+    def forward(self, batch: Batch) -> Tensor:
+        images = batch.images.clone()
+        images[::2] = gray(images[::2], torch.empty(0))
+        return super().forward(Batch(images, batch.scenes))
+
+
+class DetectorTrainer(Trainer):
+    """DETR's set loss after every decoder layer, with the class and box of the object at every encoder cell.
+
+    The losses of the inner layers are taken here, not by `auxiliary_loss=True`: that setting makes transformers
+    normalize the states between decoder layers, and so trains another network than the one that is evaluated.
+    """
+
+    def __init__(self, network: PreTrainedModel) -> None:
+        super().__init__(network)
+        self.cell_head = nn.Linear(network.config.d_model, BACKGROUND + 1 + 4)
+
+    def forward(self, batch: Batch) -> Tensor:
+        device, network = batch.images.device, self.network
+        labels = [{k: v.to(device) for k, v in get_boxes(scene).items()} for scene in batch.scenes]
+        out = network(_normalized(batch.images), output_hidden_states=True)
+        inner = out.decoder_hidden_states[-network.config.decoder_layers : -1]
+        loss = torch.zeros((), device=device)
+        for state in (*map(network.model.decoder.layernorm, inner), out.last_hidden_state):
+            logits, boxes = network.class_labels_classifier(state), network.bbox_predictor(state).sigmoid()
+            loss = loss + network.loss_function(logits, labels, device, boxes, network.config)[0]
+
+        cells = self.cell_head(out.encoder_last_hidden_state)
+        classes, boxes = (t.to(device) for t in get_cells(batch.scenes, int(cells.shape[1] ** 0.5)))
+        foreground = (classes != BACKGROUND).unsqueeze(-1)
+        distance = (cells[..., BACKGROUND + 1 :].sigmoid() - boxes).abs() * foreground
+        dense = F.cross_entropy(cells[..., : BACKGROUND + 1].transpose(1, 2), classes)
+        return loss + dense + 5 * distance.sum() / foreground.sum().clamp(min=1) / 4
+
+
+def _build_vit() -> PreTrainedModel:
+    return ViTForImageClassification(
+        ViTConfig(
+            image_size=SIZE,
+            patch_size=8,
+            hidden_size=128,
+            num_hidden_layers=6,
+            num_attention_heads=4,
+            intermediate_size=256,
+            hidden_dropout_prob=0.0,
+            **MULTI_LABEL,
+        )
+    )
+
+
+def _build_swin() -> PreTrainedModel:
+    return SwinForImageClassification(
+        SwinConfig(
+            image_size=SIZE,
+            patch_size=4,
+            embed_dim=48,
+            depths=[2, 2, 2],
+            num_heads=[2, 4, 8],
+            window_size=6,
+            mlp_ratio=2.0,
+            drop_path_rate=0.0,
+            **MULTI_LABEL,
+        )
+    )
+
+
+def _resnet_config(hidden_sizes: list[int], depths: list[int], **more: object) -> ResNetConfig:
+    return ResNetConfig(
+        embedding_size=hidden_sizes[0], hidden_sizes=hidden_sizes, depths=depths, layer_type="basic", **more
+    )
+
+
+def _build_judge() -> PreTrainedModel:
+    return ResNetForImageClassification(_resnet_config([32, 64, 128], [1, 2, 2], **MULTI_LABEL))
+
+
+BACKBONE = {"hidden_sizes": [48, 96], "depths": [2, 2]}
+
+
+def _build_backbone() -> PreTrainedModel:
+    return ResNetForImageClassification(_resnet_config(**BACKBONE, **MULTI_LABEL))
+
+
+def _build_detr() -> PreTrainedModel:
+    network = DetrForObjectDetection(
+        DetrConfig(
+            use_timm_backbone=False,
+            use_pretrained_backbone=False,
+            backbone_config=_resnet_config(**BACKBONE, out_features=["stage2"]),
+            num_queries=16,
+            d_model=128,
+            encoder_layers=3,
+            decoder_layers=3,
+            encoder_ffn_dim=256,
+            decoder_ffn_dim=256,
+            encoder_attention_heads=4,
+            decoder_attention_heads=4,
+            dropout=0.0,
+            **LABELS,
+        )
+    )
+    # Queries start out at the places of a 4x4 grid: a search that begins everywhere ends sooner.
+    grid = network.model.position_embedding(shape=torch.Size((1, 128, 4, 4)), device="cpu", dtype=torch.float32)
+    with torch.no_grad():
+        network.model.query_position_embeddings.weight.copy_(grid.flatten(2)[0].T)
+    return network
+
+
+RECIPES: dict[str, Recipe] = {
+    "mini-vit": Recipe(_build_vit, TokenTrainer, Schedule(1300, 32, 1e-3), seed=101),
+    "mini-swin": Recipe(_build_swin, TokenTrainer, Schedule(700, 64, 1e-3), seed=102),
+    "mini-judge": Recipe(_build_judge, JudgeTrainer, Schedule(1200, 64, 2e-3), seed=103),
+    "mini-detr-backbone": Recipe(_build_backbone, BackboneTrainer, Schedule(700, 64, 2e-3), seed=104),
+    "mini-detr": Recipe(
+        _build_detr, DetectorTrainer, Schedule(4000, 32, 5e-4, clip_norm=0.5), seed=105, backbone="mini-detr-backbone"
+    ),
+}
+
+
+def train_target(name: str, out: Path, work: Path, device: torch.device) -> None:
+    """Train the network `name` of `RECIPES` and save it in Hub layout to `out` / `name`.
+
+    The detector's backbone is taken from `work` and trained first where it is absent. Checkpoints live in
+    `work`; calling again continues an interrupted training.
+    """
+    recipe = RECIPES[name]
+    torch.manual_seed(recipe.seed)
+    network = recipe.build()
+    if recipe.backbone:
+        source = work / recipe.backbone
+        if not (source / "model.safetensors").exists():
+            train_target(recipe.backbone, work, work, device)
+        backbone = ResNetForImageClassification.from_pretrained(source).resnet
+        network.model.backbone.model.load_state_dict(backbone.state_dict())
+    trainer = recipe.trainer(network).to(device).train()
+    fit(
+        trainer,
+        trainer,
+        recipe.schedule,
+        seed=recipe.seed,
+        checkpoint=work / f"{name}.checkpoint.pt",
+        device=device,
+        title=name,
+    )
+    network.eval().save_pretrained(out / name)
+    preprocessor = {
+        "do_resize": True,
+        "size": {"height": SIZE, "width": SIZE},
+        "resample": 2,
+        "do_rescale": True,
+        "do_normalize": True,
+        "image_mean": [0.5] * 3,
+        "image_std": [0.5] * 3,
+    }
+    (out / name / "preprocessor_config.json").write_text(json.dumps(preprocessor, indent=2) + "\n")

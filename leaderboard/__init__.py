@@ -1,0 +1,1 @@
+"""The board: static pages rendered from records. Never needs torch."""

@@ -1,0 +1,250 @@
+"""From records to rows: which entries there are, their ranks, and the numbers that the board shows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tabulate import tabulate
+
+from benchmark.errors import IntegrityError, SpecError
+from benchmark.records import AxisScore, Record, load_record
+from benchmark.spec import AXES, HUE_PERTURBATIONS, Axis, Suite
+from benchmark.submissions import Submission, list_submissions, load_submission, record_folder
+
+__all__ = [
+    "DASH",
+    "RANK_RULE",
+    "AxisCell",
+    "Entry",
+    "Part",
+    "Row",
+    "Table",
+    "axes_of",
+    "color_means",
+    "load_entries",
+    "number",
+    "ranks",
+    "reference_of",
+    "table",
+    "text_table",
+    "unscored",
+    "why_missing",
+]
+
+DASH = "\N{EN DASH}"
+RANK_RULE = "Entries are ranked by the value of each axis; equal values share a rank."
+_REFERENCES = {"copy": "ceiling", "mean": "floor"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A submission with its record on a suite; `folder` holds the files of the record."""
+
+    submission: Submission
+    record: Record
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Part:
+    """One metric inside an axis; `reason` says why a value is missing."""
+
+    metric: str
+    value: float | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class AxisCell:
+    """One axis of one entry; `reason` says why the score is missing."""
+
+    axis: Axis
+    score: AxisScore | None
+    rank: int | None
+    parts: tuple[Part, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One entry in a table. `place` follows the mean of its axis ranks; None: not ranked."""
+
+    entry: Entry
+    cells: tuple[AxisCell, ...]
+    reference: str | None
+    badges: tuple[str, ...]
+    place: int | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows by place, then those that cannot be ranked, then the reference points."""
+
+    ranked: tuple[Row, ...]
+    unranked: tuple[Row, ...]
+    references: tuple[Row, ...]
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """All rows, in the order in which they are shown."""
+        return self.ranked + self.unranked + self.references
+
+
+def load_entries(suite: Suite, roots: Sequence[Path]) -> list[Entry]:
+    """Read every record of `suite` below the submission folders `roots`; later roots replace equal ids.
+
+    Raises:
+        SpecError: a file is not a record, or the record is of another submission or suite; names the file.
+        IntegrityError: the record was made for another text of the suite, or was changed.
+    """
+    entries: dict[str, Entry] = {}
+    for root in roots:
+        for name in list_submissions(root):
+            folder = record_folder(root, name, suite.id)
+            if not (folder / "record.json").exists():
+                continue
+            submission, record = load_submission(root, name), load_record(folder)
+            where = str(folder / "record.json")
+            if record.submission.id != name:
+                raise SpecError(f"is the record of '{record.submission.id}', not of '{name}'", where=where)
+            if record.suite != suite.id:
+                raise SpecError(f"is a record on {record.suite}, not on {suite.id}", where=where)
+            if record.suite_digest != suite.digest:
+                cure = f"run: invbench eval --submission {name} --suite {suite.id}"
+                raise IntegrityError(f"made for another text of {suite.id}", where=where, cure=cure)
+            entries[name] = Entry(submission, record, folder)
+    return [entries[name] for name in sorted(entries)]
+
+
+def ranks(scores: Mapping[str, AxisScore]) -> dict[str, int]:
+    """Return the rank of each submission on one axis: 1 + how many have a higher value."""
+    values = {name: score.value for name, score in scores.items() if score.value is not None}
+    return {name: 1 + sum(other > value for other in values.values()) for name, value in values.items()}
+
+
+def axes_of(suite: Suite) -> tuple[Axis, ...]:
+    """Return the axes that a suite scores, in the fixed order."""
+    return tuple(axis for axis in AXES if suite.axes.get(axis))
+
+
+def reference_of(entry: Entry) -> str | None:
+    """Return `ceiling` or `floor` for the entries that only bound the board, else None."""
+    return _REFERENCES.get(entry.submission.method)
+
+
+def _badges(record: Record) -> tuple[str, ...]:
+    marks = {"partial": record.status == "partial", "draft": record.draft, "bf16": record.precision == "bfloat16"}
+    return tuple(name for name, holds in marks.items() if holds)
+
+
+def _score(record: Record, target: str | None, axis: Axis) -> AxisScore | None:
+    if target is None:
+        return record.overall.get(axis)
+    return record.targets[target].axes.get(axis) if target in record.targets else None
+
+
+def why_missing(record: Record, metrics: Collection[str], target: str | None = None, tap: str | None = None) -> str:
+    """Return in words why a value made of `metrics` is absent, from what the record left unscored."""
+    if target is not None and target not in record.targets:
+        return "target not evaluated"
+    if target is not None and tap is not None and tap not in record.targets[target].taps:
+        return "tap not evaluated"
+    counts: Counter[str] = Counter()
+    for cell in record.cells:
+        if cell.metric in metrics and target in (None, cell.target) and tap in (None, cell.tap):
+            counts.update(cell.unscored)
+    reasons = "; ".join(reason for reason, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+    return f"not scored: {reasons}" if reasons else "no score in the record"
+
+
+def _cell(suite: Suite, entry: Entry, target: str | None, axis: Axis, rank: int | None) -> AxisCell:
+    score, metrics = _score(entry.record, target, axis), suite.axes[axis]
+    has_value = score is not None and score.value is not None
+    reason = "" if has_value else why_missing(entry.record, metrics, target)
+    absent = [t.id for t in suite.targets if t.id not in entry.record.targets]
+    if target is None and absent and not has_value:
+        reason = f"not evaluated on {', '.join(absent)}"
+    parts = []
+    for metric in metrics if has_value else ():
+        value = score.parts.get(metric) if score else None
+        parts.append(Part(metric, value, "" if value is not None else why_missing(entry.record, [metric], target)))
+    return AxisCell(axis, score if has_value else None, rank, tuple(parts), reason)
+
+
+def table(suite: Suite, entries: Sequence[Entry], target: str | None = None) -> Table:
+    """Return the rows of one target, or of all targets together when `target` is None."""
+    axes, rankable = axes_of(suite), [e for e in entries if e.record.rankable and reference_of(e) is None]
+    by_axis: dict[Axis, dict[str, int]] = {}
+    for axis in axes:
+        scores = {e.submission.id: _score(e.record, target, axis) for e in rankable}
+        by_axis[axis] = ranks({name: score for name, score in scores.items() if score is not None})
+    means: dict[str, float] = {}
+    for entry in entries:
+        got = [by_axis[axis][entry.submission.id] for axis in axes if entry.submission.id in by_axis[axis]]
+        if got and len(got) == len(axes):
+            means[entry.submission.id] = sum(got) / len(got)
+    rows = []
+    for entry in entries:
+        name = entry.submission.id
+        mean = means.get(name)
+        place = None if mean is None else 1 + sum(other < mean for other in means.values())
+        cells = tuple(_cell(suite, entry, target, axis, by_axis[axis].get(name)) for axis in axes)
+        rows.append(Row(entry, cells, reference_of(entry), _badges(entry.record), place))
+    rows.sort(key=lambda row: (row.place or 0, row.reference or "", row.entry.submission.id))
+    return Table(
+        ranked=tuple(row for row in rows if row.place is not None),
+        unranked=tuple(row for row in rows if row.place is None and row.reference is None),
+        references=tuple(row for row in rows if row.reference is not None),
+    )
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Return a value with a fixed number of digits, or a dash."""
+    return DASH if value is None else f"{round(value, digits) + 0.0:.{digits}f}"
+
+
+def color_means(record: Record, target: str, tap: str, metric: str) -> float | None:
+    """Return the mean of a color metric at a tap, each hue kind weighing the same; None if one is unscored."""
+    found = {
+        cell.perturbation: cell.mean
+        for cell in record.cells
+        if (cell.target, cell.tap, cell.metric) == (target, tap, metric) and cell.perturbation in HUE_PERTURBATIONS
+    }
+    values = [value for value in found.values() if value is not None]
+    return sum(values) / len(values) if values and len(values) == len(found) else None
+
+
+def unscored(record: Record) -> list[tuple[str, str, int]]:
+    """Return (metric, reason, count) of everything left unscored, over all targets, taps and perturbations."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for cell in record.cells:
+        for reason, count in cell.unscored.items():
+            counts[cell.metric, reason] += count
+    return [(metric, reason, count) for (metric, reason), count in sorted(counts.items()) if count]
+
+
+def text_table(suite: Suite, entries: Sequence[Entry], highlight: str | None) -> str:
+    """Return one plain-text table a target; `highlight` is the submission whose row gets an arrow."""
+    axes, blocks = axes_of(suite), []
+    for target in suite.targets:
+        lines = []
+        for row in table(suite, entries, target.id).rows:
+            name = row.entry.submission.id
+            marks = f" ({', '.join(row.badges)})" if row.badges else ""
+            rank = str(row.place) if row.place else row.reference or DASH
+            lines.append([rank, f"{'> ' if name == highlight else ''}{name}{marks}", *map(_plus_minus, row.cells)])
+        head = ["rank", "submission", *(axis.upper() for axis in axes)]
+        text = tabulate(lines, headers=head, tablefmt="simple", disable_numparse=True)
+        blocks.append(f"{target.id}: {target.title}\n\n{text}")
+    return "\n\n".join(blocks)
+
+
+def _plus_minus(cell: AxisCell) -> str:
+    if cell.score is None:
+        return DASH
+    low, high = cell.score.low, cell.score.high
+    half = "" if low is None or high is None else f" \N{PLUS-MINUS SIGN}{(high - low) / 2:.3f}"
+    return number(cell.score.value) + half
