@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from benchmark.datasets.scenes import CATEGORIES
 from benchmark.perturbations import gray
 from benchmark.spec import PACKAGE, Suite
 from benchmark.targets import load_target
-from benchmark.targets.base import Prediction
+from benchmark.targets.base import Prediction, Target
 from benchmark.targets.judge import load_judge
 
 __all__ = ["box_ap50", "label_map", "measure_suite_quality"]
@@ -30,6 +31,10 @@ def _predict(samples: Sequence[Sample], predict: Callable[[Tensor], Tensor], dev
         with torch.inference_mode():
             outputs.append(predict(torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device).float() / 255).cpu())
     return torch.cat(outputs)
+
+
+def _logits(target: Target, images: Tensor) -> Tensor:
+    return target.predict(images).logits
 
 
 def label_map(samples: Sequence[Sample], predict: Callable[[Tensor], Tensor], device: torch.device) -> float:
@@ -92,7 +97,7 @@ def measure_suite_quality(suite: Suite, device: torch.device) -> list[dict[str, 
         if spec.family == "detr":
             measure, value = "box AP at IoU 0.5", box_ap50(samples, target.predict, device)
         else:
-            measure, value = "mAP over labels", label_map(samples, lambda x, t=target: t.predict(x).logits, device)
+            measure, value = "mAP over labels", label_map(samples, partial(_logits, target), device)
         rows.append({"network": spec.id, "measure": measure, "value": round(value, 4)})
     if suite.judge:
         judge = load_judge(suite.judge, device)

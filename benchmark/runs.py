@@ -42,7 +42,7 @@ class ChunkStore:
     def save(self, name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         """Write a chunk: its SHA-256, then its arrays, under a temporary name until it is whole."""
         buffer = io.BytesIO()
-        np.savez(buffer, **dict(arrays))
+        np.savez(buffer, allow_pickle=False, **dict(arrays))
         body = buffer.getvalue()
         self.folder.mkdir(parents=True, exist_ok=True)
         temporary = self._path(name).with_suffix(f".{os.getpid()}.tmp")

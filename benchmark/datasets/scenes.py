@@ -19,7 +19,7 @@ import numpy.typing as npt
 __all__ = ["CANONICAL_HUE_DEG", "CATEGORIES", "SIZE", "Instance", "Scene", "iter_scenes", "make_scene"]
 
 Split = Literal["train", "test"]
-Array = npt.NDArray[np.float32]
+Array = npt.NDArray[np.floating]
 
 SIZE = 96
 CATEGORIES = ("ball", "box", "triangle", "star", "ring", "cross", "moon", "peanut")

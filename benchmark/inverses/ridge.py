@@ -132,7 +132,7 @@ class RidgeInverse(Inverse):
         for tap, moments_of_tap in fitted.items():
             solutions = {penalty: moments_of_tap.solve(penalty) for penalty in PENALTIES}
             chosen[tap] = min(solutions, key=lambda penalty: held_out[tap].squared_error(solutions[penalty]))
-            linear = self.maps[self._key(tap)]
-            linear.weight.data.copy_(solutions[chosen[tap]][:-1].T)
-            linear.bias.data.copy_(solutions[chosen[tap]][-1])
+            *slopes, offset = solutions[chosen[tap]]
+            linear = {"weight": torch.stack(slopes, dim=1), "bias": offset}
+            self.maps[self._key(tap)].load_state_dict(linear)
         return chosen

@@ -136,7 +136,11 @@ def train_inverse(
         ridge.fit(_stream(target, RIDGE_IMAGES, f"ridge of {spec.id}"))
         save_inverse(ridge, out)
     elif method == "modular":
-        training = {"steps": schedule.steps, "batch_size": schedule.batch_size, "learning_rate": schedule.learning_rate}
+        training: dict[str, str | int | float] = {
+            "steps": schedule.steps,
+            "batch_size": schedule.batch_size,
+            "learning_rate": schedule.learning_rate,
+        }
         inverse = build_inverse(_config(target, method, {"heads": 4}, training))
         assert isinstance(inverse, ModularInverse)
         inverse.to(device).train()

@@ -205,11 +205,11 @@ def _build_judge() -> PreTrainedModel:
     return ResNetForImageClassification(_resnet_config([32, 64, 128], [1, 2, 2], **MULTI_LABEL))
 
 
-BACKBONE = {"hidden_sizes": [48, 96], "depths": [2, 2]}
+BACKBONE_SIZES, BACKBONE_DEPTHS = [48, 96], [2, 2]
 
 
 def _build_backbone() -> PreTrainedModel:
-    return ResNetForImageClassification(_resnet_config(**BACKBONE, **MULTI_LABEL))
+    return ResNetForImageClassification(_resnet_config(BACKBONE_SIZES, BACKBONE_DEPTHS, **MULTI_LABEL))
 
 
 def _build_detr() -> PreTrainedModel:
@@ -217,7 +217,7 @@ def _build_detr() -> PreTrainedModel:
         DetrConfig(
             use_timm_backbone=False,
             use_pretrained_backbone=False,
-            backbone_config=_resnet_config(**BACKBONE, out_features=["stage2"]),
+            backbone_config=_resnet_config(BACKBONE_SIZES, BACKBONE_DEPTHS, out_features=["stage2"]),
             num_queries=16,
             d_model=128,
             encoder_layers=3,
