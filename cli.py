@@ -141,7 +141,7 @@ def evaluate(
       invbench eval --submission ridge --limit 16
       invbench eval --device cuda --json > record.json
     """
-    from benchmark.spec import load_suite
+    from benchmark.spec import load_lock, load_suite
     from benchmark.submissions import load_submission, record_folder, submissions_root
 
     suite, root = load_suite(suite_id), submissions_root()
@@ -156,10 +156,11 @@ def evaluate(
     if out.resolve() != root.resolve():
         shutil.copy(root / submission_id / "submission.toml", out / submission_id / "submission.toml")
 
+    from leaderboard.entries import load_entries
     from leaderboard.render import build_board
-    from leaderboard.tables import load_entries, text_table
+    from leaderboard.tables import text_table
 
-    entries = load_entries(suite, [root, out])
+    entries = load_entries(suite, load_lock(suite), [root, out])
     page = build_board(suite, entries, out / "board") if out.resolve() != root.resolve() else None
     if as_json:
         _json(record.model_dump(mode="json"))
@@ -211,13 +212,14 @@ def board_build(suite_id: str, roots: tuple[Path, ...], out: Path) -> None:
     Example:
       invbench board build --records submissions --records invbench-results --out board
     """
-    from benchmark.spec import load_suite
+    from benchmark.spec import load_lock, load_suite
     from benchmark.submissions import submissions_root
+    from leaderboard.entries import load_entries
     from leaderboard.render import build_board
-    from leaderboard.tables import load_entries
 
     suite = load_suite(suite_id)
-    click.echo(build_board(suite, load_entries(suite, list(roots) or [submissions_root()]), out))
+    entries = load_entries(suite, load_lock(suite), list(roots) or [submissions_root()])
+    click.echo(build_board(suite, entries, out))
 
 
 @main.group("train", cls=Cli)

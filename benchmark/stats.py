@@ -52,9 +52,13 @@ def interval(samples: Array) -> tuple[Array, Array]:
     """Return the 95 % percentile interval over resamples (axis 0) as (low, high); NaN resamples are left out."""
     low = np.full(samples.shape[1:], np.nan)
     high = low.copy()
-    known = ~np.isnan(samples).all(0)
-    if known.any():
-        low[known], high[known] = np.nanpercentile(samples[:, known], [2.5, 97.5], axis=0)
+    absent = np.isnan(samples)
+    whole = ~absent.any(0)
+    if whole.any():
+        low[whole], high[whole] = np.percentile(samples[:, whole], [2.5, 97.5], axis=0)
+    some = absent.any(0) & ~absent.all(0)
+    if some.any():
+        low[some], high[some] = np.nanpercentile(samples[:, some], [2.5, 97.5], axis=0)
     return low, high
 
 

@@ -10,7 +10,8 @@ from markupsafe import Markup
 
 from benchmark.records import AxisScore
 from benchmark.spec import Axis, TargetSpec
-from leaderboard.tables import Entry, number, reference_of
+from leaderboard.entries import Entry
+from leaderboard.tables import number, reference_of
 
 __all__ = ["STYLES", "Series", "render_curves", "series_of", "spread", "styles_of"]
 

@@ -14,11 +14,11 @@ from benchmark.metrics.spec import METRICS
 from benchmark.records import AxisScore
 from benchmark.spec import AXES, Axis, Suite, TargetSpec
 from leaderboard.charts import render_curves, series_of, styles_of
+from leaderboard.entries import Entry
 from leaderboard.strips import ImageStore, perturbation_words, shown_entries, strips
 from leaderboard.tables import (
     RANK_RULE,
     AxisCell,
-    Entry,
     Row,
     axes_of,
     color_means,

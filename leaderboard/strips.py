@@ -11,7 +11,8 @@ from pathlib import Path
 from benchmark.errors import IntegrityError
 from benchmark.records import INPUT, load_audit
 from benchmark.spec import Suite, TargetSpec
-from leaderboard.tables import Entry, reference_of
+from leaderboard.entries import Entry
+from leaderboard.tables import reference_of
 
 __all__ = ["ImageStore", "Picture", "Strip", "StripRow", "perturbation_words", "shown_entries", "strips"]
 

@@ -1,30 +1,27 @@
-"""From records to rows: which entries there are, their ranks, and the numbers that the board shows."""
+"""From entries to rows: their ranks, and the numbers that the board shows."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from tabulate import tabulate
 
-from benchmark.errors import IntegrityError, SpecError
-from benchmark.records import AxisScore, Record, load_record
+from benchmark.records import AxisScore, Record
 from benchmark.spec import AXES, HUE_PERTURBATIONS, Axis, Suite
-from benchmark.submissions import Submission, list_submissions, load_submission, record_folder
+from benchmark.stats import rank
+from leaderboard.entries import Entry
 
 __all__ = [
     "DASH",
     "RANK_RULE",
     "AxisCell",
-    "Entry",
     "Part",
     "Row",
     "Table",
     "axes_of",
     "color_means",
-    "load_entries",
     "number",
     "ranks",
     "reference_of",
@@ -35,17 +32,11 @@ __all__ = [
 ]
 
 DASH = "\N{EN DASH}"
-RANK_RULE = "Entries are ranked by the value of each axis; equal values share a rank."
+RANK_RULE = (
+    "A rank is one more than the number of entries that are better by more than 0.005 and significantly so "
+    "(sign-flip test on the same images, Holm's correction, 5 %); entries that the data cannot separate share one."
+)
 _REFERENCES = {"copy": "ceiling", "mean": "floor"}
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A submission with its record on a suite; `folder` holds the files of the record."""
-
-    submission: Submission
-    record: Record
-    folder: Path
 
 
 @dataclass(frozen=True)
@@ -93,36 +84,10 @@ class Table:
         return self.ranked + self.unranked + self.references
 
 
-def load_entries(suite: Suite, roots: Sequence[Path]) -> list[Entry]:
-    """Read every record of `suite` below the submission folders `roots`; later roots replace equal ids.
-
-    Raises:
-        SpecError: a file is not a record, or the record is of another submission or suite; names the file.
-        IntegrityError: the record was made for another text of the suite, or was changed.
-    """
-    entries: dict[str, Entry] = {}
-    for root in roots:
-        for name in list_submissions(root):
-            folder = record_folder(root, name, suite.id)
-            if not (folder / "record.json").exists():
-                continue
-            submission, record = load_submission(root, name), load_record(folder)
-            where = str(folder / "record.json")
-            if record.submission.id != name:
-                raise SpecError(f"is the record of '{record.submission.id}', not of '{name}'", where=where)
-            if record.suite != suite.id:
-                raise SpecError(f"is a record on {record.suite}, not on {suite.id}", where=where)
-            if record.suite_digest != suite.digest:
-                cure = f"run: invbench eval --submission {name} --suite {suite.id}"
-                raise IntegrityError(f"made for another text of {suite.id}", where=where, cure=cure)
-            entries[name] = Entry(submission, record, folder)
-    return [entries[name] for name in sorted(entries)]
-
-
-def ranks(scores: Mapping[str, AxisScore]) -> dict[str, int]:
-    """Return the rank of each submission on one axis: 1 + how many have a higher value."""
-    values = {name: score.value for name, score in scores.items() if score.value is not None}
-    return {name: 1 + sum(other > value for other in values.values()) for name, value in values.items()}
+def ranks(suite: Suite, entries: Sequence[Entry], target: str | None, axis: Axis) -> dict[str, int]:
+    """Return the rank of each entry that has scores of `axis`, by paired comparison over images (`stats.rank`)."""
+    scores = {entry.submission.id: entry.image_axis(target, axis) for entry in entries}
+    return rank({name: values for name, values in scores.items() if values is not None}, suite.bootstrap_seed)
 
 
 def axes_of(suite: Suite) -> tuple[Axis, ...]:
@@ -179,8 +144,8 @@ def table(suite: Suite, entries: Sequence[Entry], target: str | None = None) -> 
     axes, rankable = axes_of(suite), [e for e in entries if e.record.rankable and reference_of(e) is None]
     by_axis: dict[Axis, dict[str, int]] = {}
     for axis in axes:
-        scores = {e.submission.id: _score(e.record, target, axis) for e in rankable}
-        by_axis[axis] = ranks({name: score for name, score in scores.items() if score is not None})
+        scored = [e for e in rankable if (score := _score(e.record, target, axis)) and score.value is not None]
+        by_axis[axis] = ranks(suite, scored, target, axis)
     means: dict[str, float] = {}
     for entry in entries:
         got = [by_axis[axis][entry.submission.id] for axis in axes if entry.submission.id in by_axis[axis]]

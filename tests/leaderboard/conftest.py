@@ -8,13 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
+from benchmark.aggregate import NOT_APPLICABLE, TargetScores, applies, scores_to_table
 from benchmark.records import (
     AUDIT_SCHEMA,
     INPUT,
-    SCORE_SCHEMA,
     AxisScore,
     Cell,
     InverseInfo,
@@ -25,7 +26,7 @@ from benchmark.records import (
     TargetScore,
     write_record,
 )
-from benchmark.spec import HUE_PERTURBATIONS, Suite, TargetSpec, load_suite
+from benchmark.spec import HUE_PERTURBATIONS, Anchor, Lock, Suite, TargetSpec, load_suite
 from benchmark.submissions import record_folder
 
 REASON = "too few visible contour pixels"
@@ -81,6 +82,21 @@ def audit_table(suite: Suite, level: float) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=AUDIT_SCHEMA)
 
 
+def score_table(suite: Suite, level: float, images: int = 16) -> pa.Table:
+    """Return scores around `level`, with noise that all entries share and a little of their own."""
+    results = []
+    for target in suite.targets:
+        shape = (images, len(target.taps), len(suite.perturbations), len(suite.metrics))
+        shared = np.random.default_rng(1).normal(0, 0.05, shape)
+        own = np.random.default_rng(int(level * 1000)).normal(0, 0.01, shape)
+        fits = [[applies(metric, kind) for metric in suite.metrics] for kind in suite.perturbations]
+        reasons = np.broadcast_to(np.where(fits, 0, NOT_APPLICABLE).astype(np.uint8), shape)
+        values = (level + shared + own).astype(np.float32)
+        ids = tuple(f"scene-{i:04d}" for i in range(images))
+        results.append(TargetScores(target, ids, values, reasons, np.zeros(shape[:3], np.float32), ()))
+    return scores_to_table(suite, results)
+
+
 RUN = Run(
     device="cpu", device_name="Some CPU", threads=2, batch_size=16, started="2025-01-01T00:00:00Z", wall_s=75.0,
     peak_memory_mib=512.0, ms_per_recon={"mini-vit": 1.5}, python="3.11.2", packages={"torch": "2.0"},
@@ -98,6 +114,21 @@ def suite() -> Suite:
 
 
 @pytest.fixture
+def lock(suite: Suite) -> Lock:
+    """A lock whose anchors leave scores as they are."""
+    anchor = Anchor(answer="white_noise", floor=0, ceiling=1)
+    anchors = {metric: anchor for metrics in suite.axes.values() for metric in metrics}
+    return Lock(
+        suite=suite.id,
+        suite_digest=suite.digest,
+        files={},
+        images={},
+        perturbed={},
+        anchors={target.id: anchors for target in suite.targets},
+    )
+
+
+@pytest.fixture
 def root(tmp_path: Path) -> Path:
     """An empty folder of submissions."""
     folder = tmp_path / "submissions"
@@ -106,7 +137,7 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def enter(suite: Suite, root: Path) -> Enter:
+def enter(suite: Suite, lock: Lock, root: Path) -> Enter:
     """Return a function that writes a submission with its record and returns the record's folder."""
 
     def _enter(
@@ -137,7 +168,7 @@ def enter(suite: Suite, root: Path) -> Enter:
         record = Record(
             suite=suite.id,
             suite_digest=suite.digest,
-            lock_digest="1" * 64,
+            lock_digest=lock.digest,
             submission=SubmissionInfo(id=name, method=name, title=title),
             inverses={
                 t.id: InverseInfo(files={"model.safetensors": "a" * 64}, parameters=12345) for t in suite.targets
@@ -155,7 +186,7 @@ def enter(suite: Suite, root: Path) -> Enter:
             run=RUN,
         ).model_copy(update=changes)
         place = record_folder(into, name, suite.id)
-        write_record(place, record, SCORE_SCHEMA.empty_table(), images(suite, level))
+        write_record(place, record, score_table(suite, level), images(suite, level))
         return place
 
     return _enter

@@ -9,10 +9,10 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.spec import Suite
+from benchmark.spec import Lock, Suite
 from leaderboard.charts import render_curves, series_of, spread, styles_of
+from leaderboard.entries import load_entries
 from leaderboard.render import environment
-from leaderboard.tables import load_entries
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -28,8 +28,8 @@ def test_labels_never_overlap(heights: list[float]) -> None:
     )
 
 
-def test_svg_is_well_formed_and_described(suite: Suite, four: Path) -> None:
-    entries = load_entries(suite, [four])
+def test_svg_is_well_formed_and_described(suite: Suite, lock: Lock, four: Path) -> None:
+    entries = load_entries(suite, lock, [four])
     svg = ET.fromstring(render_curves(environment(), "one", "detail", suite.targets[0], entries))
     assert svg.get("role") == "img"
     title, desc = svg.find(f"{SVG}title"), svg.find(f"{SVG}desc")
@@ -41,8 +41,8 @@ def test_svg_is_well_formed_and_described(suite: Suite, four: Path) -> None:
     assert {"copy", "mean", "ridge", "modular", "backbone", "prediction"} <= names
 
 
-def test_a_gap_breaks_the_line(suite: Suite, four: Path) -> None:
-    entries = load_entries(suite, [four])
+def test_a_gap_breaks_the_line(suite: Suite, lock: Lock, four: Path) -> None:
+    entries = load_entries(suite, lock, [four])
     (ridge,) = (entry for entry in entries if entry.submission.id == "ridge")
     del ridge.record.targets["mini-detr"].taps["encoder.1"]
     (line,) = (line for line in series_of([ridge], suite.targets[0], "detail"))
@@ -58,5 +58,5 @@ def test_no_entries(suite: Suite) -> None:
     assert desc.text == "No scores."
 
 
-def test_references_take_no_color(suite: Suite, four: Path) -> None:
-    assert styles_of(load_entries(suite, [four])) == {"copy": None, "mean": None, "modular": 0, "ridge": 1}
+def test_references_take_no_color(suite: Suite, lock: Lock, four: Path) -> None:
+    assert styles_of(load_entries(suite, lock, [four])) == {"copy": None, "mean": None, "modular": 0, "ridge": 1}

@@ -16,9 +16,10 @@ import pytest
 
 from benchmark.errors import IntegrityError
 from benchmark.records import AUDIT_SCHEMA
-from benchmark.spec import Suite
+from benchmark.spec import Lock, Suite
+from leaderboard.entries import load_entries
 from leaderboard.render import build_board
-from leaderboard.tables import DASH, load_entries
+from leaderboard.tables import DASH
 
 Enter = Callable[..., Path]
 HOSTILE = '<script>alert(1)</script>"><img src=x onerror=y>'
@@ -64,16 +65,16 @@ class Page(HTMLParser):
         return [attrs for name, attrs in self.tags if name == tag]
 
 
-def build(suite: Suite, root: Path, out: Path) -> Page:
-    return Page(build_board(suite, load_entries(suite, [root]), out).read_text(encoding="utf-8"))
+def build(suite: Suite, lock: Lock, root: Path, out: Path) -> Page:
+    return Page(build_board(suite, load_entries(suite, lock, [root]), out).read_text(encoding="utf-8"))
 
 
 def tree(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-def test_same_input_same_bytes(suite: Suite, four: Path, tmp_path: Path) -> None:
-    entries = load_entries(suite, [four])
+def test_same_input_same_bytes(suite: Suite, lock: Lock, four: Path, tmp_path: Path) -> None:
+    entries = load_entries(suite, lock, [four])
     build_board(suite, entries, tmp_path / "a")
     build_board(suite, entries[::-1], tmp_path / "b")
     first = tree(tmp_path / "a")
@@ -82,8 +83,10 @@ def test_same_input_same_bytes(suite: Suite, four: Path, tmp_path: Path) -> None
     assert first == tree(tmp_path / "a")
 
 
-def test_every_reference_exists_and_none_leaves_the_folder(suite: Suite, four: Path, tmp_path: Path) -> None:
-    page = build(suite, four, tmp_path / "out")
+def test_every_reference_exists_and_none_leaves_the_folder(
+    suite: Suite, lock: Lock, four: Path, tmp_path: Path
+) -> None:
+    page = build(suite, lock, four, tmp_path / "out")
     assert len(page.ids) == len(set(page.ids))
     for reference in page.references:
         if reference.startswith("#"):
@@ -101,8 +104,8 @@ def test_every_reference_exists_and_none_leaves_the_folder(suite: Suite, four: P
             assert b"@import" not in data
 
 
-def test_no_script_and_a_strict_policy(suite: Suite, four: Path, tmp_path: Path) -> None:
-    page = build(suite, four, tmp_path / "out")
+def test_no_script_and_a_strict_policy(suite: Suite, lock: Lock, four: Path, tmp_path: Path) -> None:
+    page = build(suite, lock, four, tmp_path / "out")
     assert page.all("script") == page.all("style") == []
     assert not [name for _, attrs in page.tags for name in attrs if name.startswith("on") or name == "style"]
     (policy,) = [m["content"] for m in page.all("meta") if m.get("http-equiv") == "Content-Security-Policy"]
@@ -111,8 +114,8 @@ def test_no_script_and_a_strict_policy(suite: Suite, four: Path, tmp_path: Path)
     assert "unsafe" not in policy
 
 
-def test_images_are_lazy_sized_and_described(suite: Suite, four: Path, tmp_path: Path) -> None:
-    page = build(suite, four, tmp_path / "out")
+def test_images_are_lazy_sized_and_described(suite: Suite, lock: Lock, four: Path, tmp_path: Path) -> None:
+    page = build(suite, lock, four, tmp_path / "out")
     images = page.all("img")
     taps = sum(1 + 2 * len(target.taps) for target in suite.targets)
     glimpse = 1 + len(suite.targets[0].taps)
@@ -121,15 +124,15 @@ def test_images_are_lazy_sized_and_described(suite: Suite, four: Path, tmp_path:
     assert len(list((tmp_path / "out" / "images").iterdir())) < len(images)
 
 
-def test_tables_have_captions_and_scopes(suite: Suite, four: Path, tmp_path: Path) -> None:
-    page = build(suite, four, tmp_path / "out")
+def test_tables_have_captions_and_scopes(suite: Suite, lock: Lock, four: Path, tmp_path: Path) -> None:
+    page = build(suite, lock, four, tmp_path / "out")
     assert len(page.all("caption")) == len(page.all("table"))
     assert all(th.get("scope") for th in page.all("th"))
 
 
-def test_hostile_text_stays_text(suite: Suite, four: Path, enter: Enter, tmp_path: Path) -> None:
+def test_hostile_text_stays_text(suite: Suite, lock: Lock, four: Path, enter: Enter, tmp_path: Path) -> None:
     enter("hostile", 0.9, title=HOSTILE)
-    page = build(suite, four, tmp_path / "out")
+    page = build(suite, lock, four, tmp_path / "out")
     assert page.all("script") == []
     assert HOSTILE in page.text
     assert not any("onerror" in image for image in page.all("img"))
@@ -139,12 +142,14 @@ def test_hostile_text_stays_text(suite: Suite, four: Path, enter: Enter, tmp_pat
     ("changes", "badge"),
     [({"status": "partial"}, "partial"), ({"draft": True}, "draft"), ({"precision": "bfloat16"}, "bfloat16")],
 )
-def test_badges(suite: Suite, four: Path, enter: Enter, tmp_path: Path, changes: dict[str, Any], badge: str) -> None:
-    entries = load_entries(suite, [four])
+def test_badges(
+    suite: Suite, lock: Lock, four: Path, enter: Enter, tmp_path: Path, changes: dict[str, Any], badge: str
+) -> None:
+    entries = load_entries(suite, lock, [four])
     plain = build_board(suite, entries, tmp_path / "out").read_text(encoding="utf-8")
     assert f'<span class="badge">{badge}</span>' not in plain
     enter("better", 0.95, **changes)
-    text = build_board(suite, load_entries(suite, [four]), tmp_path / "out").read_text(encoding="utf-8")
+    text = build_board(suite, load_entries(suite, lock, [four]), tmp_path / "out").read_text(encoding="utf-8")
     assert text.count(f'<span class="badge">{badge}</span>') == 1 + len(suite.targets)
     data = json.loads((tmp_path / "out" / "board.json").read_text(encoding="utf-8"))
     (entry,) = (e for e in data["entries"] if e["submission"]["id"] == "better")
@@ -152,10 +157,10 @@ def test_badges(suite: Suite, four: Path, enter: Enter, tmp_path: Path, changes:
     assert entry["overall"]["place"] is None
 
 
-def test_missing_is_a_dash_with_its_reason(suite: Suite, four: Path, enter: Enter, tmp_path: Path) -> None:
-    targets = load_entries(suite, [four])[1].record.targets
+def test_missing_is_a_dash_with_its_reason(suite: Suite, lock: Lock, four: Path, enter: Enter, tmp_path: Path) -> None:
+    targets = load_entries(suite, lock, [four])[1].record.targets
     enter("half", 0.9, status="partial", targets={"mini-detr": targets["mini-detr"]}, overall={})
-    page = build(suite, four, tmp_path / "out")
+    page = build(suite, lock, four, tmp_path / "out")
     assert f"{DASH}not evaluated on mini-vit" in page.text
     assert f"{DASH}target not evaluated" in page.text
     data = json.loads((tmp_path / "out" / "board.json").read_text(encoding="utf-8"))
@@ -163,34 +168,36 @@ def test_missing_is_a_dash_with_its_reason(suite: Suite, four: Path, enter: Ente
     assert entry["targets"]["mini-vit"]["axes"]["shape"]["value"] is None
 
 
-def test_what_is_no_image_is_refused(suite: Suite, root: Path, enter: Enter, tmp_path: Path) -> None:
+def test_what_is_no_image_is_refused(suite: Suite, lock: Lock, root: Path, enter: Enter, tmp_path: Path) -> None:
     def page_instead(suite: Suite, level: float) -> pa.Table:
         row = {"image": suite.audit_images[0], "target": "mini-vit", "tap": "input", "perturbation": "identity"}
         return pa.Table.from_pylist([row | {"png": b"<html>"}], schema=AUDIT_SCHEMA)
 
     enter("hostile", 0.9, images=page_instead)
     with pytest.raises(IntegrityError, match=r"audit\.parquet"):
-        build_board(suite, load_entries(suite, [root]), tmp_path / "out")
+        build_board(suite, load_entries(suite, lock, [root]), tmp_path / "out")
 
 
-def test_stale_images_go_and_other_files_stay(suite: Suite, four: Path, tmp_path: Path) -> None:
+def test_stale_images_go_and_other_files_stay(suite: Suite, lock: Lock, four: Path, tmp_path: Path) -> None:
     images = tmp_path / "out" / "images"
     images.mkdir(parents=True)
     (images / f"{'0' * 20}.png").write_bytes(b"old")
     (images / "photo.png").write_bytes(b"mine")
-    build(suite, four, tmp_path / "out")
+    build(suite, lock, four, tmp_path / "out")
     assert not (images / f"{'0' * 20}.png").exists()
     assert (images / "photo.png").exists()
 
 
-def test_a_board_without_records(suite: Suite, root: Path, tmp_path: Path) -> None:
-    page = build(suite, root, tmp_path / "out")
+def test_a_board_without_records(suite: Suite, lock: Lock, root: Path, tmp_path: Path) -> None:
+    page = build(suite, lock, root, tmp_path / "out")
     assert "No record can be ranked yet." in page.text
 
 
-def test_a_board_of_references_alone_shows_their_images(suite: Suite, enter: Enter, root: Path, tmp_path: Path) -> None:
+def test_a_board_of_references_alone_shows_their_images(
+    suite: Suite, lock: Lock, enter: Enter, root: Path, tmp_path: Path
+) -> None:
     enter("mean", 0.0)
-    assert build(suite, root, tmp_path / "out").all("img")
+    assert build(suite, lock, root, tmp_path / "out").all("img")
 
 
 def test_torch_is_never_imported() -> None:

@@ -7,31 +7,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from benchmark.errors import IntegrityError, SpecError
-from benchmark.records import AxisScore
-from benchmark.spec import Suite
-from leaderboard.tables import DASH, color_means, load_entries, number, ranks, table, text_table, unscored
+from benchmark.spec import Lock, Suite
+from leaderboard.entries import load_entries
+from leaderboard.tables import DASH, color_means, number, table, text_table, unscored
 
 Enter = Callable[..., Path]
 
 
-def test_ranks_share_equal_values_and_skip_missing_ones() -> None:
-    scores = {name: AxisScore(value=v, parts={}) for name, v in (("a", 0.5), ("b", 0.9), ("c", 0.5), ("d", None))}
-    assert ranks(scores) == {"a": 2, "b": 1, "c": 2}
+def test_entries_that_the_data_cannot_separate_share_a_rank(suite: Suite, lock: Lock, four: Path, enter: Enter) -> None:
+    enter("twin", 0.8001)
+    found = table(suite, load_entries(suite, lock, [four]), "mini-vit")
+    ranks = {row.entry.submission.id: [cell.rank for cell in row.cells] for row in found.ranked}
+    assert ranks == {"modular": [1, 1, 1], "twin": [1, 1, 1], "ridge": [3, 3, 3]}
+    assert [row.place for row in found.ranked] == [1, 1, 3]
 
 
-@given(st.dictionaries(st.text(min_size=1, max_size=3), st.floats(0, 1), min_size=1, max_size=6))
-def test_someone_is_always_first(values: dict[str, float]) -> None:
-    found = ranks({name: AxisScore(value=value, parts={}) for name, value in values.items()})
-    assert min(found.values()) == 1
-    assert max(found.values()) <= len(values)
-
-
-def test_order_of_rows(suite: Suite, four: Path) -> None:
-    found = table(suite, load_entries(suite, [four]), "mini-detr")
+def test_order_of_rows(suite: Suite, lock: Lock, four: Path) -> None:
+    found = table(suite, load_entries(suite, lock, [four]), "mini-detr")
     assert [(row.entry.submission.id, row.place) for row in found.ranked] == [("modular", 1), ("ridge", 2)]
     assert [(row.entry.submission.id, row.reference) for row in found.references] == [
         ("copy", "ceiling"),
@@ -44,53 +38,55 @@ def test_order_of_rows(suite: Suite, four: Path) -> None:
     ("changes", "badge"),
     [({"status": "partial"}, "partial"), ({"draft": True}, "draft"), ({"precision": "bfloat16"}, "bf16")],
 )
-def test_what_may_not_be_ranked(suite: Suite, four: Path, enter: Enter, changes: dict[str, Any], badge: str) -> None:
+def test_what_may_not_be_ranked(
+    suite: Suite, lock: Lock, four: Path, enter: Enter, changes: dict[str, Any], badge: str
+) -> None:
     enter("better", 0.95, **changes)
-    found = table(suite, load_entries(suite, [four]))
+    found = table(suite, load_entries(suite, lock, [four]))
     assert [row.entry.submission.id for row in found.ranked] == ["modular", "ridge"]
     (row,) = found.unranked
     assert row.badges == (badge,)
     assert row.place is None
 
 
-def test_missing_target_is_named(suite: Suite, four: Path, enter: Enter) -> None:
-    one = load_entries(suite, [four])[1].record.targets
+def test_missing_target_is_named(suite: Suite, lock: Lock, four: Path, enter: Enter) -> None:
+    one = load_entries(suite, lock, [four])[1].record.targets
     enter("half", 0.9, targets={"mini-detr": one["mini-detr"]}, overall={})
-    entries = load_entries(suite, [four])
+    entries = load_entries(suite, lock, [four])
     cell = {row.entry.submission.id: row for row in table(suite, entries).rows}["half"].cells[0]
     assert (cell.score, cell.rank, cell.reason) == (None, None, "not evaluated on mini-vit")
     cell = {row.entry.submission.id: row for row in table(suite, entries, "mini-vit").rows}["half"].cells[0]
     assert cell.reason == "target not evaluated"
 
 
-def test_later_roots_replace_earlier(suite: Suite, four: Path, enter: Enter, tmp_path: Path) -> None:
+def test_later_roots_replace_earlier(suite: Suite, lock: Lock, four: Path, enter: Enter, tmp_path: Path) -> None:
     other = tmp_path / "mine"
     other.mkdir()
     folder = enter("ridge", 0.9, into=other)
-    entries = load_entries(suite, [four, other])
+    entries = load_entries(suite, lock, [four, other])
     assert [entry.submission.id for entry in entries] == ["copy", "mean", "modular", "ridge"]
     assert entries[-1].folder == folder
 
 
-def test_no_records(suite: Suite, root: Path) -> None:
-    assert load_entries(suite, [root, root / "absent"]) == []
+def test_no_records(suite: Suite, lock: Lock, root: Path) -> None:
+    assert load_entries(suite, lock, [root, root / "absent"]) == []
 
 
-def test_other_text_of_the_suite_is_refused(suite: Suite, enter: Enter, root: Path) -> None:
+def test_other_text_of_the_suite_is_refused(suite: Suite, lock: Lock, enter: Enter, root: Path) -> None:
     folder = enter("ridge", 0.5, suite_digest="2" * 64)
     with pytest.raises(IntegrityError, match=str(folder / "record.json")):
-        load_entries(suite, [root])
+        load_entries(suite, lock, [root])
 
 
-def test_record_of_someone_else_is_refused(suite: Suite, four: Path) -> None:
+def test_record_of_someone_else_is_refused(suite: Suite, lock: Lock, four: Path) -> None:
     records = four / "modular" / "records" / suite.id
     (records / "record.json").write_bytes((four / "ridge" / "records" / suite.id / "record.json").read_bytes())
     with pytest.raises(SpecError, match="is the record of 'ridge'"):
-        load_entries(suite, [four])
+        load_entries(suite, lock, [four])
 
 
-def test_color_means_and_unscored(suite: Suite, four: Path) -> None:
-    record = load_entries(suite, [four])[2].record
+def test_color_means_and_unscored(suite: Suite, lock: Lock, four: Path) -> None:
+    record = load_entries(suite, lock, [four])[2].record
     assert color_means(record, "mini-detr", "backbone", "gain_original") == pytest.approx(0.2)
     assert color_means(record, "mini-detr", "nowhere", "gain_original") is None
     taps = sum(len(target.taps) for target in suite.targets)
@@ -102,9 +98,9 @@ def test_number() -> None:
     assert number(None) == DASH
 
 
-def test_text_table(suite: Suite, four: Path, enter: Enter) -> None:
+def test_text_table(suite: Suite, lock: Lock, four: Path, enter: Enter) -> None:
     enter("draft", 0.9, draft=True)
-    text = text_table(suite, load_entries(suite, [four]), "ridge")
+    text = text_table(suite, load_entries(suite, lock, [four]), "ridge")
     assert text.count("DETAIL") == len(suite.targets)
     first = text.split("\n\n")[1].splitlines()
     assert first[0].split() == ["rank", "submission", "DETAIL", "SHAPE", "COLOR"]

@@ -144,9 +144,7 @@ def test_the_forward_stops_after_the_last_tap(targets: dict[str, Target], images
     target = targets[name]
     reached = []
     points = list(target.points.items())
-    handles = [
-        point.module.register_forward_hook(lambda *_, tap=tap: reached.append(tap)) for tap, point in points[1:]
-    ]
+    handles = [point.module.register_forward_hook(lambda *_, tap=tap: reached.append(tap)) for tap, point in points[1:]]
     tensors(target, images, (points[0][0],))
     for handle in handles:
         handle.remove()

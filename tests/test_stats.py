@@ -1,0 +1,98 @@
+"""Statistics against scipy, and by simulation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import stats as reference
+
+from benchmark.spec import Anchor
+from benchmark.stats import anchored, bootstrap_means, bootstrap_weights, interval, masked_mean, rank, sign_flip_p
+
+VALUES = hnp.arrays(np.float64, (7, 3), elements=st.one_of(st.floats(-5, 5), st.just(float("nan"))))
+
+
+@given(VALUES)
+def test_masked_mean_leaves_out_what_is_not_scored(values: np.ndarray) -> None:
+    found = masked_mean(values)
+    for column in range(3):
+        scored = values[:, column][~np.isnan(values[:, column])]
+        if scored.size:
+            assert np.isclose(found[column], scored.mean())
+        else:
+            assert np.isnan(found[column])
+
+
+@given(VALUES, st.integers(0, 1000))
+@settings(max_examples=50)
+def test_bootstrap_means_equal_a_loop(values: np.ndarray, seed: int) -> None:
+    weights = bootstrap_weights(7, 4, seed)
+    assert (weights.sum(1) == 7).all()
+    found = bootstrap_means(values, weights)
+    for row, weight in enumerate(weights.astype(int)):
+        drawn = np.repeat(values, weight, axis=0)
+        assert np.allclose(found[row], masked_mean(drawn), equal_nan=True)
+
+
+def test_the_interval_is_scipys_percentile_bootstrap() -> None:
+    data = np.random.default_rng(3).normal(2, 1, size=128)
+    low, high = interval(bootstrap_means(data[:, None], bootstrap_weights(128, 20_000, 1)))
+    expected = reference.bootstrap((data,), np.mean, n_resamples=20_000, method="percentile", random_state=2)
+    assert abs(low[0] - expected.confidence_interval.low) < 0.01
+    assert abs(high[0] - expected.confidence_interval.high) < 0.01
+
+
+@pytest.mark.slow
+def test_intervals_cover_the_truth() -> None:
+    generator = np.random.default_rng(4)
+    data = generator.beta(2, 5, size=(128, 2000))
+    low, high = interval(bootstrap_means(data, bootstrap_weights(128, 1000, 5)))
+    covered = ((low <= 2 / 7) & (high >= 2 / 7)).mean()
+    assert 0.93 <= covered <= 0.97
+
+
+def test_absent_scores_stay_absent() -> None:
+    samples = bootstrap_means(np.full((8, 1), np.nan), bootstrap_weights(8, 10, 0))
+    assert np.isnan(interval(samples)).all()
+
+
+def test_anchors_map_the_trivial_answer_to_zero_and_identity_to_one() -> None:
+    up, down = Anchor(answer="a", floor=0.4, ceiling=1), Anchor(answer="a", floor=0.8, ceiling=0)
+    assert np.allclose(anchored(np.array([0.4, 1.0, 0.7, 0.1]), up), [0, 1, 0.5, 0])
+    assert np.allclose(anchored(np.array([0.8, 0.0, 0.4, 0.9]), down), [0, 1, 0.5, 0])
+
+
+def test_sign_flip_agrees_with_scipy() -> None:
+    generator = np.random.default_rng(6)
+    for shift in (0.0, 0.1, 0.3):
+        differences = generator.normal(shift, 1, size=60)
+        expected = reference.permutation_test(
+            (differences, np.zeros(60)), lambda a, b, axis: (a - b).mean(axis), permutation_type="samples",
+            vectorized=True, n_resamples=9999, rng=np.random.default_rng(0),
+        ).pvalue  # fmt: skip
+        assert abs(sign_flip_p(differences, 0) - expected) < 0.02
+
+
+def test_copies_tie_and_clear_differences_rank() -> None:
+    generator = np.random.default_rng(7)
+    base = generator.uniform(0.3, 0.7, size=128)
+    entries = {"a": base, "copy of a": base.copy(), "better": base + 0.1 + generator.normal(0, 0.02, 128)}
+    assert rank(entries, 0) == {"a": 2, "copy of a": 2, "better": 1}
+
+
+def test_a_significant_but_tiny_difference_is_a_tie() -> None:
+    base = np.random.default_rng(8).uniform(0.3, 0.7, size=128)
+    assert sign_flip_p(base + 0.001 - base, 0) < 0.001
+    assert rank({"a": base, "b": base + 0.001}, 0) == {"a": 1, "b": 1}
+
+
+def test_noise_alone_seldom_separates() -> None:
+    generator = np.random.default_rng(9)
+    separated = 0
+    for trial in range(60):
+        scores = {name: generator.normal(0.5, 0.2, 64) for name in "abc"}
+        separated += set(rank(scores, trial).values()) != {1}
+    assert separated <= 9
