@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -41,12 +42,23 @@ BACKGROUND = len(CATEGORIES)
 
 
 @dataclass(frozen=True)
+class Round:
+    """One cosine cycle of a training, on data of its own; with `gray_every` = k every k-th image is in gray.
+
+    Gray images teach shape without loosening the tie of hue and category in the colored ones.
+    """
+
+    schedule: Schedule
+    gray_every: int | None = None
+
+
+@dataclass(frozen=True)
 class Recipe:
     """How one network is built and trained; `trainer(model)` wraps it with its training-only heads."""
 
     build: Callable[[], PreTrainedModel]
     trainer: Callable[[PreTrainedModel], Trainer]
-    schedule: Schedule
+    rounds: tuple[Round, ...]
     seed: int
     backbone: str | None = None
 
@@ -124,15 +136,6 @@ class BackboneTrainer(Trainer):
         classes, _ = get_cells(batch.scenes, cells.shape[-1])
         dense = F.cross_entropy(cells.flatten(2), classes.to(cells.device))
         return F.binary_cross_entropy_with_logits(out.logits, labels) + dense
-
-
-class JudgeTrainer(BackboneTrainer):
-    """As the backbone, with every second image in gray: the judge is asked about luma."""
-
-    def forward(self, batch: Batch) -> Tensor:
-        images = batch.images.clone()
-        images[::2] = gray(images[::2], torch.empty(0))
-        return super().forward(Batch(images, batch.scenes))
 
 
 class DetectorTrainer(Trainer):
@@ -238,14 +241,31 @@ def _build_detr() -> PreTrainedModel:
 
 
 RECIPES: dict[str, Recipe] = {
-    "mini-vit": Recipe(_build_vit, TokenTrainer, Schedule(1300, 32, 1e-3), seed=101),
-    "mini-swin": Recipe(_build_swin, TokenTrainer, Schedule(700, 64, 1e-3), seed=102),
-    "mini-judge": Recipe(_build_judge, JudgeTrainer, Schedule(1200, 64, 2e-3), seed=103),
-    "mini-detr-backbone": Recipe(_build_backbone, BackboneTrainer, Schedule(700, 64, 2e-3), seed=104),
+    "mini-vit": Recipe(
+        _build_vit,
+        TokenTrainer,
+        (Round(Schedule(1300, 32, 1e-3)), Round(Schedule(1500, 32, 7e-4), gray_every=4)),
+        seed=101,
+    ),
+    "mini-swin": Recipe(_build_swin, TokenTrainer, (Round(Schedule(900, 64, 1e-3), gray_every=4),), seed=102),
+    "mini-judge": Recipe(_build_judge, BackboneTrainer, (Round(Schedule(1200, 64, 2e-3), gray_every=2),), seed=103),
+    "mini-detr-backbone": Recipe(_build_backbone, BackboneTrainer, (Round(Schedule(700, 64, 2e-3)),), seed=104),
     "mini-detr": Recipe(
-        _build_detr, DetectorTrainer, Schedule(4000, 32, 5e-4, clip_norm=0.5), seed=105, backbone="mini-detr-backbone"
+        _build_detr,
+        DetectorTrainer,
+        (Round(Schedule(4000, 32, 5e-4, clip_norm=0.5)),),
+        seed=105,
+        backbone="mini-detr-backbone",
     ),
 }
+
+
+def _loss(trainer: Trainer, gray_every: int | None, batch: Batch) -> Tensor:
+    if gray_every:
+        images = batch.images.clone()
+        images[::gray_every] = gray(images[::gray_every], torch.empty(0))
+        batch = Batch(images, batch.scenes)
+    return trainer(batch)
 
 
 def train_target(name: str, out: Path, work: Path, device: torch.device) -> None:
@@ -264,15 +284,17 @@ def train_target(name: str, out: Path, work: Path, device: torch.device) -> None
         backbone = ResNetForImageClassification.from_pretrained(source).resnet
         network.model.backbone.model.load_state_dict(backbone.state_dict())
     trainer = recipe.trainer(network).to(device).train()
-    fit(
-        trainer,
-        trainer,
-        recipe.schedule,
-        seed=recipe.seed,
-        checkpoint=work / f"{name}.checkpoint.pt",
-        device=device,
-        title=name,
-    )
+    for number, item in enumerate(recipe.rounds):
+        title = name if number == 0 else f"{name}-round{number + 1}"
+        fit(
+            trainer,
+            partial(_loss, trainer, item.gray_every),
+            item.schedule,
+            seed=recipe.seed + 1000 * number,
+            checkpoint=work / f"{title}.checkpoint.pt",
+            device=device,
+            title=title,
+        )
     network.eval().save_pretrained(out / name)
     preprocessor = {
         "do_resize": True,

@@ -1,0 +1,153 @@
+"""End to end through the installed command, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+Invbench = Callable[..., "subprocess.CompletedProcess[str]"]
+RECORD = Path("invbench-results/modular/records/mini@1/record.json")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["evil"], "unknown command 'evil' (did you mean 'eval'?)"),
+        (["eval", "--suite", "mini@9"], "unknown suite 'mini@9' (did you mean 'mini@1'?)"),
+        (["eval", "--submission", "modulr"], "unknown submission 'modulr' (did you mean 'modular'?)"),
+        (["eval", "--device", "cuda:77", "--limit", "1"], "--device: device 'cuda:77' cannot be used"),
+        (["eval", "--limit", "0"], "Invalid value for '--limit'"),
+        (["eval", "--limits", "1"], "No such option"),
+        (["list", "tap"], "Invalid value"),
+        (["list", "taps", "--target", "mini-vti"], "did you mean 'mini-vit'?"),
+        (["train", "inverse", "rigde", "mini-vit", "--out", "x"], "did you mean 'ridge'?"),
+        (["train", "target", "mini-vat", "--out", "x"], "did you mean 'mini-vit'?"),
+        (["board", "build", "--records", "nowhere", "--out", "x"], "does not exist"),
+        (["train", "inverse", "copy", "mini-vit", "--out", "x"], "method 'copy' has nothing to train"),
+    ],
+)
+def test_mistakes_end_as_one_line(invbench: Invbench, arguments: list[str], message: str) -> None:
+    done = invbench(*arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert done.stdout == ""
+
+
+def test_lists_are_json_for_scripts(invbench: Invbench) -> None:
+    taps = json.loads(invbench("list", "taps", "--json").stdout)
+    assert len(taps) == 8 + 7 + 4
+    assert taps[0] == {"target": "mini-detr", "tap": "backbone", "stage": "backbone", "depth": 0.0}
+    for what in ("suites", "submissions", "targets", "perturbations", "methods", "metrics"):
+        rows = json.loads(invbench("list", what, "--json").stdout)
+        assert rows
+        assert all(rows[0].keys() == row.keys() for row in rows)
+
+
+def test_doctor_says_what_works_offline(invbench: Invbench) -> None:
+    report = json.loads(invbench("doctor", "--json").stdout)
+    assert report["suites"] == {"mini@1": "complete, runs offline"}
+    assert "cpu" in report["devices"]
+    assert report["versions"]["torch"]
+
+
+def test_suite_check(invbench: Invbench) -> None:
+    done = invbench("suite", "check")
+    assert done.returncode == 0
+    assert "128 images are as pinned" in done.stdout
+
+
+@pytest.mark.slow
+def test_eval_writes_a_record_and_a_board_that_any_batch_size_reproduces(invbench: Invbench, tmp_path: Path) -> None:
+    done = invbench("eval", "--limit", "12", "--threads", "1")
+    assert done.returncode == 0, done.stderr
+    for text in ("mini-detr", "modular (partial)", "ridge", "ceiling", "floor", "DETAIL", "Record", "Board"):
+        assert text in done.stdout
+    record = json.loads((tmp_path / RECORD).read_text())
+    assert (record["status"], record["images"], record["draft"]) == ("partial", 12, False)
+    page = (tmp_path / "invbench-results/board/index.html").read_text()
+    assert "Modular inversion" in page
+
+    again = json.loads(invbench("eval", "--limit", "12", "--threads", "1", "--batch-size", "8", "--json").stdout)
+    assert again["digest"] == record["digest"]
+    assert again["run"]["batch_size"] == 8
+    for name in ("scores_sha256", "audit_sha256"):
+        assert again[name] == record[name]
+
+
+@pytest.mark.slow
+def test_a_killed_evaluation_goes_on_where_it_stood(invbench: Invbench, tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).parent / "invbench"), "eval", "--submission", "ridge", "--limit", "24"]
+    environment = os.environ | {"INVBENCH_CACHE": str(tmp_path / "cache")}
+    options = ["--threads", "1", "--batch-size", "8"]
+    process = subprocess.Popen([*command, *options], cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
+    runs = tmp_path / "cache" / "runs"
+    deadline = time.monotonic() + 240
+    while not (runs.is_dir() and len(list(runs.glob("*/*.npz"))) >= 2):
+        assert process.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    chunks = {path: path.stat().st_mtime_ns for path in runs.glob("*/*.npz")}
+    assert 2 <= len(chunks) < 9
+    damaged = sorted(chunks)[0]
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+
+    done = invbench("eval", "--submission", "ridge", "--limit", "24", *options, "--json")
+    assert done.returncode == 0, done.stderr
+    assert not list(runs.glob("*/*.npz"))
+    fresh = invbench(
+        "eval", "--submission", "ridge", "--limit", "24", *options, "--json", INVBENCH_CACHE=str(tmp_path / "other")
+    )
+    assert json.loads(fresh.stdout)["digest"] == json.loads(done.stdout)["digest"]
+
+
+@pytest.mark.slow
+def test_an_interrupt_ends_in_one_line(tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).parent / "invbench"), "eval", "--threads", "1"]
+    environment = os.environ | {"INVBENCH_CACHE": str(tmp_path / "cache")}
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 240
+    while not list((tmp_path / "cache").rglob("*.npz")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert stderr.strip().splitlines()[-1] == "Interrupted; the same command goes on where it stood."
+    assert "Traceback" not in stderr
+
+
+@pytest.mark.slow
+def test_a_wheel_runs_outside_the_checkout(tmp_path: Path) -> None:
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]
+    subprocess.run(pip, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("invbench-*.whl")
+    site = tmp_path / "site"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    environment = os.environ | {"PYTHONPATH": str(site), "INVBENCH_CACHE": str(tmp_path / "cache")}
+    where = "import benchmark; print(benchmark.__file__)"
+    found = subprocess.run(
+        [sys.executable, "-c", where], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert found.stdout.startswith(str(site))
+    done = subprocess.run(
+        [sys.executable, "-m", "cli", "eval", "--submission", "mean", "--limit", "2", "--threads", "1"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "modular" in done.stdout
+    assert (tmp_path / "invbench-results/board/static/board.css").is_file()
