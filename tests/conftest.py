@@ -15,6 +15,8 @@ from benchmark.datasets.frozen import Sample
 from benchmark.evaluate import load_suite_samples
 from benchmark.spec import Suite, load_suite
 
+torch.set_num_threads(1)
+
 Invbench = Callable[..., "subprocess.CompletedProcess[str]"]
 
 

@@ -100,7 +100,7 @@ def load_samples(path: Path, *, expected: int) -> list[Sample]:
     samples = [
         Sample(
             id=str(row["id"]),
-            image=np.asarray(row["image"]),
+            image=np.array(row["image"]),
             focal_mask=np.asarray(row["focal_mask"]) > 0,
             focal_category=str(row["focal_category"]),
             classes=tuple(row["classes"]),  # type: ignore[arg-type]

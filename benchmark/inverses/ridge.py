@@ -23,7 +23,7 @@ VALIDATION_EVERY = 8
 
 
 class _Moments:
-    """Sums of outer products of inputs (with a constant) and outputs, in float64."""
+    """Sums of outer products of inputs (with a constant) and outputs, added up in float64."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         self.xx = torch.zeros(inputs + 1, inputs + 1, dtype=torch.float64)
@@ -32,11 +32,10 @@ class _Moments:
         self.count = 0
 
     def add(self, x: Tensor, y: Tensor) -> None:
-        x = F.pad(x, (0, 1), value=1.0).double()
-        y = y.double()
-        self.xx += x.T @ x
-        self.xy += x.T @ y
-        self.yy += float((y * y).sum())
+        x = F.pad(x, (0, 1), value=1.0)
+        self.xx += (x.T @ x).double()
+        self.xy += (x.T @ y).double()
+        self.yy += float((y.double() ** 2).sum())
         self.count += x.shape[0]
 
     def solve(self, penalty: float) -> Tensor:

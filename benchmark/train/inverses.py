@@ -25,9 +25,9 @@ from benchmark.train.loop import Batch, Schedule, fit, get_batch
 __all__ = ["MODULAR_SCHEDULE", "train_inverse"]
 
 SEED = 201
-RIDGE_IMAGES, RIDGE_BATCH = 4096, 32
+RIDGE_IMAGES, RIDGE_BATCH = 2048, 32
 MOMENT_IMAGES = 512
-MODULAR_SCHEDULE = Schedule(steps=600, batch_size=32, learning_rate=1e-3)
+MODULAR_SCHEDULE = Schedule(steps=450, batch_size=32, learning_rate=1e-3)
 TRUE_SHARE = 1 / 3
 
 

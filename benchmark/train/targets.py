@@ -244,7 +244,7 @@ RECIPES: dict[str, Recipe] = {
     "mini-vit": Recipe(
         _build_vit,
         TokenTrainer,
-        (Round(Schedule(1300, 32, 1e-3)), Round(Schedule(1500, 32, 7e-4), gray_every=4)),
+        (Round(Schedule(1300, 32, 1e-3)), Round(Schedule(1200, 32, 7e-4), gray_every=4)),
         seed=101,
     ),
     "mini-swin": Recipe(_build_swin, TokenTrainer, (Round(Schedule(900, 64, 1e-3), gray_every=4),), seed=102),
