@@ -301,7 +301,7 @@ def data() -> None:
 
 @data.command("freeze")
 @click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--seed", default=2412, show_default=True)
+@click.option("--seed", default=2416, show_default=True)
 @click.option("--count", default=128, show_default=True, type=click.IntRange(1))
 def data_freeze(path: Path, seed: int, count: int) -> None:
     """Write the first COUNT test scenes of SEED to a Parquet file: how the images of mini@1 were made."""

@@ -247,7 +247,12 @@ RECIPES: dict[str, Recipe] = {
         (Round(Schedule(1300, 32, 1e-3)), Round(Schedule(1200, 32, 7e-4), gray_every=4)),
         seed=101,
     ),
-    "mini-swin": Recipe(_build_swin, TokenTrainer, (Round(Schedule(900, 64, 1e-3), gray_every=4),), seed=102),
+    "mini-swin": Recipe(
+        _build_swin,
+        TokenTrainer,
+        (Round(Schedule(900, 64, 1e-3), gray_every=4), Round(Schedule(500, 64, 8e-4), gray_every=4)),
+        seed=102,
+    ),
     "mini-judge": Recipe(_build_judge, BackboneTrainer, (Round(Schedule(1200, 64, 2e-3), gray_every=2),), seed=103),
     "mini-detr-backbone": Recipe(_build_backbone, BackboneTrainer, (Round(Schedule(700, 64, 2e-3)),), seed=104),
     "mini-detr": Recipe(
