@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tabulate import tabulate
 
+from benchmark.inverses.spec import METHODS
 from benchmark.records import AxisScore, Record
 from benchmark.spec import AXES, HUE_PERTURBATIONS, Axis, Suite
 from benchmark.stats import rank
@@ -36,7 +37,6 @@ RANK_RULE = (
     "A rank is one more than the number of entries that are better by more than 0.005 and significantly so "
     "(sign-flip test on the same images, Holm's correction, 5 %); entries that the data cannot separate share one."
 )
-_REFERENCES = {"copy": "ceiling", "mean": "floor"}
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,8 @@ def axes_of(suite: Suite) -> tuple[Axis, ...]:
 
 def reference_of(entry: Entry) -> str | None:
     """Return `ceiling` or `floor` for the entries that only bound the board, else None."""
-    return _REFERENCES.get(entry.submission.method)
+    method = METHODS.get(entry.submission.method)
+    return method.role if method and method.role != "entry" else None
 
 
 def _badges(record: Record) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from benchmark.errors import did_you_mean
@@ -19,7 +21,7 @@ class Method(Frozen):
 
     id: Id
     title: str
-    role: str
+    role: Literal["ceiling", "floor", "entry"]
     source: str
     implementation: str
     needs_input: bool = False
