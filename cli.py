@@ -160,7 +160,9 @@ def evaluate(
     from leaderboard.render import build_board
     from leaderboard.tables import text_table
 
-    entries = load_entries(suite, load_lock(suite), [root, out])
+    entries = load_entries(
+        suite, load_lock(suite), [root, out], on_stale=lambda error: click.echo(f"Left out: {error}", err=True)
+    )
     page = build_board(suite, entries, out / "board") if out.resolve() != root.resolve() else None
     if as_json:
         _json(record.model_dump(mode="json"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,8 +52,12 @@ def _check(suite: Suite, lock: Lock, name: str, record: Record, where: str) -> N
         raise IntegrityError(f"made under another lock of {suite.id}", where=where, cure=cure)
 
 
-def load_entries(suite: Suite, lock: Lock, roots: Sequence[Path]) -> list[Entry]:
+def load_entries(
+    suite: Suite, lock: Lock, roots: Sequence[Path], on_stale: Callable[[IntegrityError], None] | None = None
+) -> list[Entry]:
     """Read every record of `suite` below the submission folders `roots`; later roots replace equal ids.
+
+    A record of another text or lock of the suite stops the reading, or is handed to `on_stale` and left out.
 
     Raises:
         SpecError: a file is not a record, or the record is of another submission or suite; names the file.
@@ -66,7 +70,13 @@ def load_entries(suite: Suite, lock: Lock, roots: Sequence[Path]) -> list[Entry]
             if not (folder / "record.json").exists():
                 continue
             submission, record = load_submission(root, name), load_record(folder)
-            _check(suite, lock, name, record, str(folder / "record.json"))
+            try:
+                _check(suite, lock, name, record, str(folder / "record.json"))
+            except IntegrityError as error:
+                if on_stale is None:
+                    raise
+                on_stale(error)
+                continue
             axes = {}
             if record.rankable:
                 values = scores_from_table(suite, load_scores(folder, record))

@@ -78,6 +78,16 @@ def test_other_text_of_the_suite_is_refused(suite: Suite, lock: Lock, enter: Ent
         load_entries(suite, lock, [root])
 
 
+def test_stale_records_can_be_left_out(suite: Suite, lock: Lock, four: Path) -> None:
+    other = lock.model_copy(update={"perturbed": {"x": "0" * 64}})
+    left_out: list[str] = []
+    assert load_entries(suite, other, [four], on_stale=lambda error: left_out.append(str(error))) == []
+    assert len(left_out) == 4
+    assert "made under another lock" in left_out[0]
+    with pytest.raises(IntegrityError, match="invbench eval --submission copy"):
+        load_entries(suite, other, [four])
+
+
 def test_record_of_someone_else_is_refused(suite: Suite, lock: Lock, four: Path) -> None:
     records = four / "modular" / "records" / suite.id
     (records / "record.json").write_bytes((four / "ridge" / "records" / suite.id / "record.json").read_bytes())
