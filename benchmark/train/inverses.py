@@ -27,7 +27,7 @@ __all__ = ["MODULAR_SCHEDULE", "train_inverse"]
 SEED = 201
 RIDGE_IMAGES, RIDGE_BATCH = 2048, 32
 MOMENT_IMAGES = 512
-MODULAR_SCHEDULE = Schedule(steps=450, batch_size=32, learning_rate=1e-3)
+MODULAR_SCHEDULE = Schedule(steps=400, batch_size=32, learning_rate=1e-3)
 TRUE_SHARE = 1 / 3
 
 
