@@ -272,7 +272,15 @@ RECIPES: dict[str, Recipe] = {
         ),
         seed=102,
     ),
-    "mini-judge": Recipe(_build_judge, BackboneTrainer, (Round(Schedule(1200, 64, 2e-3), gray_every=2),), seed=103),
+    "mini-judge": Recipe(
+        _build_judge,
+        BackboneTrainer,
+        (
+            Round(Schedule(1200, 64, 2e-3), gray_every=2),
+            Round(Schedule(300, 64, 1e-3, warmup_steps=30), gray_every=2, focal=True),
+        ),
+        seed=103,
+    ),
     "mini-detr-backbone": Recipe(_build_backbone, BackboneTrainer, (Round(Schedule(700, 64, 2e-3)),), seed=104),
     "mini-detr": Recipe(
         _build_detr,
