@@ -13,7 +13,8 @@ from benchmark.quality import box_ap50, label_map, measure_suite_quality
 from benchmark.spec import Suite
 from benchmark.targets.base import Prediction
 
-LEAST = {"mini-detr": 0.60, "mini-vit": 0.95, "mini-swin": 0.95, "mini-judge": 0.95}
+# A little under what `invbench bench targets` measured, so that worse networks are noticed.
+LEAST = {"mini-detr": 0.73, "mini-vit": 0.91, "mini-swin": 0.90, "mini-judge": 0.94}
 
 
 @pytest.mark.slow
