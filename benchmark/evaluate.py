@@ -150,33 +150,43 @@ def evaluate(suite: Suite, submission: Submission, options: Options) -> Evaluati
 
     loaded = {target.id: _load_for(submission, target, device) for target in suite.targets}
     results, audits, ms_per_recon, stores = [], [], {}, []
-    bar = tqdm(total=len(samples) * len(suite.targets), unit="image", desc=submission.id, mininterval=0.5)
-    for spec in suite.targets:
-        inverse, info = loaded[spec.id]
-        key = {"suite": suite.digest, "lock": lock.digest, "target": spec.id, "inverse": info.model_dump(mode="json")}
-        where = {"code": code_digest(), "torch": torch.__version__, "device": meter.device_name, "precision": "float32"}
-        store = ChunkStore(key | where | {"method": submission.method})
-        stores.append(store)
-        scorer: Scorer | None = None
-        parts: list[dict[str, npt.NDArray[Any]]] = []
-        for start in range(0, len(samples), chunk):
-            group = samples[start : start + chunk]
-            name = f"{start:06d}-{len(group):04d}"
-            arrays = store.load(name)
-            if arrays is None:
-                scorer = scorer or Scorer(suite, spec.tap_names, _inverter(spec, inverse, device), judge)
-                tiles = [scorer.run(tile) for tile in iter_tiles(group, suite, device)]
-                arrays = {field: np.concatenate([tile[field] for tile in tiles]) for field in tiles[0]}
-                store.save(name, arrays)
-            parts.append(arrays)
-            bar.update(len(group))
-        joined = {field: np.concatenate([part[field] for part in parts]) for field in parts[0]}
-        audits.append(_audit_table(suite, spec, audited, joined.pop("audit")))
-        results.append(TargetScores(spec, ids, **joined, reason_names=get_reason_names(suite)))
-        if scorer:
-            recons = len(samples) * len(suite.perturbations) * len(spec.taps)
-            ms_per_recon[spec.id] = round(scorer.seconds / recons * 1e3, 4)
-    bar.close()
+    progress = tqdm(total=len(samples) * len(suite.targets), unit="image", desc=submission.id, mininterval=0.5)
+    with progress as bar:
+        for spec in suite.targets:
+            inverse, info = loaded[spec.id]
+            key = {
+                "suite": suite.digest,
+                "lock": lock.digest,
+                "target": spec.id,
+                "inverse": info.model_dump(mode="json"),
+            }
+            where = {
+                "code": code_digest(),
+                "torch": torch.__version__,
+                "device": meter.device_name,
+                "precision": "float32",
+            }
+            store = ChunkStore(key | where | {"method": submission.method})
+            stores.append(store)
+            scorer: Scorer | None = None
+            parts: list[dict[str, npt.NDArray[Any]]] = []
+            for start in range(0, len(samples), chunk):
+                group = samples[start : start + chunk]
+                name = f"{start:06d}-{len(group):04d}"
+                arrays = store.load(name)
+                if arrays is None:
+                    scorer = scorer or Scorer(suite, spec.tap_names, _inverter(spec, inverse, device), judge)
+                    tiles = [scorer.run(tile) for tile in iter_tiles(group, suite, device)]
+                    arrays = {field: np.concatenate([tile[field] for tile in tiles]) for field in tiles[0]}
+                    store.save(name, arrays)
+                parts.append(arrays)
+                bar.update(len(group))
+            joined = {field: np.concatenate([part[field] for part in parts]) for field in parts[0]}
+            audits.append(_audit_table(suite, spec, audited, joined.pop("audit")))
+            results.append(TargetScores(spec, ids, **joined, reason_names=get_reason_names(suite)))
+            if scorer:
+                recons = len(samples) * len(suite.perturbations) * len(spec.taps)
+                ms_per_recon[spec.id] = round(scorer.seconds / recons * 1e3, 4)
 
     targets, overall, cells = summarize(suite, lock, results)
     record = Record(
