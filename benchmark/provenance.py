@@ -15,7 +15,7 @@ import torch
 from benchmark.records import Run
 from benchmark.spec import PACKAGE
 
-__all__ = ["Meter", "get_device"]
+__all__ = ["Meter", "get_device", "get_device_name"]
 
 PACKAGES = ("torch", "transformers", "datasets", "huggingface-hub", "numpy", "scikit-image", "pillow", "pyarrow")
 
@@ -45,12 +45,17 @@ def _cpu_name() -> str:
         return platform.processor() or platform.machine()
 
 
+def get_device_name(device: torch.device) -> str:
+    """Return the model of the GPU or CPU that `device` stands for."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
+
+
 class Meter:
     """Measures a run from its creation to `finish`."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self.device_name = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
+        self.device_name = get_device_name(device)
         self.version = metadata.version("invbench")
         self._started = datetime.now(UTC).isoformat(timespec="seconds")
         self._clock = time.perf_counter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,11 +12,12 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from benchmark.errors import UserError
-from benchmark.inverses.base import build_inverse, save_inverse
+from benchmark.inverses.base import Inverse, build_inverse, save_inverse
 from benchmark.inverses.mean import MeanInverse
 from benchmark.inverses.modular import IMAGE, ModularInverse
 from benchmark.inverses.ridge import RidgeInverse
 from benchmark.inverses.spec import InverseConfig
+from benchmark.provenance import get_device_name
 from benchmark.spec import TargetSpec, sha256_file
 from benchmark.targets import load_target
 from benchmark.targets.base import Target
@@ -27,7 +29,7 @@ __all__ = ["MODULAR_SCHEDULE", "train_inverse"]
 SEED = 201
 RIDGE_IMAGES, RIDGE_BATCH = 2048, 32
 MOMENT_IMAGES = 512
-MODULAR_SCHEDULE = Schedule(steps=400, batch_size=32, learning_rate=1e-3)
+MODULAR_SCHEDULE = Schedule(steps=1500, batch_size=32, learning_rate=1e-3)
 TRUE_SHARE = 1 / 3
 
 
@@ -115,6 +117,17 @@ def _measure_moments(inverse: ModularInverse, target: Target) -> None:
         inverse.get_buffer(f"deviation_{inverse.key(tap)}").copy_(variance.sqrt().clamp(min=1e-3))
 
 
+def _save(inverse: Inverse, out: Path, *, samples: int, seconds: float, device: torch.device) -> None:
+    """Save an inverse with what its training cost: samples seen, and hours of one device."""
+    cost: dict[str, str | int | float] = {
+        "samples": samples,
+        "device_hours": round(seconds / 3600, 4),
+        "device": get_device_name(device),
+    }
+    inverse.config = inverse.config.model_copy(update={"training": inverse.config.training | cost})
+    save_inverse(inverse, out)
+
+
 def train_inverse(
     method: str, spec: TargetSpec, out: Path, work: Path, device: torch.device, schedule: Schedule = MODULAR_SCHEDULE
 ) -> None:
@@ -127,14 +140,15 @@ def train_inverse(
     """
     torch.manual_seed(SEED)
     target = load_target(spec, device)
+    began = time.perf_counter()
     if method == "mean":
-        mean = MeanInverse(_config(target, method, {}, {"images": RIDGE_IMAGES}))
+        mean = MeanInverse(_config(target, method, {}, {}))
         mean.fit(images for images in _images(device))
-        save_inverse(mean, out)
+        _save(mean, out, samples=RIDGE_IMAGES, seconds=time.perf_counter() - began, device=device)
     elif method == "ridge":
-        ridge = RidgeInverse(_config(target, method, {"kernel": 3, "coarse": 8}, {"images": RIDGE_IMAGES}))
+        ridge = RidgeInverse(_config(target, method, {"kernel": 3, "coarse": 8}, {}))
         ridge.fit(_stream(target, RIDGE_IMAGES, f"ridge of {spec.id}"))
-        save_inverse(ridge, out)
+        _save(ridge, out, samples=RIDGE_IMAGES, seconds=time.perf_counter() - began, device=device)
     elif method == "modular":
         training: dict[str, str | int | float] = {
             "steps": schedule.steps,
@@ -147,8 +161,9 @@ def train_inverse(
         _measure_moments(inverse, target)
         loss = _ModularLoss(inverse, target)
         checkpoint = work / f"modular-{spec.id}.checkpoint.pt"
-        fit(loss, loss, schedule, seed=SEED, checkpoint=checkpoint, device=device, title=f"modular {spec.id}")
-        save_inverse(inverse.eval(), out)
+        seconds = fit(loss, loss, schedule, seed=SEED, checkpoint=checkpoint, device=device, title=f"modular {spec.id}")
+        samples = MOMENT_IMAGES + schedule.steps * schedule.batch_size
+        _save(inverse.eval(), out, samples=samples, seconds=seconds, device=device)
     else:
         raise UserError(f"method '{method}' has nothing to train", cure="trainable: mean, ridge, modular")
 

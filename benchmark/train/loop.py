@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,11 +55,14 @@ def fit(
     checkpoint: Path,
     device: torch.device,
     title: str,
-) -> None:
+) -> float:
     """Minimize `loss` over the parameters of `model` that require a gradient.
 
     A checkpoint is written every 100 steps (atomically) and picked up again by the same call, so that an
     interrupted run continues where it stood; the data of a step depend on the seed and the step alone.
+
+    Returns:
+        The seconds that the whole training took, interruptions left out.
 
     Raises:
         IntegrityError: the checkpoint belongs to another schedule or seed.
@@ -68,7 +72,7 @@ def fit(
     warmup = torch.optim.lr_scheduler.LinearLR(optimizer, 0.02, total_iters=schedule.warmup_steps)
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, schedule.steps - schedule.warmup_steps)
     rate = torch.optim.lr_scheduler.SequentialLR(optimizer, [warmup, decay], [schedule.warmup_steps])
-    start, key = 0, f"{title}|{seed}|{schedule}"
+    start, key, spent = 0, f"{title}|{seed}|{schedule}", 0.0
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location=device, weights_only=True)
         if state["key"] != key:
@@ -78,8 +82,9 @@ def fit(
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         rate.load_state_dict(state["rate"])
-        start = state["step"]
+        start, spent = state["step"], state["seconds"]
 
+    began = time.perf_counter() - spent
     bar = tqdm(range(start, schedule.steps), initial=start, total=schedule.steps, desc=title, mininterval=1)
     average = 0.0
     for step in bar:
@@ -94,10 +99,12 @@ def fit(
         if (step + 1) % CHECKPOINT_EVERY == 0 or step + 1 == schedule.steps:
             checkpoint.parent.mkdir(parents=True, exist_ok=True)
             temporary = checkpoint.with_suffix(".tmp")
+            spent = time.perf_counter() - began
             torch.save(
                 {
                     "key": key,
                     "step": step + 1,
+                    "seconds": spent,
                     "model": model.state_dict(),
                     "optimizer": optimizer.state_dict(),
                     "rate": rate.state_dict(),
@@ -105,3 +112,4 @@ def fit(
                 temporary,
             )
             temporary.replace(checkpoint)
+    return spent

@@ -49,11 +49,13 @@ class Round:
 
     Gray images teach shape without loosening the tie of hue and category in the colored ones. With `focal` the
     loss dwells on what is still wrong (Lin et al. 2017): mostly objects that do not wear their category's hue.
+    With `fresh_head` it needs nothing but the network of the round before: the training-only head starts anew.
     """
 
     schedule: Schedule
     gray_every: int | None = None
     focal: bool = False
+    fresh_head: bool = False
 
 
 @dataclass(frozen=True)
@@ -260,6 +262,9 @@ RECIPES: dict[str, Recipe] = {
             Round(Schedule(1300, 32, 1e-3)),
             Round(Schedule(1200, 32, 7e-4), gray_every=4),
             Round(Schedule(500, 32, 7e-4, warmup_steps=50), gray_every=8, focal=True),
+            Round(Schedule(2000, 32, 7e-4), gray_every=3, focal=True, fresh_head=True),
+            Round(Schedule(5000, 32, 1e-3), gray_every=2, focal=True),
+            Round(Schedule(2000, 32, 7e-4), gray_every=2, focal=True),
         ),
         seed=101,
     ),
@@ -269,6 +274,8 @@ RECIPES: dict[str, Recipe] = {
         (
             Round(Schedule(900, 64, 1e-3), gray_every=4),
             Round(Schedule(480, 64, 1e-3, warmup_steps=50), gray_every=8, focal=True),
+            Round(Schedule(1400, 64, 1e-3), gray_every=3, focal=True, fresh_head=True),
+            Round(Schedule(1600, 64, 1e-3), gray_every=2, focal=True),
         ),
         seed=102,
     ),
@@ -317,6 +324,9 @@ def train_target(name: str, out: Path, work: Path, device: torch.device) -> None
         network.model.backbone.model.load_state_dict(backbone.state_dict())
     trainer = recipe.trainer(network).to(device).train()
     for number, item in enumerate(recipe.rounds):
+        if item.fresh_head:
+            torch.manual_seed(recipe.seed + 1000 * number)
+            trainer = recipe.trainer(network).to(device).train()
         trainer.focal = item.focal
         title = name if number == 0 else f"{name}-round{number + 1}"
         fit(
