@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from benchmark.spec import Anchor
 
-__all__ = ["anchored", "bootstrap_means", "bootstrap_weights", "interval", "masked_mean", "rank", "sign_flip_p"]
+__all__ = [
+    "Difference", "anchored", "bootstrap_means", "bootstrap_medians", "bootstrap_weights", "interval", "masked_mean",
+    "masked_median", "paired_difference", "rank", "sign_flip_p",
+]  # fmt: skip
 
 Array = npt.NDArray[np.float64]
 
@@ -48,6 +52,28 @@ def bootstrap_means(values: Array, weights: Array) -> Array:
     return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
 
 
+def masked_median(values: Array) -> Array:
+    """Return the median over images (axis 0) of the scored values; NaN where none is scored."""
+    return bootstrap_medians(values, np.ones((1, len(values))))[0]
+
+
+def bootstrap_medians(values: Array, weights: Array) -> Array:
+    """Return the median of the scored values in every resample, (resamples, K), as `bootstrap_means` does the mean."""
+    medians = np.full((len(weights), values.shape[1]), np.nan)
+    for column in range(values.shape[1]):
+        scored = np.flatnonzero(~np.isnan(values[:, column]))
+        if not scored.size:
+            continue
+        order = scored[np.argsort(values[scored, column], kind="stable")]
+        ordered, drawn = values[order, column], weights[:, order].cumsum(1)
+        total = drawn[:, -1]
+        # The two middle draws, which are one where the number of draws is odd.
+        middle = [(drawn <= place[:, None]).sum(1) for place in (np.floor((total - 1) / 2), np.floor(total / 2))]
+        low, high = (ordered[np.minimum(index, len(order) - 1)] for index in middle)
+        medians[:, column] = np.where(total > 0, (low + high) / 2, np.nan)
+    return medians
+
+
 def interval(samples: Array) -> tuple[Array, Array]:
     """Return the 95 % percentile interval over resamples (axis 0) as (low, high); NaN resamples are left out."""
     low = np.full(samples.shape[1:], np.nan)
@@ -79,6 +105,30 @@ def sign_flip_p(differences: Array, seed: int) -> float:
     observed = abs(differences.mean())
     permuted = np.abs(signs @ differences) / differences.size
     return float((1 + (permuted >= observed - 1e-12).sum()) / (1 + PERMUTATIONS))
+
+
+class Difference(NamedTuple):
+    """The mean paired difference of two entries, its 95 % bootstrap interval, and the p-value that it is zero."""
+
+    mean: float
+    low: float
+    high: float
+    p_value: float
+
+
+def paired_difference(first: Array, second: Array, weights: Array, seed: int) -> Difference:
+    """Return how much higher `first` scores than `second` on the same images.
+
+    Args:
+        first, second: (images,), NaN where absent; images that one of them lacks are left out.
+        weights: (resamples, images) from `bootstrap_weights`.
+        seed: of the permutation test.
+    """
+    differences = (first - second)[:, None]
+    low, high = interval(bootstrap_means(differences, weights))
+    return Difference(
+        float(masked_mean(differences)[0]), float(low[0]), float(high[0]), sign_flip_p(differences[:, 0], seed)
+    )
 
 
 def _holm(p_values: Sequence[float]) -> list[bool]:

@@ -10,7 +10,18 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats as reference
 
 from benchmark.spec import Anchor
-from benchmark.stats import anchored, bootstrap_means, bootstrap_weights, interval, masked_mean, rank, sign_flip_p
+from benchmark.stats import (
+    anchored,
+    bootstrap_means,
+    bootstrap_medians,
+    bootstrap_weights,
+    interval,
+    masked_mean,
+    masked_median,
+    paired_difference,
+    rank,
+    sign_flip_p,
+)
 
 VALUES = hnp.arrays(np.float64, (7, 3), elements=st.one_of(st.floats(-5, 5), st.just(float("nan"))))
 
@@ -37,6 +48,22 @@ def test_bootstrap_means_equal_a_loop(values: np.ndarray, seed: int) -> None:
         assert np.allclose(found[row], masked_mean(drawn), equal_nan=True)
 
 
+@given(VALUES, st.integers(0, 1000))
+@settings(max_examples=50)
+def test_bootstrap_medians_equal_a_loop(values: np.ndarray, seed: int) -> None:
+    weights = bootstrap_weights(7, 4, seed)
+    found = bootstrap_medians(values, weights)
+    for row, weight in enumerate(weights.astype(int)):
+        drawn = np.repeat(values, weight, axis=0)
+        for column in range(3):
+            scored = drawn[:, column][~np.isnan(drawn[:, column])]
+            assert np.isclose(found[row, column], np.median(scored) if scored.size else np.nan, equal_nan=True)
+    for column in range(3):
+        scored = values[:, column][~np.isnan(values[:, column])]
+        expected = np.median(scored) if scored.size else np.nan
+        assert np.isclose(masked_median(values)[column], expected, equal_nan=True)
+
+
 def test_the_interval_is_scipys_percentile_bootstrap() -> None:
     data = np.random.default_rng(3).normal(2, 1, size=128)
     low, high = interval(bootstrap_means(data[:, None], bootstrap_weights(128, 20_000, 1)))
@@ -52,6 +79,45 @@ def test_intervals_cover_the_truth() -> None:
     low, high = interval(bootstrap_means(data, bootstrap_weights(128, 1000, 5)))
     covered = ((low <= 2 / 7) & (high >= 2 / 7)).mean()
     assert 0.93 <= covered <= 0.97
+
+
+@pytest.mark.slow
+def test_intervals_of_an_axis_cover_the_truth() -> None:
+    """An axis is a mean over correlated scores of one image; its interval resamples images, not scores."""
+    generator = np.random.default_rng(14)
+    covered = []
+    weights = bootstrap_weights(128, 1000, 15)
+    for _ in range(1500):
+        image = generator.normal(0.5, 0.1, size=(128, 1))
+        scores = image + generator.normal(0, 0.05, size=(128, 6))
+        low, high = interval(bootstrap_means(scores, weights).mean(1, keepdims=True))
+        covered.append(low[0] <= 0.5 <= high[0])
+    assert 0.93 <= np.mean(covered) <= 0.97
+
+
+def test_paired_differences_agree_with_scipy() -> None:
+    generator = np.random.default_rng(16)
+    first = generator.normal(0.5, 0.1, 100)
+    second = first + generator.normal(0.02, 0.05, 100)
+    first[3] = second[7] = np.nan
+    found = paired_difference(first, second, bootstrap_weights(100, 20_000, 1), 2)
+    both = (first - second)[~np.isnan(first - second)]
+    expected = reference.bootstrap((both,), np.mean, n_resamples=20_000, method="percentile", random_state=3)
+    assert found.mean == pytest.approx(both.mean())
+    assert found.low == pytest.approx(expected.confidence_interval.low, abs=0.001)
+    assert found.high == pytest.approx(expected.confidence_interval.high, abs=0.001)
+    assert found.p_value == pytest.approx(reference.wilcoxon(both).pvalue, abs=0.02)
+
+
+def test_a_paired_interval_is_narrower_than_two_single_ones() -> None:
+    generator = np.random.default_rng(17)
+    first = generator.normal(0.5, 0.2, 128)
+    second = first - 0.03 + generator.normal(0, 0.01, 128)
+    weights = bootstrap_weights(128, 2000, 0)
+    found = paired_difference(first, second, weights, 0)
+    assert found.low > 0.02
+    alone = interval(bootstrap_means(np.stack([first, second], axis=1), weights))
+    assert alone[0][0] < alone[1][1], "alone, the two entries cannot be told apart"
 
 
 def test_absent_scores_stay_absent() -> None:
@@ -81,6 +147,21 @@ def test_copies_tie_and_clear_differences_rank() -> None:
     base = generator.uniform(0.3, 0.7, size=128)
     entries = {"a": base, "copy of a": base.copy(), "better": base + 0.1 + generator.normal(0, 0.02, 128)}
     assert rank(entries, 0) == {"a": 2, "copy of a": 2, "better": 1}
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    hnp.arrays(np.float64, (24, 3), elements=st.one_of(st.floats(0, 1), st.just(float("nan")))),
+    st.permutations(range(4)),
+    st.integers(0, 100),
+)
+def test_copies_always_tie(scores: np.ndarray, order: list[int], seed: int) -> None:
+    """Whatever else is on the board and in whatever order: equal entries get equal ranks."""
+    entries = {"a": scores[:, 0], "copy": scores[:, 0].copy(), "b": scores[:, 1], "c": scores[:, 2]}
+    names = [list(entries)[index] for index in order]
+    found = rank({name: entries[name] for name in names}, seed)
+    assert found["a"] == found["copy"]
+    assert min(found.values()) == 1
 
 
 def test_a_significant_but_tiny_difference_is_a_tie() -> None:
