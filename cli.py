@@ -18,6 +18,8 @@ EXIT_CODES = "Exit codes: 0 done; 2 a mistake you can cure; 3 content differs fr
 LISTINGS = ("suites", "submissions", "targets", "taps", "perturbations", "methods", "metrics")
 OUT = Path("invbench-results")
 FOLDER = click.Path(path_type=Path, file_okay=False)
+FILE_OR_FOLDER = click.Path(path_type=Path)
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 EXISTING_FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
@@ -48,7 +50,7 @@ class Cli(click.Group):
             click.echo(f"Error: {error}", err=True)
             sys.exit(error.exit_code)
         except click.Abort:
-            click.echo("Interrupted; the same command goes on where it stood.", err=True)
+            click.echo("Interrupted; run eval or train again, and it goes on where it stood.", err=True)
             sys.exit(130)
 
 
@@ -173,6 +175,62 @@ def evaluate(
     )
     if page:
         click.echo(f"Board   {page}")
+
+
+@main.command("score")
+@click.argument("original", type=FILE_OR_FOLDER)
+@click.argument("recon", type=FILE_OR_FOLDER)
+@click.option("--mask", type=FILE_OR_FOLDER, help="Focal mask: nonzero is the object.")
+@click.option("--seen", type=FILE_OR_FOLDER, help="The perturbed image that the network saw; RECON is its recon.")
+@click.option("--baseline", type=FILE_OR_FOLDER, help="Recon of ORIGINAL, where RECON is that of --seen.")
+@click.option("--metrics", "names", help="Only these, separated by commas [default: all that apply].")
+@device_option
+@threads_option
+@click.option(
+    "--batch-size", default=8, show_default=True, type=click.IntRange(1), help="Images of one size scored together."
+)
+@json_option
+@click.option("--csv", "csv_path", type=click.Path(path_type=Path, dir_okay=False), help="Write per-image scores here.")
+def score_files(
+    original: Path,
+    recon: Path,
+    mask: Path | None,
+    seen: Path | None,
+    baseline: Path | None,
+    names: str | None,
+    device: str,
+    threads: int | None,
+    batch_size: int,
+    as_json: bool,
+    csv_path: Path | None,
+) -> None:
+    """Score RECON against ORIGINAL: two images, or two folders of images paired by name without extension.
+
+    Files are png, jpg, webp, bmp or tif with 8 bits a channel, turned upright and read as RGB without color
+    management; nothing is resized. Transparent pixels, 16 bits and several frames are refused.
+
+    \b
+    Examples:
+      invbench score photo.png recon.png
+      invbench score photos/ recons/ --mask masks/ --csv scores.csv
+      invbench score photo.png recon_of_red.png --seen red.png --mask mask.png
+      invbench score photos/ recons/ --metrics psnr,ssim --json > scores.json
+    """
+    from benchmark.errors import SpecError
+
+    if csv_path and not csv_path.parent.is_dir():
+        raise SpecError("no such folder", where=str(csv_path.parent), cure="make it first")
+    if baseline and not seen:
+        raise SpecError("goes with --seen, which is not given", where="--baseline")
+
+    from benchmark.score import Inputs, render_table, score, to_json, write_csv
+
+    inputs = Inputs(original, recon, seen, mask, baseline)
+    metrics = [name.strip() for name in names.split(",")] if names is not None else None
+    report = score(inputs, _device(device, threads), metrics=metrics, batch_size=batch_size, progress=original.is_dir())
+    if csv_path:
+        write_csv(report, csv_path)
+    _json(to_json(report)) if as_json else click.echo(render_table(report))
 
 
 @main.command("list")
@@ -313,6 +371,23 @@ def data_freeze(path: Path, seed: int, count: int) -> None:
     click.echo(path)
 
 
+@data.command("lpips")
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
+def data_lpips(file: Path | None) -> None:
+    """Install the perceptual network of lpips_alex: torchvision's AlexNet, fetched by PyTorch or read from FILE.
+
+    Its content is checked; of a pickle (.pth) only tensors are read. INVBENCH_CACHE says where it is kept.
+
+    \b
+    Examples:
+      invbench data lpips
+      invbench data lpips alexnet-owt-7be5be79.pth
+    """
+    from benchmark.perceptual import install_perceptual
+
+    click.echo(install_perceptual(file))
+
+
 @main.group("suite", cls=Cli)
 def suite_group() -> None:
     """Lock suites and check their content."""
@@ -356,6 +431,40 @@ def suite_check(suite_id: str) -> None:
     click.echo(f"{suite.id}: {len(lock.files)} files and {len(lock.images)} images are as pinned")
 
 
+@main.group("docs", cls=Cli)
+def docs() -> None:
+    """Write the pages of docs/ that are generated."""
+
+
+@docs.command("metrics")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write [default: print].")
+def docs_metrics(out: Path | None) -> None:
+    """Render the page on metrics from their declarations.
+
+    \b
+    Example:
+      invbench docs metrics --out docs/metrics.md
+    """
+    from benchmark.metrics.page import render_metrics_page
+
+    page = render_metrics_page()
+    if out is None:
+        click.echo(page, nl=False)
+        return
+    out.write_text(page, encoding="utf-8", newline="\n")
+    click.echo(out)
+
+
+def _sizes(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
+    sizes = []
+    for value in values:
+        height, _, width = value.partition("x")
+        if not (height.isdecimal() and width.isdecimal() and int(height) * int(width)):
+            raise click.BadParameter(f"'{value}' is no size such as 96x96", context, option)
+        sizes.append((int(height), int(width)))
+    return tuple(sizes)
+
+
 @main.group("bench", cls=Cli)
 def bench() -> None:
     """Measure the benchmark itself."""
@@ -379,6 +488,103 @@ def bench_targets(suite_id: str, device: str, threads: int | None, as_json: bool
     _quiet()
     rows = measure_suite_quality(suite, _device(device, threads))
     _json(rows) if as_json else click.echo(tabulate(rows, headers="keys", tablefmt="simple", floatfmt=".3f"))
+
+
+@bench.command("degradations")
+@suite_option
+@click.option("--limit", type=click.IntRange(8), help="Only the first N images, in steps of 8.")
+@click.option("--perceptual", type=FILE, help="Network of LPIPS [default: the installed one].")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write Markdown to this file.")
+@device_option
+@threads_option
+@json_option
+def bench_degradations(
+    suite_id: str,
+    limit: int | None,
+    perceptual: Path | None,
+    out: Path | None,
+    device: str,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Show what every metric says about edits of known effect: blur, noise, hue changes, trivial answers.
+
+    \b
+    Examples:
+      invbench bench degradations --limit 16
+      invbench bench degradations --out docs/degradations.md
+    """
+    from benchmark.spec import load_lock, load_suite
+
+    suite = load_suite(suite_id)
+    anchors = load_lock(suite).anchors[suite.targets[0].id]
+
+    from benchmark import degradation_table as table
+    from benchmark.evaluate import load_all_networks, load_suite_samples, set_determinism
+
+    _quiet()
+    set_determinism()
+    place, every = _device(device, threads), table.with_every_metric(suite)
+    samples = load_suite_samples(suite)
+    found = table.measure_degradations(
+        every,
+        samples[: limit - limit % 8] if limit else samples,
+        anchors,
+        table.load_training_mean(suite.targets[0], place),
+        load_all_networks(every, place, perceptual),
+        place,
+    )
+    text = table.render_degradations(found, suite.axes)
+    if out:
+        out.write_text(text, encoding="utf-8")
+    _json(found.rows()) if as_json else click.echo(out or text)
+
+
+@bench.command("metrics")
+@click.option(
+    "--size",
+    "sizes",
+    multiple=True,
+    default=("96x96", "224x224", "480x640"),
+    show_default=True,
+    metavar="HxW",
+    callback=_sizes,
+    help="Height and width; may be repeated.",
+)
+@click.option("--repeats", default=5, show_default=True, type=click.IntRange(1), help="Measurements of each.")
+@click.option(
+    "--perceptual",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Weights for lpips_alex [default: the installed ones].",
+)
+@suite_option
+@threads_option
+@json_option
+def bench_metrics(
+    sizes: tuple[tuple[int, int], ...],
+    repeats: int,
+    perceptual: Path | None,
+    suite_id: str,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Measure how fast the metrics are on the CPU, in milliseconds per image, beside their references.
+
+    Cold: everything is computed anew. Cached: what depends on the reference image alone is known, as in an
+    evaluation. Reference: scikit-image, scipy and others, image by image.
+    """
+    from tabulate import tabulate
+
+    from benchmark.spec import load_suite
+
+    suite = load_suite(suite_id)
+
+    from benchmark.bench_metrics import measure_metrics
+
+    _quiet()
+    _device("cpu", threads)
+    rows = measure_metrics(suite, sizes, repeats, perceptual)
+    _json(rows) if as_json else click.echo(tabulate(rows, headers="keys", tablefmt="simple", floatfmt=".2f"))
 
 
 @main.command("doctor")

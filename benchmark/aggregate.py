@@ -12,7 +12,15 @@ import pyarrow as pa
 from benchmark.metrics.spec import get_metric
 from benchmark.records import SCORE_SCHEMA, AxisScore, Cell, TapScore, TargetScore
 from benchmark.spec import AXES, HUE_PERTURBATIONS, Anchor, Axis, Lock, Perturbation, Suite, TargetSpec
-from benchmark.stats import anchored, bootstrap_means, bootstrap_weights, interval, masked_mean
+from benchmark.stats import (
+    anchored,
+    bootstrap_means,
+    bootstrap_medians,
+    bootstrap_weights,
+    interval,
+    masked_mean,
+    masked_median,
+)
 
 __all__ = [
     "NOT_APPLICABLE", "SCORED", "TargetScores", "applies", "image_axes", "scores_from_table", "scores_to_table",
@@ -115,8 +123,14 @@ class _Axes:
 def _cells(suite: Suite, scores: TargetScores, weights: Array) -> list[Cell]:
     images, taps, perturbations, metrics = scores.values.shape
     flat = scores.values.reshape(images, -1).astype(np.float64)
-    means = masked_mean(flat)
-    low, high = interval(bootstrap_means(flat, weights))
+    medians = np.flatnonzero(
+        np.broadcast_to([get_metric(m).aggregate == "median" for m in suite.metrics], scores.values.shape[1:]).ravel()
+    )
+    summary = masked_mean(flat)
+    summary[medians] = masked_median(flat[:, medians])
+    samples = bootstrap_means(flat, weights)
+    samples[:, medians] = bootstrap_medians(flat[:, medians], weights)
+    low, high = interval(samples)
     cells = []
     for index in range(taps * perturbations * metrics):
         tap, perturbation, metric = np.unravel_index(index, (taps, perturbations, metrics))
@@ -134,7 +148,7 @@ def _cells(suite: Suite, scores: TargetScores, weights: Array) -> list[Cell]:
                 tap=scores.target.taps[tap].name,
                 perturbation=suite.perturbations[perturbation],
                 metric=suite.metrics[metric],
-                mean=_optional(means[index]),
+                value=_optional(summary[index]),
                 low=_optional(low[index]),
                 high=_optional(high[index]),
                 scored=int((codes == SCORED).sum()),

@@ -10,12 +10,13 @@ from torch import Tensor
 
 from benchmark.aggregate import image_scores
 from benchmark.datasets.frozen import Sample
+from benchmark.degradations import EDITS
 from benchmark.errors import SpecError
 from benchmark.inverses.base import load_inverse
-from benchmark.metrics.case import Judge
+from benchmark.metrics.case import Classifier, Networks
 from benchmark.metrics.spec import get_metric
 from benchmark.scoring import Scorer, iter_tiles
-from benchmark.spec import Anchor, Suite
+from benchmark.spec import TRAINING_MEAN, Anchor, Suite
 from benchmark.stats import masked_mean
 from benchmark.submissions import load_submission, submissions_root
 from benchmark.targets.judge import load_judge
@@ -23,24 +24,18 @@ from benchmark.targets.judge import load_judge
 __all__ = ["ANSWERS", "measure_anchors", "measure_suite_anchors"]
 
 IDENTITY = "identity"
-ANSWERS = ("own_mean_color", "another_image", "training_mean", "white_noise")
-NOISE_SEED = 7
+ANSWERS = ("own_mean_color", "another_image", TRAINING_MEAN, "white_noise")
 
 
 def _answers(seen: Tensor, training_mean: Tensor) -> dict[str, Tensor]:
-    """Return the trivial answers to what the target saw; another image is the next one of the tile."""
-    noise = torch.rand(seen.shape, generator=torch.Generator().manual_seed(NOISE_SEED))
-    return {
-        IDENTITY: seen,
-        "own_mean_color": seen.mean((2, 3), keepdim=True).expand_as(seen),
-        "another_image": seen.roll(1, dims=0),
-        "training_mean": training_mean.expand_as(seen),
-        "white_noise": noise.to(seen.device),
-    }
+    """Return the trivial answers to what the target saw; another image is the one before it in its tile."""
+    nowhere = torch.zeros(seen.shape[0], *seen.shape[2:], dtype=torch.bool, device=seen.device)
+    given = {IDENTITY: seen, TRAINING_MEAN: training_mean.expand_as(seen)}
+    return given | {name: EDITS[name](seen, nowhere) for name in ANSWERS if name not in given}
 
 
 def measure_anchors(
-    suite: Suite, samples: Sequence[Sample], training_mean: Tensor, judge: Judge | None, device: torch.device
+    suite: Suite, samples: Sequence[Sample], training_mean: Tensor, judge: Classifier | None, device: torch.device
 ) -> dict[str, Anchor]:
     """Return the anchor of every metric that enters an axis.
 
@@ -48,19 +43,24 @@ def measure_anchors(
         training_mean: float32 RGB in [0, 1], (3, H, W).
 
     Raises:
-        SpecError: a metric scores nothing, or a trivial answer is as good as identity.
+        SpecError: a metric may not be ranked, scores nothing, or takes a trivial answer for as good as identity.
     """
     mean = training_mean.to(device)
-    scorer = Scorer(suite, (IDENTITY, *ANSWERS), lambda seen: _answers(seen, mean), judge)
+    scorer = Scorer(suite, (IDENTITY, *ANSWERS), lambda seen: _answers(seen, mean), Networks(judge))
     values = np.concatenate([scorer.run(tile)["values"] for tile in iter_tiles(samples, suite, device)])
     anchors: dict[str, Anchor] = {}
     for metric_id in (m for metric_ids in suite.axes.values() for m in metric_ids):
-        ceiling, *floors = masked_mean(image_scores(suite, values, metric_id))
+        if not get_metric(metric_id).rankable:
+            raise SpecError(f"metric '{metric_id}' is never ranked", where=suite.id, cure="list it under 'report'")
+        ceiling, *floors = (float(score) for score in masked_mean(image_scores(suite, values, metric_id)))
         sign = 1 if get_metric(metric_id).higher_is_better else -1
         best = max(range(len(ANSWERS)), key=lambda index: sign * floors[index])
         if not sign * (ceiling - floors[best]) > 0:
             raise SpecError(f"metric '{metric_id}' does not tell identity from '{ANSWERS[best]}'", where=suite.id)
-        anchors[metric_id] = Anchor(answer=ANSWERS[best], floor=round(floors[best], 6), ceiling=round(ceiling, 6))
+        answers = {answer: round(floor, 6) for answer, floor in zip(ANSWERS, floors, strict=True)}
+        anchors[metric_id] = Anchor(
+            answer=ANSWERS[best], floor=answers[ANSWERS[best]], ceiling=round(ceiling, 6), answers=answers
+        )
     return anchors
 
 

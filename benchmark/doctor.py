@@ -54,7 +54,9 @@ def _suite_state(suite_id: str) -> str:
 
 
 def examine() -> dict[str, dict[str, str]]:
-    """Return sections of name and finding: devices, versions, caches and suites."""
+    """Return sections of name and finding: devices, versions, caches, networks and suites."""
+    from benchmark.perceptual import describe_perceptual
+
     cache = cache_root()
     runs = cache / "runs"
     nearest = next(path for path in (cache, *cache.parents) if path.exists())
@@ -67,5 +69,6 @@ def examine() -> dict[str, dict[str, str]]:
             "Hugging Face": os.environ.get("HF_HOME", str(Path.home() / ".cache" / "huggingface")),
             "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "not set"),
         },
+        "networks": {"perceptual": describe_perceptual()},
         "suites": {suite_id: _suite_state(suite_id) for suite_id in list_suites()},
     }

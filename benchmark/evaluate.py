@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch
 from PIL import Image
+from torch import Tensor
 from tqdm import tqdm
 
 from benchmark.aggregate import TargetScores, scores_to_table, summarize
@@ -23,18 +24,28 @@ from benchmark.datasets.frozen import Sample, load_samples
 from benchmark.errors import SpecError
 from benchmark.inverses.base import Inverse, build_inverse, load_inverse
 from benchmark.inverses.spec import InverseConfig, get_method
+from benchmark.layers import LayerScorer, find_groups, summarize_layers
 from benchmark.lock import check_lock
+from benchmark.metrics.case import Detections, Networks
+from benchmark.metrics.perceptual import load_perceptual
+from benchmark.metrics.spec import get_metric
+from benchmark.perceptual import perceptual_path
 from benchmark.provenance import Meter
-from benchmark.records import AUDIT_SCHEMA, INPUT, InverseInfo, Record, SubmissionInfo, write_record
+from benchmark.records import AUDIT_SCHEMA, INPUT, InverseInfo, Record, StageLayers, SubmissionInfo, write_record
 from benchmark.runs import ChunkStore, code_digest
-from benchmark.scoring import TILE, Invert, Scorer, get_reason_names, iter_tiles
-from benchmark.spec import PACKAGE, Suite, TargetSpec, load_lock, lock_path, sha256_file
+from benchmark.scoring import TILE, Scorer, Tile, get_reason_names, iter_tiles
+from benchmark.spec import PACKAGE, Lock, Suite, TargetSpec, load_lock, lock_path, sha256_file
 from benchmark.submissions import Submission
 from benchmark.targets import load_target
+from benchmark.targets.base import Target
+from benchmark.targets.detr import DetrTarget
 from benchmark.targets.judge import load_judge
 from benchmark.targets.taps import Features
 
-__all__ = ["Evaluation", "Options", "evaluate", "load_suite_samples", "set_determinism"]
+__all__ = [
+    "Evaluation", "Options", "evaluate", "load_all_networks", "load_networks", "load_suite_samples",
+    "set_determinism", "with_target",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -107,12 +118,57 @@ def _load_for(submission: Submission, spec: TargetSpec, device: torch.device) ->
     return inverse, info
 
 
-def _inverter(spec: TargetSpec, inverse: Inverse, device: torch.device) -> Invert:
-    """Return what goes from seen images to recons: the target's features, then the inverse."""
-    if get_method(inverse.config.method).needs_input:
-        return lambda seen: inverse.invert({name: Features(seen) for name in (*spec.tap_names, INPUT)})
-    target = load_target(spec, device)
-    return lambda seen: inverse.invert(target.features(seen, spec.tap_names))
+def load_networks(suite: Suite, device: torch.device) -> Networks:
+    """Return the networks that the metrics of a suite may ask whatever the target: its judge, and that of LPIPS.
+
+    A perceptual network that is not installed leaves its metrics unscored.
+    """
+    needs = {need for metric in suite.metrics for need in get_metric(metric).needs}
+    judge = load_judge(suite.judge, device) if suite.judge else None
+    path = perceptual_path()
+    perceptual = load_perceptual(path, device) if "perceptual" in needs and path.is_file() else None
+    return Networks(judge=judge, perceptual=perceptual)
+
+
+def with_target(networks: Networks, target: Target) -> Networks:
+    """Return the networks with `target` as the one that metrics may ask to label images, or to detect objects."""
+    if isinstance(target, DetrTarget):
+        return replace(networks, detector=lambda images: Detections(*target.detect(images)))
+    return replace(networks, classifier=target.labels())
+
+
+def load_all_networks(suite: Suite, device: torch.device, perceptual: Path | None = None) -> Networks:
+    """Return `load_networks`, with the suite's first target that labels images and its first that detects objects.
+
+    Args:
+        perceptual: a file with the network of LPIPS; None: the installed one.
+    """
+    networks = load_networks(suite, device)
+    if perceptual:
+        networks = replace(networks, perceptual=load_perceptual(perceptual, device))
+    for spec in reversed(suite.targets):
+        networks = with_target(networks, load_target(spec, device))
+    return networks
+
+
+class _Stage:
+    """Scores tiles of one target: the recons of one inverse, and what it makes of other taps' features."""
+
+    def __init__(self, suite: Suite, target: Target, inverse: Inverse, networks: Networks) -> None:
+        reads_input = get_method(inverse.config.method).needs_input
+        taps = target.spec.tap_names
+
+        def invert(seen: Tensor) -> dict[str, Tensor]:
+            if reads_input:
+                return inverse.invert({name: Features(seen) for name in (*taps, INPUT)})
+            return inverse.invert(target.features(seen, taps))
+
+        self.scorer = Scorer(suite, taps, invert, with_target(networks, target))
+        self.layers = None if reads_input else LayerScorer(suite, target, inverse)
+
+    def run(self, tile: Tile) -> dict[str, npt.NDArray[Any]]:
+        """Return the arrays of a tile: those of Scorer, and those of LayerScorer where it applies."""
+        return self.scorer.run(tile) | (self.layers.run(tile) if self.layers else {})
 
 
 def _audit_table(suite: Suite, target: TargetSpec, images: Sequence[str], pixels: npt.NDArray[np.uint8]) -> pa.Table:
@@ -126,6 +182,63 @@ def _audit_table(suite: Suite, target: TargetSpec, images: Sequence[str], pixels
                     rows[name].append(value)
     columns = [pa.array(rows[field.name]).dictionary_encode() for field in AUDIT_SCHEMA]
     return pa.Table.from_arrays(columns, schema=AUDIT_SCHEMA)
+
+
+@dataclass(frozen=True, eq=False)
+class _TargetResult:
+    """What the evaluation of one target yields; `ms_per_recon` is None where every chunk was known already."""
+
+    scores: TargetScores
+    layers: tuple[StageLayers, ...]
+    audit: pa.Table
+    chunks: ChunkStore
+    ms_per_recon: float | None
+
+
+def _evaluate_target(
+    suite: Suite,
+    lock: Lock,
+    spec: TargetSpec,
+    inverse: Inverse,
+    samples: Sequence[Sample],
+    networks: Networks,
+    store: ChunkStore,
+    options: Options,
+    bar: tqdm,
+) -> _TargetResult:
+    stage: _Stage | None = None
+    chunk = max(1, -(-options.batch_size // TILE)) * TILE
+    parts: list[dict[str, npt.NDArray[Any]]] = []
+    for start in range(0, len(samples), chunk):
+        group = samples[start : start + chunk]
+        name = f"{start:06d}-{len(group):04d}"
+        arrays = store.load(name)
+        if arrays is None:
+            stage = stage or _Stage(suite, load_target(spec, options.device), inverse, networks)
+            tiles = [stage.run(tile) for tile in iter_tiles(group, suite, options.device)]
+            arrays = {field: np.concatenate([tile[field] for tile in tiles]) for field in tiles[0]}
+            store.save(name, arrays)
+        parts.append(arrays)
+        bar.update(len(group))
+    joined = {field: np.concatenate([part[field] for part in parts]) for field in parts[0]}
+    ids = tuple(sample.id for sample in samples)
+    audit = _audit_table(suite, spec, [i for i in ids if i in suite.audit_images], joined.pop("audit"))
+    layers: tuple[StageLayers, ...] = ()
+    if "transfer" in joined:
+        detail = [suite.metrics.index(metric) for metric in suite.axes["detail"]]
+        layers = summarize_layers(
+            suite,
+            lock.anchors[spec.id],
+            find_groups(spec, inverse.config.taps),
+            spec.tap_names,
+            own=joined["values"][:, :, 0, detail],
+            transfer=joined.pop("transfer"),
+            hsics=joined.pop("hsic"),
+        )
+    scores = TargetScores(spec, ids, **joined, reason_names=get_reason_names(suite))
+    recons = len(samples) * len(suite.perturbations) * len(spec.taps)
+    ms = round(stage.scorer.seconds / recons * 1e3, 4) if stage else None
+    return _TargetResult(scores, layers, audit, store, ms)
 
 
 def evaluate(suite: Suite, submission: Submission, options: Options) -> Evaluation:
@@ -142,53 +255,29 @@ def evaluate(suite: Suite, submission: Submission, options: Options) -> Evaluati
     samples = load_suite_samples(suite)
     check_lock(suite, lock, samples, where=lock_path(suite))
     samples = samples[: options.limit] if options.limit else samples
-    device, meter = options.device, Meter(options.device)
-    judge = load_judge(suite.judge, device) if suite.judge else None
-    chunk = max(1, -(-options.batch_size // TILE)) * TILE
-    ids = tuple(sample.id for sample in samples)
-    audited = [image for image in ids if image in suite.audit_images]
-
-    loaded = {target.id: _load_for(submission, target, device) for target in suite.targets}
-    results, audits, ms_per_recon, stores = [], [], {}, []
-    progress = tqdm(total=len(samples) * len(suite.targets), unit="image", desc=submission.id, mininterval=0.5)
-    with progress as bar:
+    meter, networks = Meter(options.device), load_networks(suite, options.device)
+    loaded = {target.id: _load_for(submission, target, options.device) for target in suite.targets}
+    circumstances = {
+        "suite": suite.digest,
+        "lock": lock.digest,
+        "method": submission.method,
+        "perceptual": networks.perceptual is not None,
+        "code": code_digest(),
+        "torch": torch.__version__,
+        "device": meter.device_name,
+        "precision": "float32",
+    }
+    results: dict[str, _TargetResult] = {}
+    total = len(samples) * len(suite.targets)
+    with tqdm(total=total, unit="image", desc=submission.id, mininterval=0.5) as bar:
         for spec in suite.targets:
             inverse, info = loaded[spec.id]
-            key = {
-                "suite": suite.digest,
-                "lock": lock.digest,
-                "target": spec.id,
-                "inverse": info.model_dump(mode="json"),
-            }
-            where = {
-                "code": code_digest(),
-                "torch": torch.__version__,
-                "device": meter.device_name,
-                "precision": "float32",
-            }
-            store = ChunkStore(key | where | {"method": submission.method})
-            stores.append(store)
-            scorer: Scorer | None = None
-            parts: list[dict[str, npt.NDArray[Any]]] = []
-            for start in range(0, len(samples), chunk):
-                group = samples[start : start + chunk]
-                name = f"{start:06d}-{len(group):04d}"
-                arrays = store.load(name)
-                if arrays is None:
-                    scorer = scorer or Scorer(suite, spec.tap_names, _inverter(spec, inverse, device), judge)
-                    tiles = [scorer.run(tile) for tile in iter_tiles(group, suite, device)]
-                    arrays = {field: np.concatenate([tile[field] for tile in tiles]) for field in tiles[0]}
-                    store.save(name, arrays)
-                parts.append(arrays)
-                bar.update(len(group))
-            joined = {field: np.concatenate([part[field] for part in parts]) for field in parts[0]}
-            audits.append(_audit_table(suite, spec, audited, joined.pop("audit")))
-            results.append(TargetScores(spec, ids, **joined, reason_names=get_reason_names(suite)))
-            if scorer:
-                recons = len(samples) * len(suite.perturbations) * len(spec.taps)
-                ms_per_recon[spec.id] = round(scorer.seconds / recons * 1e3, 4)
+            store = ChunkStore(circumstances | {"target": spec.id, "inverse": info.model_dump(mode="json")})
+            results[spec.id] = _evaluate_target(suite, lock, spec, inverse, samples, networks, store, options, bar)
 
-    targets, overall, cells = summarize(suite, lock, results)
+    scores = [result.scores for result in results.values()]
+    targets, overall, cells = summarize(suite, lock, scores)
+    times = {name: result.ms_per_recon for name, result in results.items() if result.ms_per_recon is not None}
     record = Record(
         suite=suite.id,
         suite_digest=suite.digest,
@@ -203,9 +292,10 @@ def evaluate(suite: Suite, submission: Submission, options: Options) -> Evaluati
         targets=targets,
         overall=overall,
         cells=tuple(cells),
+        layers={name: result.layers for name, result in results.items() if result.layers},
         scores_sha256="0" * 64,
         audit_sha256="0" * 64,
-        run=meter.finish(batch_size=options.batch_size, ms_per_recon=ms_per_recon),
+        run=meter.finish(batch_size=options.batch_size, ms_per_recon=times),
     )
-    audit = pa.concat_tables(audits).unify_dictionaries().combine_chunks()
-    return Evaluation(record, scores_to_table(suite, results), audit, tuple(stores))
+    audit = pa.concat_tables([result.audit for result in results.values()]).unify_dictionaries().combine_chunks()
+    return Evaluation(record, scores_to_table(suite, scores), audit, tuple(r.chunks for r in results.values()))

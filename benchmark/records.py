@@ -34,6 +34,7 @@ __all__ = [
     "InverseInfo",
     "Record",
     "Run",
+    "StageLayers",
     "SubmissionInfo",
     "TapScore",
     "TargetScore",
@@ -112,17 +113,46 @@ class TargetScore(Frozen):
 
 
 class Cell(Frozen):
-    """Mean over images of one metric at one tap under one perturbation, `scored` of them; `unscored` by reason."""
+    """One metric at one tap under one perturbation: its mean (or median, as the metric declares) over images.
+
+    `scored` images have a score; `unscored` counts the others by reason.
+    """
 
     target: Id
     tap: Id
     perturbation: Perturbation
     metric: Id
-    mean: float | None
+    value: float | None
     low: float | None
     high: float | None
     scored: int
     unscored: dict[str, int] = {}
+
+
+Matrix = tuple[tuple[float | None, ...], ...]
+
+
+class StageLayers(Frozen):
+    """The taps of a stage compared: the inverse of one fed the features of another. None: not scored.
+
+    Attributes:
+        taps: taps of one shape, from shallow to deep.
+        floor: anchored detail of the training mean image.
+        transfer: anchored detail (rows: the tap that the features are from; columns: the tap of the inverse).
+        normalized: clip((transfer - floor) / (its column's diagonal - floor), 0, 1).
+        neighbors, half_distance, asymmetry: the normalized matrix summed up; see `metrics.layers.TransferSummary`.
+        cka: linear CKA of the same taps.
+    """
+
+    stage: Id
+    taps: tuple[Id, ...]
+    floor: float
+    transfer: Matrix
+    normalized: Matrix
+    neighbors: float | None
+    half_distance: float | None
+    asymmetry: float | None
+    cka: Matrix
 
 
 class Run(Frozen):
@@ -143,7 +173,10 @@ class Run(Frozen):
 
 
 class Record(Frozen):
-    """One submission on one suite; see the module for the files beside it."""
+    """One submission on one suite; see the module for the files beside it.
+
+    `layers` holds the layer comparison by target, for methods that read features.
+    """
 
     schema_version: Literal[1] = 1
     suite: str
@@ -159,6 +192,7 @@ class Record(Frozen):
     targets: dict[Id, TargetScore]
     overall: dict[Axis, AxisScore]
     cells: tuple[Cell, ...]
+    layers: dict[Id, tuple[StageLayers, ...]] = {}
     scores_sha256: Sha256
     audit_sha256: Sha256
     digest: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""

@@ -20,12 +20,12 @@ from torch import Tensor
 from benchmark.aggregate import NOT_APPLICABLE, SCORED, applies
 from benchmark.datasets.frozen import Sample
 from benchmark.errors import UserError
-from benchmark.metrics.case import Case, FocalMask, Judge, View
+from benchmark.metrics.case import Case, FocalMask, Networks, View
 from benchmark.metrics.spec import get_metric
 from benchmark.perturbations import perturb
 from benchmark.spec import Suite
 
-__all__ = ["TILE", "Invert", "Scorer", "Tile", "get_reason_names", "iter_tiles"]
+__all__ = ["TILE", "Invert", "Scorer", "Tile", "get_reason_names", "iter_tiles", "load_metric"]
 
 TILE = 8
 NOT_FINITE = "recon is not finite"
@@ -33,12 +33,11 @@ Invert = Callable[[Tensor], Mapping[str, Tensor]]
 """What the target saw (N, 3, H, W) -> a recon for every tap."""
 
 
-def _load_metrics(suite: Suite) -> list[Callable[[Case], Tensor]]:
-    functions = []
-    for metric_id in suite.metrics:
-        module, name = get_metric(metric_id).function.split(":")
-        functions.append(getattr(import_module(module), name))
-    return functions
+def load_metric(metric_id: str) -> Callable[[Case], Tensor]:
+    """Return the function of a metric: Case -> float32 (N,), NaN where not scored."""
+    module, name = get_metric(metric_id).function.split(":")
+    function: Callable[[Case], Tensor] = getattr(import_module(module), name)
+    return function
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +64,10 @@ def iter_tiles(samples: Sequence[Sample], suite: Suite, device: torch.device) ->
 class Scorer:
     """Perturbs tiles, has them inverted and scores the recons at `taps`."""
 
-    def __init__(self, suite: Suite, taps: Sequence[str], invert: Invert, judge: Judge | None) -> None:
-        self.suite, self.taps, self.invert, self.judge = suite, tuple(taps), invert, judge
-        self.metrics = _load_metrics(suite)
+    def __init__(self, suite: Suite, taps: Sequence[str], invert: Invert, networks: Networks) -> None:
+        self.suite, self.taps, self.invert, self.networks = suite, tuple(taps), invert, networks
+        self.metrics = [load_metric(metric_id) for metric_id in suite.metrics]
+        self.needs_baseline = torch.tensor(["baseline" in get_metric(m).needs for m in suite.metrics])
         self.seconds = 0.0
 
     def _timed_invert(self, seen: Tensor) -> Mapping[str, Tensor]:
@@ -82,10 +82,6 @@ class Scorer:
                 raise UserError(f"the inverse returned {found} at tap '{tap}', not {tuple(seen.shape)}")
         return recons
 
-    def _score(self, case: Case, chosen: Sequence[int], finite: Tensor) -> Tensor:
-        scores = torch.stack([self.metrics[metric](case) for metric in chosen], dim=1)
-        return torch.where(finite[:, None], scores, torch.nan)
-
     @torch.inference_mode()
     def run(self, tile: Tile) -> dict[str, npt.NDArray[Any]]:
         """Return `values`, `reasons` and `clamped` of a tile as in TargetScores, and `audit` pixels.
@@ -99,6 +95,8 @@ class Scorer:
         clamped = np.zeros(shape[:3], np.float32)
         audit = np.zeros((len(tile.audit), 1 + shape[1], shape[2], *tile.images.shape[2:], 3), np.uint8)
         original, mask = View(tile.images), FocalMask(tile.masks)
+        # The recon of the unperturbed image by tap, and whether it is finite: identity comes first in every suite.
+        baselines: dict[str, tuple[View, Tensor]] = {}
         for p, perturbation in enumerate(suite.perturbations):
             chosen = [m for m, name in enumerate(suite.metrics) if applies(name, perturbation)]
             seen = original if perturbation == "identity" else View(perturb(perturbation, original.rgb, tile.masks))
@@ -110,10 +108,17 @@ class Scorer:
                 clamped[:, t, p] = ((recon < 0) | (recon > 1)).flatten(1).float().mean(1)[:count].cpu().numpy()
                 view = View(recon)
                 audit[:, 1 + t, p] = _pixels(view.rgb[tile.audit])
-                scores = self._score(Case(original, seen, view, mask, self.judge), chosen, finite)[:count].cpu().numpy()
+                baseline, baseline_finite = baselines.setdefault(tap, (view, finite))
+                if not chosen:
+                    continue
+                case = Case(original, seen, view, mask, self.networks, baseline)
+                found = torch.stack([self.metrics[metric](case) for metric in chosen], dim=1)[:count].cpu()
+                both = (finite & baseline_finite)[:count, None].cpu()
+                usable = torch.where(self.needs_baseline[chosen], both, finite[:count, None].cpu())
+                scores = torch.where(usable, found, torch.nan).numpy()
                 values[:, t, p, chosen] = scores
                 codes = np.where(np.isnan(scores), np.array(chosen, np.uint8) + 2, SCORED)
-                reasons[:, t, p, chosen] = np.where(finite[:count].cpu().numpy()[:, None], codes, 1)
+                reasons[:, t, p, chosen] = np.where(usable.numpy(), codes, 1)
         return {"values": values, "reasons": reasons, "clamped": clamped, "audit": audit}
 
 

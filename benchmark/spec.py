@@ -18,6 +18,7 @@ from benchmark.errors import IntegrityError, SpecError, did_you_mean
 __all__ = [
     "AXES",
     "HUE_PERTURBATIONS",
+    "TRAINING_MEAN",
     "Anchor",
     "Axis",
     "DatasetSpec",
@@ -44,6 +45,7 @@ HUE_PERTURBATIONS: tuple[Perturbation, ...] = (
 )  # fmt: skip
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+TRAINING_MEAN = "training_mean"
 PACKAGE = Path(__file__).parent
 SUITES = PACKAGE / "suites"
 
@@ -169,11 +171,15 @@ class Suite(Frozen):
 
 
 class Anchor(Frozen):
-    """Score of the best trivial `answer` to a metric: what an anchored score calls 0; `ceiling` is called 1."""
+    """Score of the best trivial `answer` to a metric: what an anchored score calls 0; `ceiling` is called 1.
+
+    `answers` holds the score of every trivial answer.
+    """
 
     answer: str
     floor: float
     ceiling: float
+    answers: dict[str, float] = {}
 
 
 class Lock(Frozen):

@@ -13,6 +13,7 @@ import torch
 
 from benchmark.datasets.frozen import Sample
 from benchmark.evaluate import load_suite_samples
+from benchmark.metrics.case import Detections, Networks
 from benchmark.spec import Suite, load_suite
 
 torch.set_num_threads(1)
@@ -36,6 +37,58 @@ def mini() -> Suite:
 def samples(mini: Suite) -> list[Sample]:
     """The frozen images of mini@1."""
     return load_suite_samples(mini)
+
+
+class Labels:
+    """Gives four probabilities that depend on the coarse layout of one color channel."""
+
+    def __init__(self, channel: int, *, exclusive_labels: bool) -> None:
+        self.channel, self.exclusive_labels = channel, exclusive_labels
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        channel = images[:, self.channel : self.channel + 1]
+        logits = 20 * (torch.nn.functional.adaptive_avg_pool2d(channel, 2).flatten(1) - 0.45)
+        return logits.softmax(1) if self.exclusive_labels else logits.sigmoid()
+
+
+def detect(images: torch.Tensor) -> Detections:
+    """Find one object a color channel, about where the channel is bright; none in flat images."""
+    mass = images / images.sum((2, 3), keepdim=True).clamp(min=1e-6)
+    places = (mass.sum(2), mass.sum(3))
+    grids = [torch.linspace(0, 1, place.shape[-1]) for place in places]
+    centers = [(place * grid).sum(-1) for place, grid in zip(places, grids, strict=True)]
+    spreads = [
+        (place * (grid - center[..., None]).square()).sum(-1).sqrt()
+        for place, grid, center in zip(places, grids, centers, strict=True)
+    ]
+    low = [center - spread for center, spread in zip(centers, spreads, strict=True)]
+    high = [center + spread for center, spread in zip(centers, spreads, strict=True)]
+    scores = 1 - (-20 * images.flatten(2).std(2)).exp()
+    labels = torch.arange(3).expand_as(scores)
+    return Detections(labels, scores, torch.stack([*low, *high], dim=-1))
+
+
+class Pooled:
+    """Stands in for the network of LPIPS: its features are pooled luma."""
+
+    def features(self, images: torch.Tensor) -> list[torch.Tensor]:
+        return [torch.nn.functional.avg_pool2d(images, side) for side in (2, 8)]
+
+    def distance(self, first: list[torch.Tensor], second: list[torch.Tensor]) -> torch.Tensor:
+        return torch.stack([(a - b).square().mean((1, 2, 3)) for a, b in zip(first, second, strict=True)]).sum(0)
+
+
+@pytest.fixture(scope="session")
+def networks() -> Networks:
+    """Small deterministic networks, one for everything that a metric may ask."""
+    judge, classifier = Labels(1, exclusive_labels=False), Labels(0, exclusive_labels=True)
+    return Networks(judge, classifier, detect, Pooled())  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def assets() -> Path:
+    """The folder of real data; a test that needs something absent there is skipped."""
+    return Path(os.environ.get("INVBENCH_TEST_ASSETS", Path(__file__).parents[2] / "shared" / "assets"))
 
 
 @pytest.fixture

@@ -126,7 +126,7 @@ def test_an_interrupt_ends_in_one_line(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert stderr.strip().splitlines()[-1] == "Interrupted; the same command goes on where it stood."
+    assert stderr.strip().splitlines()[-1] == "Interrupted; run eval or train again, and it goes on where it stood."
     assert "Traceback" not in stderr
 
 

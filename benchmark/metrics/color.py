@@ -21,6 +21,8 @@ from benchmark.metrics.cielab import ciede2000, lab
 from benchmark.metrics.edges import dilate_disk, pixel_tolerance
 
 __all__ = [
+    "Region",
+    "cell_means",
     "color_ev",
     "color_retention",
     "delta_e_2000",
@@ -28,6 +30,7 @@ __all__ = [
     "gain_perturbed",
     "gray_residual",
     "hue_error_deg",
+    "region_of",
 ]
 
 CELLS_PER_HEIGHT = 28
@@ -50,7 +53,7 @@ def _cell_sums(images: Tensor) -> Tensor:
     return F.avg_pool2d(images, side, ceil_mode=True, divisor_override=1).flatten(2)
 
 
-class _Region(NamedTuple):
+class Region(NamedTuple):
     """Where color is measured: weights (N, 1, H, W), pixels per cell (N, cells), cells kept (N, cells)."""
 
     weights: Tensor
@@ -58,19 +61,28 @@ class _Region(NamedTuple):
     kept: Tensor
 
 
-def _focal_region(mask: FocalMask) -> _Region:
+def region_of(pixels: Tensor) -> Region:
+    """Return the region of the pixels chosen, bool (N, H, W)."""
+    weights = pixels.float()[:, None]
+    covered = _cell_sums(weights)[:, 0]
+    return Region(weights, covered, covered >= MIN_COVERAGE * _cell_px(pixels.shape[-2]) ** 2)
+
+
+def cell_means(view: View, region: Region) -> Tensor:
+    """Return the mean CIELAB of the cells of a region, (N, 3, cells); arbitrary where a cell is dropped."""
+    return _cell_sums(view.get(lab) * region.weights) / region.pixels.clamp(min=1)[:, None]
+
+
+def _focal_region(mask: FocalMask) -> Region:
     tolerance = pixel_tolerance(*mask.pixels.shape[-2:])
     eroded = ~dilate_disk(~mask.pixels, tolerance)
     enough = eroded.flatten(1).sum(1) >= MIN_ERODED_PX
-    weights = torch.where(enough[:, None, None], eroded, mask.pixels).float()[:, None]
-    pixels = _cell_sums(weights)[:, 0]
-    return _Region(weights, pixels, pixels >= MIN_COVERAGE * _cell_px(weights.shape[-2]) ** 2)
+    return region_of(torch.where(enough[:, None, None], eroded, mask.pixels))
 
 
 def _focal_cells(view: View, mask: FocalMask) -> Tensor:
     """Return the mean CIELAB of the focal cells, (N, 3, cells); arbitrary where a cell is dropped."""
-    region = mask.get(_focal_region)
-    return _cell_sums(view.get(lab) * region.weights) / region.pixels.clamp(min=1)[:, None]
+    return cell_means(view, mask.get(_focal_region))
 
 
 def _frame_cells(view: View) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from benchmark.metrics.case import Case, View
 
-__all__ = ["gaussian_valid", "luma", "psnr", "spectral_ev", "ssim"]
+__all__ = ["f50", "gaussian_valid", "hf_ev", "luma", "mse_norm", "psnr", "spectral_ev", "ssim", "ssim_map"]
 
 PSNR_CAP_DB = 60.0
 SSIM_SIGMA, SSIM_RADIUS = 1.5, 5
@@ -22,6 +22,9 @@ SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2
 OCTAVES = ((3.5, 7.0), (7.0, 14.0), (14.0, 28.0), (28.0, 56.0), (56.0, 112.0))
 MIN_BAND_BINS = 8
 FLAT_BAND_ENERGY = 1e-8
+FINE_CYCLES = 28.0
+HALF_EV = 0.5
+IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def luma(view: View) -> Tensor:
@@ -48,13 +51,28 @@ def gaussian_valid(images: Tensor, sigma: float, radius: int) -> Tensor:
     return images
 
 
+def _squared_error(recon: View, seen: View) -> Tensor:
+    """Return the mean squared error of each channel, (N, 3)."""
+    # Image by image: between two operations on a whole tile of large images a CPU's caches would lose them.
+    return torch.stack([(y - x).square_().mean((1, 2)) for y, x in zip(recon.rgb, seen.rgb, strict=True)])
+
+
 def psnr(case: Case) -> Tensor:
     """Return the peak signal-to-noise ratio in dB, (N,) in [0, 60].
 
     10 log10(1 / MSE) over all RGB values, capped at 60 dB (which identical images reach). Always scored.
     """
-    mse = (case.recon.rgb - case.seen.rgb).square().flatten(1).mean(1)
+    mse = case.recon.get(_squared_error, case.seen).mean(1)
     return (-10 * mse.clamp(min=1e-12).log10()).clamp(max=PSNR_CAP_DB)
+
+
+def mse_norm(case: Case) -> Tensor:
+    """Return the mean squared error of ImageNet-normalized RGB values, (N,) >= 0.
+
+    The one number on images that the code of arXiv 2412.06534 logs. Always scored.
+    """
+    squared = case.recon.get(_squared_error, case.seen)
+    return (squared / squared.new_tensor(IMAGENET_STD).square()).mean(1)
 
 
 class _Moments(NamedTuple):
@@ -72,21 +90,28 @@ def _moments(view: View) -> _Moments:
     return _Moments(centered, mean, square - mean.square())
 
 
+def ssim_map(recon: View, seen: View) -> Tensor:
+    """Return the local structural similarity of luma in the valid region, (N, H - 10, W - 10).
+
+    Element [i, j] belongs to the window centred on pixel (i + 5, j + 5); both sides must be at least 11.
+    """
+    x, y = seen.get(_moments), recon.get(_moments)
+    covariance = gaussian_valid(x.centered * y.centered, SSIM_SIGMA, SSIM_RADIUS) - x.mean * y.mean
+    mean_x, mean_y = x.mean + 0.5, y.mean + 0.5
+    luminance = (2 * mean_x * mean_y + SSIM_C1) / (mean_x.square() + mean_y.square() + SSIM_C1)
+    structure = (2 * covariance + SSIM_C2) / (x.variance + y.variance + SSIM_C2)
+    return luminance * structure
+
+
 def ssim(case: Case) -> Tensor:
     """Return the structural similarity of luma, (N,) in [-1, 1].
 
     Wang, Bovik, Sheikh and Simoncelli 2004: 11x11 Gaussian window of sigma 1.5, K = (.01, .03), population
     covariance, mean over the valid region only. NaN where the shorter side is under 11 pixels.
     """
-    rgb = case.seen.rgb
-    if min(rgb.shape[-2:]) < 2 * SSIM_RADIUS + 1:
-        return rgb.new_full((rgb.shape[0],), math.nan)
-    x, y = case.seen.get(_moments), case.recon.get(_moments)
-    covariance = gaussian_valid(x.centered * y.centered, SSIM_SIGMA, SSIM_RADIUS) - x.mean * y.mean
-    mean_x, mean_y = x.mean + 0.5, y.mean + 0.5
-    luminance = (2 * mean_x * mean_y + SSIM_C1) / (mean_x.square() + mean_y.square() + SSIM_C1)
-    structure = (2 * covariance + SSIM_C2) / (x.variance + y.variance + SSIM_C2)
-    return (luminance * structure).flatten(1).mean(1)
+    if min(case.seen.rgb.shape[-2:]) < 2 * SSIM_RADIUS + 1:
+        return case.not_scored()
+    return case.recon.get(ssim_map, case.seen).flatten(1).mean(1)
 
 
 class _Bands(NamedTuple):
@@ -96,12 +121,14 @@ class _Bands(NamedTuple):
         window: Hann window (H, W).
         bins: indices into the flattened rfft2 of all bins of all bands, one band after the other.
         sizes: number of bins of each band (B of them).
+        limits: lowest and highest frequency of each band, cycles per image height.
         energy: sum |X|^2 of each band, (N, B).
     """
 
     window: Tensor
     bins: Tensor
     sizes: tuple[int, ...]
+    limits: tuple[tuple[float, float], ...]
     energy: Tensor
 
 
@@ -118,16 +145,34 @@ def _bands(view: View) -> _Bands:
     hann_y = torch.hann_window(height, periodic=False, device=gray.device)
     hann_x = torch.hann_window(width, periodic=False, device=gray.device)
     window = hann_y[:, None] * hann_x
-    cycles_y = torch.fft.fftfreq(height, d=1 / height, device=gray.device)
-    cycles_x = torch.fft.rfftfreq(width, d=1 / height, device=gray.device)
-    cycles = torch.hypot(cycles_y[:, None], cycles_x).flatten()
-    members = [((cycles > low) & (cycles <= min(high, height / 2))).nonzero().squeeze(1) for low, high in OCTAVES]
-    members = [band for band in members if len(band) >= MIN_BAND_BINS]
-    sizes = tuple(len(band) for band in members)
-    if not sizes:
-        return _Bands(window, cycles.new_zeros(0, dtype=torch.long), (), gray.new_zeros(gray.shape[0], 0))
-    bins = torch.cat(members)
-    return _Bands(window, bins, sizes, _band_energy(gray - gray.mean((1, 2), keepdim=True), window, bins, sizes))
+    cut = [(low, min(high, height / 2)) for low, high in OCTAVES]
+    # Squared and in units of 1 / (2 width) all frequencies are whole numbers, exact also at the limits of a band.
+    rows = torch.arange(height, device=gray.device)
+    rows = torch.minimum(rows, height - rows) * (2 * width)
+    columns = torch.arange(width // 2 + 1, device=gray.device) * (2 * height)
+    squared = (rows.square()[:, None] + columns.square()).flatten()
+    members = []
+    for band in cut:
+        low, high = (round(2 * limit * width) ** 2 for limit in band)
+        members.append(((squared > low) & (squared <= high)).nonzero().squeeze(1))
+    kept = [index for index, band in enumerate(members) if len(band) >= MIN_BAND_BINS]
+    sizes, limits = tuple(len(members[index]) for index in kept), tuple(cut[index] for index in kept)
+    if not kept:
+        return _Bands(window, squared.new_zeros(0), (), (), gray.new_zeros(gray.shape[0], 0))
+    bins = torch.cat([members[index] for index in kept])
+    energy = _band_energy(gray - gray.mean((1, 2), keepdim=True), window, bins, sizes)
+    return _Bands(window, bins, sizes, limits, energy)
+
+
+def _explained(recon: View, seen: View) -> Tensor:
+    """Return the explained variance (N, B) of each band, in [0, 1]; NaN where the reference is flat."""
+    bands = seen.get(_bands)
+    if not bands.sizes:
+        return bands.energy
+    # The Fourier transform is linear: the mean of x cancels in X - Y.
+    error = _band_energy(seen.get(luma) - recon.get(luma), bands.window, bands.bins, bands.sizes)
+    flat = bands.energy / bands.window.numel() ** 2 < FLAT_BAND_ENERGY
+    return (1 - error / bands.energy.masked_fill(flat, 1)).clamp(0, 1).masked_fill(flat, math.nan)
 
 
 def spectral_ev(case: Case) -> Tensor:
@@ -139,11 +184,39 @@ def spectral_ev(case: Case) -> Tensor:
     which x is flat (sum |X|^2 / (H W)^2, the mean square by Parseval's theorem, under 1e-8) is left out for
     that image; NaN where none remains.
     """
-    bands = case.seen.get(_bands)
-    if not bands.sizes:
-        return bands.energy.new_full((bands.energy.shape[0],), math.nan)
-    # The Fourier transform is linear: the mean of x cancels in X - Y.
-    error = _band_energy(case.seen.get(luma) - case.recon.get(luma), bands.window, bands.bins, bands.sizes)
-    flat = bands.energy / bands.window.numel() ** 2 < FLAT_BAND_ENERGY
-    explained = (1 - error / bands.energy.masked_fill(flat, 1)).clamp(0, 1)
-    return explained.masked_fill(flat, math.nan).nanmean(1)
+    explained = case.recon.get(_explained, case.seen)
+    return explained.nanmean(1) if explained.shape[1] else case.not_scored()
+
+
+def hf_ev(case: Case) -> Tensor:
+    """Return the explained variance of luma averaged over the bands above 28 cycles per height, (N,) in [0, 1].
+
+    As `spectral_ev`; NaN where x is flat in all of them, or the image too small to have one.
+    """
+    fine = [index for index, (low, _) in enumerate(case.seen.get(_bands).limits) if low >= FINE_CYCLES]
+    return case.recon.get(_explained, case.seen)[:, fine].nanmean(1) if fine else case.not_scored()
+
+
+def f50(case: Case) -> Tensor:
+    """Return the frequency of half explained variance in cycles per image height, (N,) in [3.5, 112].
+
+    The bands of `spectral_ev` are scanned from fine to coarse. At the first whose explained variance reaches .5
+    the frequency is its (geometric) center if it is the finest, else interpolated linearly in log2 between its
+    center and that of the next finer one; 3.5, the lower end of all bands, where none reaches it. Bands in which x
+    is flat are left out; NaN where none remains. Images are summed up by the median.
+    """
+    explained = case.recon.get(_explained, case.seen)
+    found = case.not_scored()
+    finer_ev, finer_log = torch.full_like(found, math.nan), torch.full_like(found, math.nan)
+    pending = torch.ones_like(found, dtype=torch.bool)
+    for index in reversed(range(explained.shape[1])):
+        ev = explained[:, index]
+        center = math.log2(math.prod(case.seen.get(_bands).limits[index])) / 2
+        reached = pending & (ev >= HALF_EV)
+        rise = (ev - HALF_EV) / (ev - finer_ev)
+        position = torch.where(finer_ev.isnan(), center, center + (finer_log - center) * rise)
+        found = torch.where(reached, position.exp2(), found)
+        pending = pending & ~reached
+        scored = ~ev.isnan()
+        finer_ev, finer_log = torch.where(scored, ev, finer_ev), torch.where(scored, center, finer_log)
+    return torch.where(pending & ~finer_ev.isnan(), OCTAVES[0][0], found)

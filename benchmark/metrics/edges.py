@@ -167,12 +167,14 @@ class ReferenceEdges(NamedTuple):
 
     Attributes:
         tolerance: matching tolerance of the scale in pixels.
+        edges: bool (N, h, w).
         nearby: bits of the edge orientations within the tolerance, uint8 (N, h, w).
         counts: edge pixels per image, int64 (N,).
         most: the largest of `counts`.
     """
 
     tolerance: int
+    edges: Tensor
     nearby: Tensor
     counts: Tensor
     most: int
@@ -190,7 +192,7 @@ def reference_edges(view: View, divisor: int) -> ReferenceEdges:
     p99 = torch.lerp(lower, upper, position - math.floor(position))
     edges = found.ridge > (REFERENCE_SHARE_OF_P99 * p99)[:, None, None]
     counts = edges.flatten(1).sum(1)
-    return ReferenceEdges(tolerance, nearby_bits(found, edges, tolerance), counts, int(counts.max()))
+    return ReferenceEdges(tolerance, edges, nearby_bits(found, edges, tolerance), counts, int(counts.max()))
 
 
 def strongest(found: Maxima, reference: ReferenceEdges) -> Tensor:

@@ -9,14 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmark.metrics.case import Case, FocalMask, Judge, View
+from benchmark.metrics.case import Case, Classifier, FocalMask, View
 from benchmark.metrics.cielab import lab
 from benchmark.metrics.detail import luma
 from benchmark.metrics.edges import contour, matches, maxima, nearby_bits, reference_edges, smooth, strongest
 
-__all__ = ["contour_f", "fg_transfer", "recognition"]
+__all__ = ["agreement", "contour_f", "edge_f", "fg_transfer", "recognition"]
 
 CONTOUR_SCALES = ((1, 20), (2, 10), (4, 8))
+MIN_EDGES = 20
 FG_SIDE = 96
 FG_SIGMAS = (0.8, 2.0, 4.0)
 FG_STD_FLOOR = 5e-3
@@ -30,6 +31,12 @@ FG_MAX_LEVEL = 2**24
 
 def _count(pixels: Tensor) -> Tensor:
     return pixels.flatten(1).sum(1)
+
+
+def _f_score(right: Tensor, shown_edges: Tensor, found: Tensor, wanted: Tensor) -> Tensor:
+    """Return F = 2PR / (P + R) with P = right / shown_edges and R = found / wanted; 0 where either is 0."""
+    precision, recall = right / shown_edges.clamp(min=1), found / wanted.clamp(min=1)
+    return 2 * precision * recall / (precision + recall).clamp(min=1e-12)
 
 
 class _Visible(NamedTuple):
@@ -64,10 +71,26 @@ def contour_f(case: Case) -> Tensor:
         shown = visible.pixels & matches(outline.accepted, nearby_bits(found, edges, x.tolerance))
         relevant = edges & outline.vicinity
         right = relevant & matches(found.accepted, x.nearby)
-        recall = _count(shown) / visible.counts.clamp(min=1)
-        precision = _count(right) / _count(relevant).clamp(min=1)
-        score = 2 * precision * recall / (precision + recall).clamp(min=1e-12)
+        score = _f_score(_count(right), _count(relevant), _count(shown), visible.counts)
         scores.append(score.masked_fill(visible.counts < fewest, math.nan))
+    return torch.stack(scores).nanmean(0)
+
+
+def edge_f(case: Case) -> Tensor:
+    """Return the edge F-score of the whole frame, (N,) in [0, 1]: `contour_f` without a mask.
+
+    R: share of the edges of x matched by an edge of y. P: share of the edges of y matched by an edge of x. F = 2PR /
+    (P + R), mean over the scales 1, 1/2, 1/4 at which x has at least 20 edge pixels; NaN where none has.
+    """
+    scores = []
+    for divisor, _ in CONTOUR_SCALES:
+        x, found_x = case.original.get(reference_edges, divisor), case.original.get(maxima, divisor)
+        found = case.recon.get(maxima, divisor)
+        edges = strongest(found, x)
+        shown = x.edges & matches(found_x.accepted, nearby_bits(found, edges, x.tolerance))
+        right = edges & matches(found.accepted, x.nearby)
+        score = _f_score(_count(right), _count(edges), _count(shown), x.counts)
+        scores.append(score.masked_fill(x.counts < MIN_EDGES, math.nan))
     return torch.stack(scores).nanmean(0)
 
 
@@ -82,11 +105,11 @@ def _lightness(view: View) -> _Lightness:
     z = view.get(lab)[:, 0] / 100
     if min(z.shape[-2:]) >= FG_SIDE:
         z = F.interpolate(z[:, None], size=(FG_SIDE, FG_SIDE), mode="area")[:, 0]
-    # Local variances do not change with an offset, and float32 holds them better around zero.
-    z = z - z.mean((1, 2), keepdim=True)
+    # Local variances are small differences, which float32 turns into noise where the image is even; MPS has no float64.
+    z = (z if z.device.type == "mps" else z.double()) - z.mean((1, 2), keepdim=True)
     both = torch.cat((z, z.square()))
     raw = 2 * len(FG_SIGMAS)
-    features = z.new_ones(z.shape[0], 2 * raw + 1, z[0].numel())
+    features = z.new_ones(z.shape[0], 2 * raw + 1, z[0].numel(), dtype=torch.float32)
     linear, squares = features[:, :raw], features[:, raw : 2 * raw]
     for i, sigma in enumerate(FG_SIGMAS):
         mean, square = smooth(both, sigma).flatten(1).chunk(2)
@@ -171,31 +194,34 @@ def fg_transfer(case: Case) -> Tensor:
     return (_separation(scores, case.mask.get(_object_pixels, size)) / rule.separation).clamp(-1, 1)
 
 
-def _judgement(view: View, judge: Judge) -> Tensor:
-    return judge(view.get(luma)[:, None].expand(-1, 3, -1, -1))
-
-
 def _divergence_terms(p: Tensor, q: Tensor) -> Tensor:
     """Return what each pair of probabilities adds to the Jensen-Shannon divergence, in nats."""
     middle = (p + q) / 2
     return (torch.xlogy(p, p) + torch.xlogy(q, q)) / 2 - torch.xlogy(middle, middle)
 
 
+def agreement(p: Tensor, q: Tensor, exclusive_labels: bool) -> Tensor:
+    """Return 1 - JS / ln 2 (Lin 1991) of label probabilities p and q, both (N, L): (N,) in [0, 1].
+
+    Exclusive labels are one distribution; independent ones a Bernoulli each, whose divergences are averaged.
+    """
+    divergence = _divergence_terms(p, q)
+    divergence = divergence.sum(1) if exclusive_labels else (divergence + _divergence_terms(1 - p, 1 - q)).mean(1)
+    return (1 - divergence / math.log(2)).clamp(0, 1)
+
+
+def _judgement(view: View, judge: Classifier) -> Tensor:
+    return judge(view.get(luma)[:, None].expand(-1, 3, -1, -1))
+
+
 def recognition(case: Case) -> Tensor:
     """Return the agreement of the held-out judge on original and recon, (N,) in [0, 1].
 
-    1 - JS / ln 2 (Lin 1991) of the judge's probabilities p(x), p(y) (N, L) on luma replicated to 3 channels. The
-    labels are independent of each other, and JS is the mean over labels of the divergence of their Bernoulli
-    distributions; a judge whose attribute `exclusive_labels` is true yields one distribution over all labels
-    instead. NaN where the suite has no judge.
+    1 - JS / ln 2 of the judge's label probabilities (see `agreement`) on luma replicated to 3 channels. NaN where
+    the suite has no judge.
     """
-    if case.judge is None:
-        rgb = case.recon.rgb
-        return rgb.new_full((rgb.shape[0],), math.nan)
-    p, q = (view.get(_judgement, case.judge) for view in (case.original, case.recon))
-    divergence = _divergence_terms(p, q)
-    if getattr(case.judge, "exclusive_labels", False):
-        divergence = divergence.sum(1)
-    else:
-        divergence = (divergence + _divergence_terms(1 - p, 1 - q)).mean(1)
-    return (1 - divergence / math.log(2)).clamp(0, 1)
+    judge = case.networks.judge
+    if judge is None:
+        return case.not_scored()
+    p, q = (view.get(_judgement, judge) for view in (case.original, case.recon))
+    return agreement(p, q, judge.exclusive_labels)

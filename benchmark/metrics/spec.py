@@ -10,19 +10,29 @@ from typing import Literal
 from benchmark.errors import did_you_mean
 from benchmark.spec import Axis, Frozen
 
-__all__ = ["METRICS", "Metric", "get_metric"]
+__all__ = ["METRICS", "Metric", "Need", "get_metric"]
+
+Need = Literal["mask", "seen", "baseline", "judge", "perceptual", "classifier", "detector"]
 
 
 class Metric(Frozen):
     """One metric.
 
     Attributes:
-        function: `module:name` of a function `Case -> (N,)` float32; NaN means *not scored*.
+        range: smallest and largest value; None: without a limit.
         perturbations: under which perturbations it is computed: `identity` alone, `all` (the recon against
             what the target saw), the five `hue` kinds, or `gray`.
+        needs: what it looks at beside original and recon: the focal `mask`, the perturbed image that was `seen`,
+            the recon of the unperturbed image (`baseline`), or a network.
+        aggregate: what stands for all images.
+        rankable: whether a suite may put it into an axis.
+        formula: what is computed.
         unscored: why an image can be left without a score.
-        identity: its value for a perfect recon.
+        identity: its value for a perfect recon; None where that depends on the image.
         tolerance: largest difference allowed between two machines in float32.
+        source: where it comes from.
+        reference: the independent implementation that it is tested against, and how closely.
+        function: `module:name` of a function `Case -> (N,)` float32; NaN means *not scored*.
     """
 
     id: str
@@ -33,12 +43,20 @@ class Metric(Frozen):
     range: tuple[float, float | None]
     unit: str = ""
     perturbations: Literal["identity", "all", "hue", "gray"]
+    needs: tuple[Need, ...] = ()
+    aggregate: Literal["mean", "median"] = "mean"
+    rankable: bool = True
+    formula: str
     unscored: str
-    identity: float
+    identity: float | None
     tolerance: float
     source: str
+    reference: str
     function: str
 
+
+_HUE_UNSCORED = "the perturbation moves no cell of enough chroma"
+_CELLS = "over the CIELAB cells of the focal object that the perturbation moved"
 
 METRICS: dict[str, Metric] = {
     metric.id: metric
@@ -51,11 +69,28 @@ METRICS: dict[str, Metric] = {
             range=(0, 60),
             unit="dB",
             perturbations="all",
+            formula="10 log10(1 / MSE) over RGB, capped at 60 dB",
             unscored="never",
             identity=60,
             tolerance=0.01,
-            source="10 log10(1/MSE) over RGB, capped at 60 dB",
+            source="definition",
+            reference="scikit-image peak_signal_noise_ratio, 1e-4 dB",
             function="benchmark.metrics.detail:psnr",
+        ),
+        Metric(
+            id="mse_norm",
+            title="Squared error of normalized pixels",
+            axis="detail",
+            higher_is_better=False,
+            range=(0, None),
+            perturbations="identity",
+            formula="mean of ((y - x) / s)^2 over RGB, s the ImageNet deviations (.229, .224, .225)",
+            unscored="never",
+            identity=0,
+            tolerance=1e-4,
+            source="what the code of arXiv 2412.06534 logs",
+            reference="numpy, 1e-6",
+            function="benchmark.metrics.detail:mse_norm",
         ),
         Metric(
             id="ssim",
@@ -64,10 +99,12 @@ METRICS: dict[str, Metric] = {
             higher_is_better=True,
             range=(-1, 1),
             perturbations="all",
+            formula="11x11 Gaussian window of sigma 1.5, K = (.01, .03), population covariance, valid region only",
             unscored="the shorter side is under 11 pixels",
             identity=1,
             tolerance=5e-4,
-            source="Wang et al. 2004: 11x11 Gaussian window of sigma 1.5, population covariance, valid region",
+            source="Wang, Bovik, Sheikh and Simoncelli 2004",
+            reference="scikit-image structural_similarity cropped to the valid region, 2e-5",
             function="benchmark.metrics.detail:ssim",
         ),
         Metric(
@@ -77,11 +114,63 @@ METRICS: dict[str, Metric] = {
             higher_is_better=True,
             range=(0, 1),
             perturbations="all",
+            formula="mean over octave bands (3.5 to 112 cycles per height) of clip(1 - sum|X-Y|^2 / sum|X|^2, 0, 1), "
+            "X and Y under a Hann window",
             unscored="the original is flat (band energy per pixel under 1e-8)",
             identity=1,
             tolerance=5e-4,
-            source="mean over octave bands of clip(1 - sum|X-Y|^2 / sum|X|^2, 0, 1), Hann window",
+            source="defined by this benchmark",
+            reference="numpy FFT, 1e-5",
             function="benchmark.metrics.detail:spectral_ev",
+        ),
+        Metric(
+            id="hf_ev",
+            title="Explained variance of fine structure",
+            axis="detail",
+            higher_is_better=True,
+            range=(0, 1),
+            perturbations="identity",
+            formula="as spectral_ev, over the bands above 28 cycles per height",
+            unscored="the original is flat above 28 cycles per height, or too small to hold such a band",
+            identity=1,
+            tolerance=5e-4,
+            source="defined by this benchmark",
+            reference="numpy FFT, 1e-5",
+            function="benchmark.metrics.detail:hf_ev",
+        ),
+        Metric(
+            id="f50",
+            title="Frequency of half explained variance",
+            axis="detail",
+            higher_is_better=True,
+            range=(3.5, 112),
+            unit="cycles per height",
+            perturbations="identity",
+            aggregate="median",
+            formula="frequency at which the explained variance of the bands, scanned from fine to coarse, first "
+            "reaches .5, log2-interpolated between band centers; 3.5 where it never does",
+            unscored="the original is flat (band energy per pixel under 1e-8)",
+            identity=None,
+            tolerance=0.5,
+            source="defined by this benchmark",
+            reference="numpy FFT, 1e-3",
+            function="benchmark.metrics.detail:f50",
+        ),
+        Metric(
+            id="lpips_alex",
+            title="LPIPS (AlexNet) of luma",
+            axis="detail",
+            higher_is_better=False,
+            range=(0, None),
+            perturbations="identity",
+            needs=("perceptual",),
+            formula="LPIPS v0.1 with AlexNet on luma replicated to 3 channels, scaled to [-1, 1]",
+            unscored="the perceptual network is not installed, or the shorter side is under 31 pixels",
+            identity=0,
+            tolerance=5e-4,
+            source="Zhang, Isola, Efros, Shechtman and Wang 2018",
+            reference="the lpips package, 1e-5",
+            function="benchmark.metrics.perceptual:lpips_alex",
         ),
         Metric(
             id="contour_f",
@@ -90,11 +179,31 @@ METRICS: dict[str, Metric] = {
             higher_is_better=True,
             range=(0, 1),
             perturbations="identity",
+            needs=("mask",),
+            formula="F = 2PR / (P + R), mean over scales 1, 1/2, 1/4. R: share of the visible mask contour matched by "
+            "an edge of y; P: share of the edges of y near the contour matched by an edge of x; oriented edges of "
+            "luma, within the DAVIS tolerance",
             unscored="too few visible contour pixels",
             identity=1,
             tolerance=0.02,
-            source="oriented edge matching along the visible mask contour within the DAVIS tolerance, three scales",
+            source="Martin, Fowlkes and Malik 2004; Perazzi et al. 2016 (DAVIS)",
+            reference="numpy and scipy, .02 an image and .002 in the mean; DAVIS boundary maps, exact",
             function="benchmark.metrics.shape:contour_f",
+        ),
+        Metric(
+            id="edge_f",
+            title="Edge F-score of the frame",
+            axis="shape",
+            higher_is_better=True,
+            range=(0, 1),
+            perturbations="identity",
+            formula="as contour_f with the edges of x over the whole frame in place of the mask contour",
+            unscored="fewer than 20 edge pixels in the original",
+            identity=1,
+            tolerance=0.02,
+            source="Martin, Fowlkes and Malik 2004",
+            reference="numpy and scipy, .02 an image and .002 in the mean",
+            function="benchmark.metrics.shape:edge_f",
         ),
         Metric(
             id="fg_transfer",
@@ -103,10 +212,14 @@ METRICS: dict[str, Metric] = {
             higher_is_better=True,
             range=(-1, 1),
             perturbations="identity",
+            needs=("mask",),
+            formula="(2 AUC_y - 1) / (2 AUC_x - 1) of a ridge linear discriminant on lightness features, fitted on x "
+            "and applied unchanged to y",
             unscored="mask under 1 % or over 99 %, or not separable in the original (AUC under .6)",
             identity=1,
             tolerance=0.02,
-            source="ridge LDA on lightness features fitted on the original, applied unchanged to the recon",
+            source="defined by this benchmark, after Fisher 1936",
+            reference="numpy and scikit-learn roc_auc_score, 1e-4",
             function="benchmark.metrics.shape:fg_transfer",
         ),
         Metric(
@@ -116,11 +229,49 @@ METRICS: dict[str, Metric] = {
             higher_is_better=True,
             range=(0, 1),
             perturbations="identity",
+            needs=("judge",),
+            formula="1 - JS(p(x), p(y)) / ln 2 of the judge's class probabilities on luma (multi-label judge: mean "
+            "over labels of the Bernoulli JS)",
             unscored="the suite has no judge",
             identity=1,
             tolerance=0.002,
-            source="1 - Jensen-Shannon divergence / ln 2 of the judge's label probabilities on luma",
+            source="Jensen-Shannon divergence, Lin 1991",
+            reference="scipy jensenshannon, 1e-5",
             function="benchmark.metrics.shape:recognition",
+        ),
+        Metric(
+            id="self_recognition",
+            title="Agreement of the target itself",
+            axis="shape",
+            higher_is_better=True,
+            range=(0, 1),
+            perturbations="identity",
+            needs=("classifier",),
+            rankable=False,
+            formula="as recognition, by the target that was inverted, on RGB",
+            unscored="the target is no classifier",
+            identity=1,
+            tolerance=0.002,
+            source="Jensen-Shannon divergence, Lin 1991",
+            reference="scipy jensenshannon, 1e-5",
+            function="benchmark.metrics.agreement:self_recognition",
+        ),
+        Metric(
+            id="redetection_ap",
+            title="Redetection by the target itself",
+            axis="shape",
+            higher_is_better=True,
+            range=(0, 1),
+            perturbations="identity",
+            needs=("detector",),
+            rankable=False,
+            formula="box AP@[.5:.95] of the target's detections on y against its detections of score >= .7 on x",
+            unscored="the target is no detector, or detects nothing in the original",
+            identity=1,
+            tolerance=0.02,
+            source="COCO evaluation, Lin et al. 2014",
+            reference="pycocotools, 1e-6",
+            function="benchmark.metrics.agreement:redetection_ap",
         ),
         Metric(
             id="color_retention",
@@ -129,10 +280,13 @@ METRICS: dict[str, Metric] = {
             higher_is_better=True,
             range=(0, 1),
             perturbations="hue",
-            unscored="the perturbation moves no cell of enough chroma",
+            needs=("seen",),
+            formula=f"clip(1 - SSE(a_y, a_p) / min(SSE(a_0, a_p), SSE(0, a_p)), 0, 1) of chroma vectors {_CELLS}",
+            unscored=_HUE_UNSCORED,
             identity=1,
             tolerance=0.005,
-            source="clip(1 - SSE(a_y, a_p) / min(SSE(a_0, a_p), SSE(0, a_p)), 0, 1) of CIELAB chroma cells",
+            source="defined by this benchmark",
+            reference="numpy and scikit-image rgb2lab, 1e-3",
             function="benchmark.metrics.color:color_retention",
         ),
         Metric(
@@ -142,10 +296,13 @@ METRICS: dict[str, Metric] = {
             higher_is_better=True,
             range=(0, 1),
             perturbations="hue",
+            needs=("seen",),
+            formula=f"clip(1 - dE00(y_p, x_p) / min(dE00(mean of x_p, x_p), dE00(x, x_p)), 0, 1) {_CELLS}",
             unscored="the trivial answers are already within 2 dE00",
             identity=1,
             tolerance=0.005,
-            source="clip(1 - dE00(y_p, x_p) / min(dE00(mean of x_p, x_p), dE00(x, x_p)), 0, 1) over cells",
+            source="defined by this benchmark; CIEDE2000, Sharma, Wu and Dalal 2005",
+            reference="numpy and scikit-image deltaE_ciede2000, 1e-3",
             function="benchmark.metrics.color:color_ev",
         ),
         Metric(
@@ -155,10 +312,13 @@ METRICS: dict[str, Metric] = {
             higher_is_better=True,
             range=(0, None),
             perturbations="hue",
-            unscored="the perturbation moves no cell of enough chroma",
+            needs=("seen",),
+            formula="g_p of the non-negative least squares a_y ~ g_p a_p + g_o a_0",
+            unscored=_HUE_UNSCORED,
             identity=1,
             tolerance=0.01,
-            source="g_p of the non-negative least squares a_y ~ g_p a_p + g_o a_0",
+            source="defined by this benchmark",
+            reference="scipy nnls, 1e-3",
             function="benchmark.metrics.color:gain_perturbed",
         ),
         Metric(
@@ -168,10 +328,13 @@ METRICS: dict[str, Metric] = {
             higher_is_better=False,
             range=(0, None),
             perturbations="hue",
-            unscored="the perturbation moves no cell of enough chroma",
+            needs=("seen",),
+            formula="g_o of the same fit; near 1 the recon reverts to the original color",
+            unscored=_HUE_UNSCORED,
             identity=0,
             tolerance=0.01,
-            source="g_o of the same fit; near 1 the recon reverts to the original color",
+            source="defined by this benchmark",
+            reference="scipy nnls, 1e-3",
             function="benchmark.metrics.color:gain_original",
         ),
         Metric(
@@ -182,10 +345,14 @@ METRICS: dict[str, Metric] = {
             range=(0, 180),
             unit="degrees",
             perturbations="hue",
-            unscored="the perturbation moves no cell of enough chroma",
+            needs=("seen",),
+            formula="chroma-weighted circular hue difference of a_y and a_p; a cell with chroma under 5 in y counts "
+            "as 90",
+            unscored=_HUE_UNSCORED,
             identity=0,
             tolerance=0.5,
-            source="chroma-weighted circular hue difference; a cell with chroma under 5 counts as 90",
+            source="defined by this benchmark",
+            reference="numpy, .05",
             function="benchmark.metrics.color:hue_error_deg",
         ),
         Metric(
@@ -196,10 +363,12 @@ METRICS: dict[str, Metric] = {
             range=(0, None),
             unit="dE00",
             perturbations="identity",
+            formula="mean CIEDE2000 over all cells of the frame, unperturbed",
             unscored="never",
             identity=0,
             tolerance=0.02,
-            source="mean CIEDE2000 over all cells of the frame, unperturbed",
+            source="Sharma, Wu and Dalal 2005",
+            reference="scikit-image deltaE_ciede2000, 2e-3; the 34 published pairs, 1e-4 in float64",
             function="benchmark.metrics.color:delta_e_2000",
         ),
         Metric(
@@ -209,11 +378,50 @@ METRICS: dict[str, Metric] = {
             higher_is_better=True,
             range=(0, 1),
             perturbations="gray",
+            needs=("seen",),
+            rankable=False,
+            formula="clip(1 - RMS chroma of y_p / RMS chroma of x, 0, 1) under gray",
             unscored="the original is nearly achromatic",
             identity=1,
             tolerance=0.005,
-            source="clip(1 - RMS chroma of y_p / RMS chroma of x, 0, 1) under gray",
+            source="defined by this benchmark",
+            reference="numpy and scikit-image rgb2lab, 1e-3",
             function="benchmark.metrics.color:gray_residual",
+        ),
+        Metric(
+            id="luma_invariance",
+            title="Invariance of luma to a hue change",
+            axis="color",
+            higher_is_better=True,
+            range=(-20, 20),
+            perturbations="hue",
+            needs=("mask", "seen", "baseline"),
+            rankable=False,
+            formula="SSIM(y_p, x_p) / SSIM(y, x) of luma inside the mask",
+            unscored="no mask inside the frame, or the recon of the unperturbed image has an SSIM under .05 there",
+            identity=1,
+            tolerance=0.02,
+            source="defined by this benchmark",
+            reference="scikit-image structural_similarity, 1e-3",
+            function="benchmark.metrics.invariance:luma_invariance",
+        ),
+        Metric(
+            id="spill",
+            title="Spill of a hue change outside the object",
+            axis="color",
+            higher_is_better=False,
+            range=(0, None),
+            unit="dE00",
+            perturbations="hue",
+            needs=("mask", "seen", "baseline"),
+            rankable=False,
+            formula="mean CIEDE2000 between y and y_p over the cells outside the mask dilated by 2 tol",
+            unscored="the dilated mask leaves no cell",
+            identity=0,
+            tolerance=0.02,
+            source="defined by this benchmark",
+            reference="numpy and scikit-image deltaE_ciede2000, 2e-3",
+            function="benchmark.metrics.invariance:spill",
         ),
     )
 }

@@ -7,13 +7,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from benchmark.errors import IntegrityError, SpecError
 from benchmark.spec import TargetSpec
+from benchmark.targets.labels import LabelProbabilities
 from benchmark.targets.taps import Features, Point, capture
 
 __all__ = ["Prediction", "Target", "load_network"]
@@ -23,7 +24,7 @@ __all__ = ["Prediction", "Target", "load_network"]
 class Prediction:
     """A target's own answer: `logits` (N, labels) or (N, queries, labels + 1); `boxes` (N, queries, 4) for detectors.
 
-    Boxes are (centre x, centre y, width, height) in [0, 1].
+    Boxes are (center x, center y, width, height) in [0, 1].
     """
 
     logits: Tensor
@@ -57,6 +58,7 @@ class Target(ABC):
     """
 
     model_class: ClassVar[Any]
+    answers: ClassVar[Literal["labels", "boxes"]] = "labels"
 
     def __init__(self, spec: TargetSpec, folder: Path, device: torch.device) -> None:
         self.spec = spec
@@ -78,6 +80,11 @@ class Target(ABC):
     @abstractmethod
     def predict(self, images: Tensor) -> Prediction:
         """Return the network's own answer to `images`."""
+
+    def labels(self) -> LabelProbabilities:
+        """Return the network as a function from images to label probabilities, for targets that label images."""
+        exclusive = self.model.config.problem_type != "multi_label_classification"
+        return LabelProbabilities(lambda images: self.predict(images).logits, exclusive_labels=exclusive)
 
     def describe(self, name: str, tensor: Tensor, side: dict[str, Tensor]) -> Features:
         """Return the features of a tap from its raw tensor and the side inputs of `get_side_points`."""

@@ -40,6 +40,7 @@ class DetrTarget(Target):
     """
 
     model_class = DetrForObjectDetection
+    answers = "boxes"
 
     def get_points(self) -> dict[str, Point]:
         """See Target."""
@@ -75,3 +76,14 @@ class DetrTarget(Target):
         """See Target; logits are (N, queries, labels + 1), the last one `no object`."""
         output = self.model(self.normalize(images))
         return Prediction(output.logits, output.pred_boxes)
+
+    def detect(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return DETR's detections, one a query: its likeliest label but `no object`, the score, and the box.
+
+        Returns:
+            Labels int64 (N, queries), scores in [0, 1] (N, queries), boxes (N, queries, 4) as x0, y0, x1, y1 in [0, 1].
+        """
+        output = self.model(self.normalize(images))
+        scores, labels = output.logits.softmax(-1)[..., :-1].max(-1)
+        center, size = output.pred_boxes.chunk(2, dim=-1)
+        return labels, scores, torch.cat([center - size / 2, center + size / 2], dim=-1)

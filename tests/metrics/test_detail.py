@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Callable
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -11,16 +14,14 @@ import skimage.data
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from skimage.transform import resize
 from torch import Tensor
 
 from benchmark.metrics.case import Case, FocalMask, View
-from benchmark.metrics.detail import gaussian_valid, luma, psnr, spectral_ev, ssim
+from benchmark.metrics.detail import _bands, f50, gaussian_valid, hf_ev, luma, mse_norm, psnr, spectral_ev, ssim
 
-METRICS = (psnr, ssim, spectral_ev)
+NAMES = ("psnr", "mse_norm", "ssim", "spectral_ev", "hf_ev", "f50")
 SIZES = ((96, 96), (67, 120), (224, 160))
-LUMA = np.array([0.299, 0.587, 0.114])
 
 
 def photos(height: int, width: int) -> Tensor:
@@ -48,37 +49,9 @@ def degraded(images: Tensor) -> dict[str, Tensor]:
     }
 
 
-def as_hwc(image: Tensor) -> np.ndarray:
-    return View(image[None]).rgb[0].permute(1, 2, 0).double().numpy()
-
-
-def spectral_ev_of(x: np.ndarray, y: np.ndarray) -> float:
-    """The metric of one image (H, W, 3), bin by bin over the half plane."""
-    gray_x, gray_y = x @ LUMA, y @ LUMA
-    height, width = gray_x.shape
-    window = np.outer(np.hanning(height), np.hanning(width))
-    spectrum_x = np.fft.fft2((gray_x - gray_x.mean()) * window)
-    spectrum_y = np.fft.fft2((gray_y - gray_x.mean()) * window)
-    members: dict[int, list[tuple[int, int]]] = {}
-    for ky in range(height):
-        for kx in range(width // 2 + 1):
-            cycles = math.hypot(ky - height if ky > (height - 1) // 2 else ky, kx * height / width)
-            for band in range(5):
-                if 3.5 * 2**band < cycles <= min(7 * 2**band, height / 2):
-                    members.setdefault(band, []).append((ky, kx))
-    scores = []
-    for bins in members.values():
-        rows, columns = np.array(bins).T
-        energy = (np.abs(spectrum_x[rows, columns]) ** 2).sum()
-        if len(bins) >= 8 and energy / gray_x.size**2 >= 1e-8:
-            error = (np.abs(spectrum_x[rows, columns] - spectrum_y[rows, columns]) ** 2).sum()
-            scores.append(np.clip(1 - error / energy, 0, 1))
-    return float(np.mean(scores)) if scores else math.nan
-
-
 def test_luma_weighs_the_channels() -> None:
     view = View(torch.eye(3)[:, :, None, None].expand(3, 3, 2, 2))
-    np.testing.assert_allclose(luma(view)[:, 0, 0], LUMA, atol=1e-7)
+    np.testing.assert_allclose(luma(view)[:, 0, 0], [0.299, 0.587, 0.114], atol=1e-7)
 
 
 @pytest.mark.parametrize(("sigma", "radius"), [(0.8, 2), (1.5, 5), (4.0, 12)])
@@ -90,28 +63,19 @@ def test_gaussian_matches_scipy(sigma: float, radius: int) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_parity(size: tuple[int, int]) -> None:
+def test_parity(size: tuple[int, int], parity: Callable[..., None]) -> None:
     reference = photos(*size)
-    for name, recon in degraded(reference).items():
-        case = compare(reference, recon)
-        scores = {metric: metric(case) for metric in METRICS}
-        for i in range(len(reference)):
-            x, y = as_hwc(reference[i]), as_hwc(recon[i])
-            assert scores[psnr][i] == pytest.approx(peak_signal_noise_ratio(x, y, data_range=1), abs=1e-4), name
-            _, full = structural_similarity(
-                x @ LUMA, y @ LUMA, gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
-                data_range=1, full=True,
-            )  # fmt: skip
-            assert scores[ssim][i] == pytest.approx(full[5:-5, 5:-5].mean(), abs=2e-5), name
-            assert scores[spectral_ev][i] == pytest.approx(spectral_ev_of(x, y), abs=1e-5), name
+    for recon in degraded(reference).values():
+        parity(compare(reference, recon), NAMES)
 
 
 def test_identity_scores_the_best_value() -> None:
     reference = photos(96, 96)
     case = compare(reference, reference)
     assert psnr(case).tolist() == [60.0] * 4
-    np.testing.assert_allclose(ssim(case), 1, atol=1e-6)
-    np.testing.assert_allclose(spectral_ev(case), 1, atol=1e-6)
+    assert mse_norm(case).tolist() == [0.0] * 4
+    for metric in (ssim, spectral_ev, hf_ev):
+        np.testing.assert_allclose(metric(case), 1, atol=1e-6)
 
 
 def test_the_reference_is_what_the_target_saw() -> None:
@@ -144,18 +108,39 @@ def test_spectral_ev_of_flat_originals_is_not_scored() -> None:
     assert spectral_ev(compare(noise, flat)).tolist() == pytest.approx([0, 0, 0], abs=0.01)
 
 
-def test_spectral_ev_leaves_out_bands_that_the_original_lacks() -> None:
+def test_spectral_ev_leaves_out_bands_that_the_original_lacks(parity: Callable[..., None]) -> None:
     reference = (torch.arange(96) / 255).expand(1, 3, 96, 96)
     fine = (torch.arange(96) % 2 / 255).expand(1, 3, 96, 96)
-    x, y = as_hwc(reference[0]), as_hwc((reference + fine)[0])
-    score = spectral_ev(compare(reference, reference + fine)).item()
-    assert score == pytest.approx(spectral_ev_of(x, y), abs=1e-5)
-    assert score > 0.9
+    case = compare(reference, reference + fine)
+    parity(case, ["spectral_ev", "f50", "hf_ev"])
+    assert spectral_ev(case).item() > 0.9
+
+
+@pytest.mark.parametrize("size", [(100, 130), (27, 100), (32, 480)])
+def test_frequencies_at_the_limit_of_a_band_are_in_one_band(size: tuple[int, int]) -> None:
+    """Sizes at which float32 frequencies fall on the wrong side of 7 or 14 cycles per height."""
+    height, width = size
+    found = View(torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))).get(_bands)
+    members = dict.fromkeys(found.limits, 0)
+    for ky, kx in itertools.product(range(height), range(width // 2 + 1)):
+        squared = Fraction(min(ky, height - ky)) ** 2 + Fraction(kx * height, width) ** 2
+        for low, high in members:
+            members[low, high] += Fraction(low) ** 2 < squared <= Fraction(high) ** 2
+    assert tuple(members.values()) == found.sizes
+
+
+def test_f50_says_where_the_recon_gives_up() -> None:
+    reference = photos(224, 224)
+    soft, softer = (torch.from_numpy(ndi.gaussian_filter(reference.numpy(), (0, 0, s, s))) for s in (1.0, 3.0))
+    scores = [f50(compare(reference, recon)) for recon in (reference, soft, softer, reference.roll(1, 0))]
+    assert (scores[0] == pytest.approx(math.sqrt(56 * 112), abs=1e-3)) and (scores[1] > scores[2] + 5).all()
+    assert (scores[2] > 3.5).all() and (scores[3] == 3.5).all()
 
 
 def test_spectral_ev_of_a_tiny_image_is_not_scored() -> None:
     images = photos(96, 96)[..., :6, :6]
-    assert spectral_ev(compare(images, images)).isnan().all()
+    for metric in (spectral_ev, hf_ev, f50):
+        assert metric(compare(images, images)).isnan().all()
 
 
 @settings(max_examples=25, deadline=None)
@@ -166,7 +151,7 @@ def test_bounds_and_batch_independence(seed: int, contrast: float, side: int) ->
     recon = 0.5 + contrast * (torch.rand(3, 3, side, side, generator=generator) - 0.5)
     recon[1] = reference[1]
     whole = compare(reference, recon)
-    for metric, low, high in ((psnr, 0, 60), (ssim, -1, 1), (spectral_ev, 0, 1)):
+    for metric, low, high in ((psnr, 0, 60), (ssim, -1, 1), (spectral_ev, 0, 1), (f50, 3.5, 112)):
         scores = metric(whole)
         assert scores.dtype == torch.float32
         assert ((scores >= low - 1e-6) & (scores <= high + 1e-6)).all()

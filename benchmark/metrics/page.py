@@ -1,0 +1,77 @@
+"""The page on metrics, rendered from their declarations. Import-light."""
+
+from __future__ import annotations
+
+from benchmark.metrics.spec import METRICS, Metric
+from benchmark.spec import AXES, Axis
+
+__all__ = ["AXIS_WORDS", "UNDER", "describe_range", "describe_role", "render_metrics_page"]
+
+AXIS_WORDS: dict[Axis, str] = {
+    "detail": "How much fine structure survives in the recon: texture and edges, in lightness.",
+    "shape": "Whether the object keeps its outline and stands out from its ground, judged on lightness alone.",
+    "color": "Whether the recon shows the color that the target was shown, after the object was recolored.",
+}
+UNDER = {
+    "identity": "the unperturbed image",
+    "all": "every perturbation, against what the target saw",
+    "hue": "the five hue kinds",
+    "gray": "gray",
+}
+HEAD = """# Metrics
+
+<!-- Written by `invbench docs metrics --out docs/metrics.md` from benchmark/metrics/spec.py; a test compares them. -->
+
+`x` is the original image, `x_p` the perturbed one that the target saw, `y` the recon of `x` and `y_p` that of `x_p`;
+all are RGB in [0, 1], **rounded to 8 bits before anything else**, so that a stored PNG scores exactly like the tensor.
+Luma is BT.601. `tol` is ceil(0.008 diagonal) pixels, the tolerance of DAVIS. `a_y`, `a_p`, `a_0` are the chroma vectors
+(a*, b*) of the color cells of `y_p`, `x_p` and `x`: means over squares of round(H / 28) pixels inside the focal mask.
+
+A metric gives one number an image, or none: what cannot be scored is recorded as absent, with its reason, and counted;
+it is never a zero. *Tolerance* is the largest difference allowed when another machine computes the same score in
+float32. *Tested against* names an independent implementation and how closely ours follows it.
+
+Which metrics make up an axis is fixed by the suite (`invbench list metrics`). In an axis a score is anchored: 0 is what
+the best trivial answer gets (own mean color, another image, the training mean image, white noise), 1 what the image
+itself gets.
+"""
+
+
+def describe_range(metric: Metric) -> str:
+    """Return the range, unit and direction of a metric in words."""
+    low, high = metric.range
+    span = f"{low:g} to {high:g}" if high is not None else f"{low:g} and up"
+    unit = f" {metric.unit}" if metric.unit else ""
+    return f"{span}{unit}, {'higher' if metric.higher_is_better else 'lower'} is better"
+
+
+def describe_role(metric: Metric) -> str:
+    """Return whether a suite may rank a metric, and what stands for all images."""
+    role = "may be ranked" if metric.rankable else "reported, never ranked"
+    return f"{role}; {metric.aggregate} over images"
+
+
+def _section(metric: Metric) -> str:
+    rows = {
+        "formula": metric.formula,
+        "range": describe_range(metric),
+        "role": describe_role(metric),
+        "computed under": UNDER[metric.perturbations],
+        "not scored": metric.unscored,
+        "perfect recon": "depends on the image" if metric.identity is None else f"{metric.identity:g}",
+        "tolerance": f"{metric.tolerance:g}",
+        "source": metric.source,
+        "tested against": metric.reference,
+        "version": str(metric.version),
+    }
+    body = "\n".join(f"| {name} | {text.replace('|', chr(92) + '|')} |" for name, text in rows.items())
+    return f"### `{metric.id}`: {metric.title}\n\n| | |\n|---|---|\n{body}\n"
+
+
+def render_metrics_page() -> str:
+    """Return the page as Markdown: every metric with formula, range, reasons, source and tolerance, by axis."""
+    parts = [HEAD]
+    for axis in AXES:
+        parts.append(f"## {axis.capitalize()}\n\n{AXIS_WORDS[axis]}\n")
+        parts += [_section(metric) for metric in METRICS.values() if metric.axis == axis]
+    return "\n".join(parts)
