@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import isnan
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from benchmark.metrics.spec import METRICS
+from benchmark.metrics.page import AXIS_WORDS, UNDER, describe_range, describe_role
+from benchmark.metrics.spec import METRICS, get_metric
 from benchmark.records import AxisScore
 from benchmark.spec import AXES, Axis, Suite, TargetSpec
 from leaderboard.charts import render_curves, series_of, styles_of
 from leaderboard.entries import Entry
+from leaderboard.pairs import Pair, pairs
 from leaderboard.strips import ImageStore, perturbation_words, shown_entries, strips
 from leaderboard.tables import (
     RANK_RULE,
@@ -32,11 +35,6 @@ from leaderboard.tables import (
 __all__ = ["Entry", "build_board"]
 
 HERE = Path(__file__).parent
-AXIS_WORDS: dict[Axis, str] = {
-    "detail": "How much fine structure survives in the recon: texture and edges, in lightness.",
-    "shape": "Whether the object keeps its outline and stands out from its ground, judged on lightness alone.",
-    "color": "Whether the recon shows the color that the target was shown, after the object was recolored.",
-}
 COLOR_METRICS = ("gain_perturbed", "gain_original", "hue_error_deg")
 
 
@@ -86,6 +84,10 @@ def build_board(suite: Suite, entries: Sequence[Entry], out: Path) -> Path:
                 "curves": [(axis, series_of(entries, target, axis)) for axis in axes_of(suite)],
                 "strips": strips(suite, target, entries, images),
                 "colors": [_color_block(entry, target) for entry in shown_entries(target, entries)],
+                "layers": [
+                    (entry, entry.record.layers[target.id]) for entry in entries if target.id in entry.record.layers
+                ],
+                "reported": [_reported_block(suite, entry, target) for entry in shown_entries(target, entries)],
             }
         )
     page = env.get_template("index.html.j2").render(
@@ -95,6 +97,7 @@ def build_board(suite: Suite, entries: Sequence[Entry], out: Path) -> Path:
         taps=sum(len(target.taps) for target in suite.targets),
         perturbations=[perturbation_words(p) for p in suite.perturbations],
         metrics=[METRICS[m] for m in suite.metrics if m in METRICS],
+        pairs=pairs(suite, entries),
         overall=table(suite, entries),
         targets=targets,
         glimpse=_glimpse(targets),
@@ -103,7 +106,11 @@ def build_board(suite: Suite, entries: Sequence[Entry], out: Path) -> Path:
         rank_rule=RANK_RULE,
         why=_why(suite, entries),
     )
+    metrics_page = env.get_template("metrics.html.j2").render(
+        suite=suite, metrics=METRICS.values(), axes=AXIS_WORDS, under=UNDER, span=describe_range, role=describe_role
+    )
     out.mkdir(parents=True, exist_ok=True)
+    (out / "metrics.html").write_text(metrics_page, encoding="utf-8", newline="\n")
     (out / "static").mkdir(exist_ok=True)
     for source in sorted((HERE / "static").iterdir()):
         (out / "static" / source.name).write_bytes(source.read_bytes())
@@ -112,6 +119,24 @@ def build_board(suite: Suite, entries: Sequence[Entry], out: Path) -> Path:
     index = out / "index.html"
     index.write_text(page, encoding="utf-8", newline="\n")
     return index
+
+
+def _reported_block(suite: Suite, entry: Entry, target: TargetSpec) -> dict[str, Any]:
+    """Return every metric of the unperturbed images at every tap of one entry, with the reasons of what is missing."""
+    known = {(cell.tap, cell.metric): cell for cell in entry.record.cells if cell.target == target.id
+             and cell.perturbation == "identity"}  # fmt: skip
+    metrics = [metric for metric in suite.metrics if any(name == metric for _, name in known)]
+    rows = []
+    for tap in (tap.name for tap in target.taps):
+        found = [(metric, known.get((tap, metric))) for metric in metrics]
+        rows.append(
+            (tap, [(cell.value if cell else None, _reason(cell.unscored if cell else {})) for _, cell in found])
+        )
+    return {"entry": entry, "metrics": [get_metric(metric) for metric in metrics], "rows": rows}
+
+
+def _reason(unscored: dict[str, int]) -> str:
+    return "; ".join(sorted(unscored)) or "no score in the record"
 
 
 def _glimpse(targets: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
@@ -155,6 +180,7 @@ def board_data(suite: Suite, entries: Sequence[Entry]) -> dict[str, Any]:
             "targets": {target.id: [tap.name for tap in target.taps] for target in suite.targets},
         },
         "rank_rule": RANK_RULE,
+        "pairs": [_pair_data(pair) for pair in pairs(suite, entries)],
         "entries": [
             {
                 "submission": entry.submission.model_dump(mode="json", include={"id", "method", "title", "authors"}),
@@ -164,6 +190,7 @@ def board_data(suite: Suite, entries: Sequence[Entry]) -> dict[str, Any]:
                 "badges": list(rows[None][entry.submission.id].badges),
                 "overall": _row_data(rows[None][entry.submission.id]),
                 "targets": {t.id: _row_data(rows[t.id][entry.submission.id]) for t in suite.targets},
+                "layers": entry.record.model_dump(mode="json", include={"layers"})["layers"],
             }
             for entry in entries
         ],
@@ -172,6 +199,18 @@ def board_data(suite: Suite, entries: Sequence[Entry]) -> dict[str, Any]:
 
 def _row_data(row: Row) -> dict[str, Any]:
     return {"place": row.place, "axes": {cell.axis: _cell_data(cell) for cell in row.cells}}
+
+
+def _pair_data(pair: Pair) -> dict[str, Any]:
+    axes = {
+        axis: {name: _finite(value) for name, value in difference._asdict().items()}
+        for axis, difference in pair.differences.items()
+    }
+    return {"first": pair.first, "second": pair.second, "axes": axes}
+
+
+def _finite(value: float) -> float | None:
+    return None if isnan(value) else round(value, 6)
 
 
 def _cell_data(cell: AxisCell) -> dict[str, Any]:

@@ -175,7 +175,7 @@ def number(value: float | None, digits: int = 3) -> str:
 def color_means(record: Record, target: str, tap: str, metric: str) -> float | None:
     """Return the mean of a color metric at a tap, each hue kind weighing the same; None if one is unscored."""
     found = {
-        cell.perturbation: cell.mean
+        cell.perturbation: cell.value
         for cell in record.cells
         if (cell.target, cell.tap, cell.metric) == (target, tap, metric) and cell.perturbation in HUE_PERTURBATIONS
     }

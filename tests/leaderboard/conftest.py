@@ -58,11 +58,11 @@ def cells(target: TargetSpec, level: float) -> list[Cell]:
         for metric, mean in zip(GAINS, values, strict=True):
             for kind in HUE_PERTURBATIONS:
                 found.append(
-                    Cell(target=target.id, tap=tap.name, perturbation=kind, metric=metric, mean=mean,
+                    Cell(target=target.id, tap=tap.name, perturbation=kind, metric=metric, value=mean,
                          low=mean, high=mean, scored=128)
                 )  # fmt: skip
         found.append(
-            Cell(target=target.id, tap=tap.name, perturbation="identity", metric="contour_f", mean=0.5,
+            Cell(target=target.id, tap=tap.name, perturbation="identity", metric="contour_f", value=0.5,
                  low=0.4, high=0.6, scored=120, unscored={REASON: 8})
         )  # fmt: skip
     return found

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pytest
 
 from benchmark.errors import IntegrityError
-from benchmark.records import AUDIT_SCHEMA
+from benchmark.metrics.spec import METRICS
+from benchmark.records import AUDIT_SCHEMA, StageLayers
 from benchmark.spec import Lock, Suite
 from leaderboard.entries import load_entries
 from leaderboard.render import build_board
@@ -86,15 +87,19 @@ def test_same_input_same_bytes(suite: Suite, lock: Lock, four: Path, tmp_path: P
 def test_every_reference_exists_and_none_leaves_the_folder(
     suite: Suite, lock: Lock, four: Path, tmp_path: Path
 ) -> None:
-    page = build(suite, lock, four, tmp_path / "out")
-    assert len(page.ids) == len(set(page.ids))
-    for reference in page.references:
-        if reference.startswith("#"):
-            assert reference[1:] in page.ids
-        else:
-            assert re.fullmatch(r"[\w./-]+", reference)
-            assert not reference.startswith(("/", ".."))
-            assert (tmp_path / "out" / reference).is_file()
+    out = tmp_path / "out"
+    build(suite, lock, four, out)
+    pages = {path.name: Page(path.read_text(encoding="utf-8")) for path in out.glob("*.html")}
+    assert pages.keys() == {"index.html", "metrics.html"}
+    for name, found in pages.items():
+        assert len(found.ids) == len(set(found.ids))
+        for reference in found.references:
+            file, _, place = reference.partition("#")
+            assert re.fullmatch(r"[\w./-]*", file)
+            assert not file.startswith(("/", ".."))
+            assert (out / (file or name)).is_file()
+            assert not place or place in pages[file or name].ids
+    page = pages["index.html"]
     linked = {name for attrs in page.all("svg") for name in (attrs.get("aria-labelledby") or "").split()}
     linked |= {attrs["aria-labelledby"] or "" for attrs in page.all("section")}
     assert linked <= set(page.ids)
@@ -102,6 +107,42 @@ def test_every_reference_exists_and_none_leaves_the_folder(
         if name.endswith((".css", ".svg")):
             assert b"url(" not in data
             assert b"@import" not in data
+
+
+def test_every_metric_is_explained(suite: Suite, lock: Lock, four: Path, tmp_path: Path) -> None:
+    build(suite, lock, four, tmp_path / "out")
+    page = Page((tmp_path / "out" / "metrics.html").read_text(encoding="utf-8"))
+    assert METRICS.keys() <= set(page.ids)
+    for metric in METRICS.values():
+        assert metric.formula in page.text
+        assert metric.source in page.text
+
+
+def test_layers_are_shown_with_reasons_for_what_is_missing(
+    suite: Suite, lock: Lock, enter: Enter, root: Path, tmp_path: Path
+) -> None:
+    stage = StageLayers(
+        stage="encoder", taps=("encoder.0", "encoder.1"), floor=0.1, transfer=((0.5, 0.3), (0.4, 0.05)),
+        normalized=((1.0, None), (0.75, None)), neighbors=0.75, half_distance=None, asymmetry=None,
+        cka=((1.0, 0.91), (0.91, 1.0)),
+    )  # fmt: skip
+    enter("ridge", 0.5, layers={suite.targets[0].id: (stage,)})
+    page = build(suite, lock, root, tmp_path / "out")
+    assert "Do layers share a code?" in page.text
+    assert "0.75" in page.text
+    assert "0.91" in page.text
+    assert page.text.count("the inverse is no better than the mean image") == 2
+    assert sum("Transfer of ridge" in (attrs.get("aria-label") or "") for attrs in page.all("div")) == 1
+
+
+def test_pairs_say_what_is_apart(suite: Suite, lock: Lock, four: Path, tmp_path: Path) -> None:
+    build(suite, lock, four, tmp_path / "out")
+    (pair,) = json.loads((tmp_path / "out" / "board.json").read_text(encoding="utf-8"))["pairs"]
+    assert (pair["first"], pair["second"]) == ("modular", "ridge")
+    for difference in pair["axes"].values():
+        assert difference["low"] <= difference["mean"] <= difference["high"]
+        assert difference["mean"] == pytest.approx(0.3, abs=0.02)
+        assert difference["p_value"] < 0.001
 
 
 def test_no_script_and_a_strict_policy(suite: Suite, lock: Lock, four: Path, tmp_path: Path) -> None:
