@@ -59,3 +59,42 @@ def test_detail_falls_with_depth(mini: Suite, records: dict[str, Record], name: 
             by_stage.append([value for value in values if value is not None])
         for shallow, deep in pairwise(by_stage):
             assert min(shallow) > max(deep) - 0.002, (target.id, stages)
+
+
+@pytest.mark.parametrize("name", ["mean", "ridge", "modular"])
+def test_records_tell_what_the_inverses_cost(mini: Suite, records: dict[str, Record], name: str) -> None:
+    for target in mini.targets:
+        training = records[name].inverses[target.id].training
+        assert int(training["samples"]) >= 2048
+        assert float(training["device_hours"]) > 0
+        assert training["device"]
+        assert records[name].run.ms_per_recon[target.id] > 0
+
+
+@pytest.mark.parametrize("name", ["ridge", "modular"])
+def test_layers_are_compared_with_themselves_and_their_stage(
+    mini: Suite, records: dict[str, Record], name: str
+) -> None:
+    stages = {(target, stage.stage): stage for target, found in records[name].layers.items() for stage in found}
+    assert stages.keys() == {
+        ("mini-detr", "encoder"), ("mini-detr", "decoder"), ("mini-vit", "encoder"), ("mini-swin", "stages"),
+    }  # fmt: skip
+    for (target, _), stage in stages.items():
+        for place, tap in enumerate(stage.taps):
+            own = records[name].targets[target].taps[tap].axes["detail"]
+            across = stage.transfer[place][place]
+            assert across is not None
+            if all(own.parts.values()):
+                assert across == pytest.approx(own.value, abs=1e-4)
+            assert stage.normalized[place][place] == (pytest.approx(1) if across > stage.floor else None)
+            assert stage.cka[place][place] == pytest.approx(1)
+    vit = stages["mini-vit", "encoder"].normalized
+    assert vit[0][5] is not None
+    assert vit[4][5] is not None
+    assert vit[4][5] > vit[0][5], "neighboring layers share more than distant ones"
+
+
+def test_nothing_is_compared_without_features_or_above_the_mean_image(records: dict[str, Record]) -> None:
+    assert records["copy"].layers == {}
+    for found in records["mean"].layers.values():
+        assert all(value is None for stage in found for row in stage.normalized for value in row)
