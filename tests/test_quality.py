@@ -14,7 +14,7 @@ from benchmark.spec import Suite
 from benchmark.targets.base import Prediction
 
 # A little under what `invbench bench targets` measured, so that worse networks are noticed.
-LEAST = {"mini-detr": 0.73, "mini-vit": 0.91, "mini-swin": 0.90, "mini-judge": 0.94}
+LEAST = {"mini-detr": 0.73, "mini-vit": 0.93, "mini-swin": 0.935, "mini-judge": 0.94}
 
 
 @pytest.mark.slow
