@@ -163,7 +163,7 @@ def evaluate(
     from leaderboard.tables import text_table
 
     entries = load_entries(
-        suite, load_lock(suite), [root, out], on_stale=lambda error: click.echo(f"Left out: {error}", err=True)
+        suite, load_lock(suite), [root, out], on_unusable=lambda error: click.echo(f"Left out: {error}", err=True)
     )
     page = build_board(suite, entries, out / "board") if out.resolve() != root.resolve() else None
     if as_json:

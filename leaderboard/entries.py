@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmark.aggregate import image_axes, scores_from_table
-from benchmark.errors import IntegrityError, SpecError
+from benchmark.errors import IntegrityError, SpecError, UserError
 from benchmark.records import Record, load_record, load_scores
 from benchmark.spec import Axis, Lock, Suite
 from benchmark.submissions import Submission, list_submissions, load_submission, record_folder
@@ -52,12 +52,23 @@ def _check(suite: Suite, lock: Lock, name: str, record: Record, where: str) -> N
         raise IntegrityError(f"made under another lock of {suite.id}", where=where, cure=cure)
 
 
+def _load_entry(suite: Suite, lock: Lock, root: Path, name: str) -> Entry:
+    folder = record_folder(root, name, suite.id)
+    submission, record = load_submission(root, name), load_record(folder)
+    _check(suite, lock, name, record, str(folder / "record.json"))
+    axes = {}
+    if record.rankable:
+        values = scores_from_table(suite, load_scores(folder, record))
+        axes = {target: image_axes(suite, lock.anchors[target], found) for target, found in values.items()}
+    return Entry(submission, record, folder, axes)
+
+
 def load_entries(
-    suite: Suite, lock: Lock, roots: Sequence[Path], on_stale: Callable[[IntegrityError], None] | None = None
+    suite: Suite, lock: Lock, roots: Sequence[Path], on_unusable: Callable[[UserError], None] | None = None
 ) -> list[Entry]:
     """Read every record of `suite` below the submission folders `roots`; later roots replace equal ids.
 
-    A record of another text or lock of the suite stops the reading, or is handed to `on_stale` and left out.
+    A record that cannot be used stops the reading, or is handed to `on_unusable` and left out.
 
     Raises:
         SpecError: a file is not a record, or the record is of another submission or suite; names the file.
@@ -66,20 +77,12 @@ def load_entries(
     entries: dict[str, Entry] = {}
     for root in roots:
         for name in list_submissions(root):
-            folder = record_folder(root, name, suite.id)
-            if not (folder / "record.json").exists():
+            if not (record_folder(root, name, suite.id) / "record.json").exists():
                 continue
-            submission, record = load_submission(root, name), load_record(folder)
             try:
-                _check(suite, lock, name, record, str(folder / "record.json"))
-            except IntegrityError as error:
-                if on_stale is None:
+                entries[name] = _load_entry(suite, lock, root, name)
+            except UserError as error:
+                if on_unusable is None:
                     raise
-                on_stale(error)
-                continue
-            axes = {}
-            if record.rankable:
-                values = scores_from_table(suite, load_scores(folder, record))
-                axes = {target: image_axes(suite, lock.anchors[target], found) for target, found in values.items()}
-            entries[name] = Entry(submission, record, folder, axes)
+                on_unusable(error)
     return [entries[name] for name in sorted(entries)]

@@ -89,7 +89,9 @@ def load_perceptual(path: Path, device: torch.device) -> PerceptualNetwork:
     except FileNotFoundError:
         raise SpecError("no such file", where=str(path), cure="run: invbench data lpips") from None
     except SafetensorError as error:
-        raise IntegrityError(f"not a safetensors file: {error}", where=str(path)) from None
+        raise IntegrityError(
+            f"not a safetensors file: {error}", where=str(path), cure="run: invbench data lpips"
+        ) from None
     trunk = check_trunk(tensors, str(path))
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         # The package calls torchvision in a way that is deprecated there.

@@ -81,11 +81,21 @@ def test_other_text_of_the_suite_is_refused(suite: Suite, lock: Lock, enter: Ent
 def test_stale_records_can_be_left_out(suite: Suite, lock: Lock, four: Path) -> None:
     other = lock.model_copy(update={"perturbed": {"x": "0" * 64}})
     left_out: list[str] = []
-    assert load_entries(suite, other, [four], on_stale=lambda error: left_out.append(str(error))) == []
+    assert load_entries(suite, other, [four], on_unusable=lambda error: left_out.append(str(error))) == []
     assert len(left_out) == 4
     assert "made under another lock" in left_out[0]
     with pytest.raises(IntegrityError, match="invbench eval --submission copy"):
         load_entries(suite, other, [four])
+
+
+def test_an_unreadable_record_does_not_hide_the_others(suite: Suite, lock: Lock, four: Path) -> None:
+    folder = four / "ridge" / "records" / suite.id
+    (folder / "record.json").write_text("{}")
+    left_out: list[str] = []
+    found = load_entries(suite, lock, [four], on_unusable=lambda error: left_out.append(str(error)))
+    assert [entry.submission.id for entry in found] == ["copy", "mean", "modular"]
+    assert len(left_out) == 1
+    assert str(folder / "record.json") in left_out[0]
 
 
 def test_record_of_someone_else_is_refused(suite: Suite, lock: Lock, four: Path) -> None:
