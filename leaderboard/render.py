@@ -85,7 +85,9 @@ def build_board(suite: Suite, entries: Sequence[Entry], out: Path) -> Path:
                 "strips": strips(suite, target, entries, images),
                 "colors": [_color_block(entry, target) for entry in shown_entries(target, entries)],
                 "layers": [
-                    (entry, entry.record.layers[target.id]) for entry in entries if target.id in entry.record.layers
+                    (entry, entry.record.layers[target.id])
+                    for entry in entries
+                    if target.id in entry.record.layers and reference_of(entry) is None
                 ],
                 "reported": [_reported_block(suite, entry, target) for entry in shown_entries(target, entries)],
             }

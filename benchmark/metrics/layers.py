@@ -18,6 +18,7 @@ __all__ = ["TransferSummary", "hsic", "linear_cka", "normalized_transfer", "summ
 
 Array = npt.NDArray[np.float64]
 MIN_IMAGES = 4
+MIN_ROOM = 1e-3
 
 
 def hsic(features: Sequence[Tensor]) -> Tensor:
@@ -62,10 +63,11 @@ def normalized_transfer(matrix: Array, floor: float) -> Array:
 
     Args:
         matrix: M[i, j], detail of the recon that the inverse trained for tap j makes of the features of tap i.
-        floor: detail of the training mean image; a column whose M[j, j] is not above it is NaN.
+        floor: detail of the training mean image; a column whose M[j, j] is not above it (by .001 at least, for a
+            quotient of next to nothing says nothing) is NaN.
     """
-    own = np.diagonal(matrix)
-    room = np.where(own > floor, own - floor, np.nan)
+    room = np.diagonal(matrix) - floor
+    room = np.where(room > MIN_ROOM, room, np.nan)
     return np.clip((matrix - floor) / room, 0, 1)
 
 

@@ -106,6 +106,11 @@ def test_transfer_is_normalized_by_column() -> None:
     assert np.isnan(found[:, 2]).all(), "the third inverse is no better than the mean image"
 
 
+def test_an_inverse_at_the_floor_is_no_measure() -> None:
+    matrix = np.full((2, 2), 0.1000004)
+    assert np.isnan(normalized_transfer(matrix, 0.1)).all()
+
+
 @pytest.mark.parametrize(
     ("values", "half"),
     [
