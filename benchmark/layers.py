@@ -15,7 +15,7 @@ from benchmark.metrics.layers import hsic, linear_cka, normalized_transfer, summ
 from benchmark.records import StageLayers
 from benchmark.scoring import Tile, load_metric
 from benchmark.spec import TRAINING_MEAN, Anchor, Suite, TargetSpec
-from benchmark.stats import masked_mean
+from benchmark.stats import anchored, masked_mean
 from benchmark.targets.base import Target
 
 __all__ = ["LayerScorer", "find_groups", "summarize_layers"]
@@ -62,9 +62,8 @@ class LayerScorer:
 
 
 def _detail(anchors: Sequence[Anchor], scores: Sequence[Array]) -> Array:
-    """Return the anchored detail (...,), not clipped, from the scores of each metric of the axis."""
-    parts = [(s - a.floor) / (a.ceiling - a.floor) for a, s in zip(anchors, scores, strict=True)]
-    return np.mean(parts, axis=0)
+    """Return the detail (...,), as the axis defines it, from the mean scores of each of its metrics."""
+    return np.mean([anchored(s, a) for a, s in zip(anchors, scores, strict=True)], axis=0)
 
 
 def _rows(matrix: Array) -> tuple[tuple[float | None, ...], ...]:
