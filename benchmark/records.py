@@ -138,7 +138,7 @@ class StageLayers(Frozen):
     Attributes:
         taps: taps of one shape, from shallow to deep.
         floor: detail of the training mean image.
-        transfer: detail as the axis defines it (rows: the tap that the features are from; columns: the tap of the inverse).
+        transfer: detail as the axis defines it; rows: the tap that the features are from, columns: that of the inverse.
         normalized: clip((transfer - floor) / (its column's diagonal - floor), 0, 1).
         neighbors, half_distance, asymmetry: the normalized matrix summed up; see `metrics.layers.TransferSummary`.
         cka: linear CKA of the same taps.
