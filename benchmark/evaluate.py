@@ -265,6 +265,7 @@ def evaluate(suite: Suite, submission: Submission, options: Options) -> Evaluati
         "code": code_digest(),
         "torch": torch.__version__,
         "device": meter.device_name,
+        "threads": torch.get_num_threads(),
         "precision": "float32",
     }
     results: dict[str, _TargetResult] = {}
