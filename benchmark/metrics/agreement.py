@@ -122,4 +122,6 @@ def redetection_ap(case: Case) -> Tensor:
     if detector is None:
         return case.not_scored()
     truth, found = (view.get(_detections, detector) for view in (case.original, case.recon))
-    return average_precision(found, truth, truth.scores >= MIN_SCORE).float()
+    # Many steps on few numbers, in float64, which some devices lack.
+    found, truth = (Detections(*(part.cpu() for part in side)) for side in (found, truth))
+    return average_precision(found, truth, truth.scores >= MIN_SCORE).to(case.recon.rgb)

@@ -35,7 +35,8 @@ def hsic(features: Sequence[Tensor]) -> Tensor:
         return torch.full((len(features), len(features)), torch.nan, dtype=torch.float64)
     kernels = []
     for item in features:
-        rows = item.flatten(1).double()
+        rows = item.flatten(1)
+        rows = (rows.cpu() if rows.device.type == "mps" else rows).double()
         # Unbiased HSIC does not change with the mean of the examples; without it the sums are better conditioned.
         rows = rows - rows.mean(0)
         kernels.append((rows @ rows.T).fill_diagonal_(0))
