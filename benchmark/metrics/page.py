@@ -35,6 +35,22 @@ Which metrics make up an axis is fixed by the suite (`invbench list metrics`). I
 the best trivial answer gets (own mean color, another image, the training mean image, white noise), 1 what the image
 itself gets.
 """
+TAIL = """## Layers
+
+For taps of one stage whose features have one shape, `transfer[i, j]` is the detail of the recon that the inverse
+trained for tap j makes of the features of tap i. Normalized: clip((transfer[i, j] - floor) / (transfer[j, j] -
+floor), 0, 1), the floor being the training mean image; a column whose own inverse is not above it by .001 is not
+scored. Summed up by the mean over neighboring taps, by the *half-distance* (number of taps apart at which the mean
+falls to one half, interpolated; absent where it stays above), and by the *asymmetry* (mean of N[i, j] - N[j, i]
+over i < j: positive if deep inverses read shallow features better than the other way round). Beside it linear CKA
+of the same taps (Kornblith et al. 2019) in the minibatch form of Nguyen, Raghu and Kornblith 2021, over tiles of
+eight images.
+
+## Cost
+
+Parameters of the inverse, training samples, device-hours of training (with the device), milliseconds a recon, peak
+memory: shown with every record, never blended into quality, never compared across devices.
+"""
 
 
 def describe_range(metric: Metric) -> str:
@@ -69,9 +85,9 @@ def _section(metric: Metric) -> str:
 
 
 def render_metrics_page() -> str:
-    """Return the page as Markdown: every metric with formula, range, reasons, source and tolerance, by axis."""
+    """Return the page as Markdown: every metric with formula, range, source and tolerance, by axis; layers and cost."""
     parts = [HEAD]
     for axis in AXES:
         parts.append(f"## {axis.capitalize()}\n\n{AXIS_WORDS[axis]}\n")
         parts += [_section(metric) for metric in METRICS.values() if metric.axis == axis]
-    return "\n".join(parts)
+    return "\n".join([*parts, TAIL])
