@@ -99,6 +99,7 @@ def _device(name: str, threads: int | None) -> Any:
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
 threads_option = click.option("--threads", type=click.IntRange(1), help="CPU threads [default: all cores].")
 suite_option = click.option("--suite", "suite_id", default="mini@1", show_default=True, help="Suite, as name@version.")
+perceptual_option = click.option("--perceptual", type=FILE, help="Network of LPIPS [default: the installed one].")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 
 
@@ -493,7 +494,7 @@ def bench_targets(suite_id: str, device: str, threads: int | None, as_json: bool
 @bench.command("degradations")
 @suite_option
 @click.option("--limit", type=click.IntRange(8), help="Only the first N images, in steps of 8.")
-@click.option("--perceptual", type=FILE, help="Network of LPIPS [default: the installed one].")
+@perceptual_option
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write Markdown to this file.")
 @device_option
 @threads_option
@@ -520,7 +521,8 @@ def bench_degradations(
     anchors = load_lock(suite).anchors[suite.targets[0].id]
 
     from benchmark import degradation_table as table
-    from benchmark.evaluate import load_all_networks, load_suite_samples, set_determinism
+    from benchmark.evaluate import load_suite_samples, set_determinism
+    from benchmark.networks import load_all_networks
 
     _quiet()
     set_determinism()
@@ -552,11 +554,7 @@ def bench_degradations(
     help="Height and width; may be repeated.",
 )
 @click.option("--repeats", default=5, show_default=True, type=click.IntRange(1), help="Measurements of each.")
-@click.option(
-    "--perceptual",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Weights for lpips_alex [default: the installed ones].",
-)
+@perceptual_option
 @suite_option
 @threads_option
 @json_option

@@ -15,17 +15,15 @@ import torch.nn.functional as F
 from skimage.transform import resize
 from torch import Tensor
 
-from benchmark.metrics.case import Case, Detections, FocalMask, Networks, View
+from benchmark.metrics.case import Case, FocalMask, Networks, View
 from benchmark.metrics.perceptual import load_perceptual
 from benchmark.metrics.references import REFERENCES, images_of, load_lpips
 from benchmark.metrics.spec import METRICS, Metric, Need
+from benchmark.networks import load_all_networks
 from benchmark.perceptual import perceptual_path
 from benchmark.perturbations import perturb
 from benchmark.scoring import TILE, load_metric
 from benchmark.spec import Perturbation, Suite
-from benchmark.targets import load_target
-from benchmark.targets.detr import DetrTarget
-from benchmark.targets.judge import load_judge
 
 __all__ = ["Row", "Size", "measure_metrics"]
 
@@ -59,17 +57,9 @@ def _softened(images: Tensor, generator: torch.Generator) -> Tensor:
 def _networks(suite: Suite, size: Size, perceptual: Path | None) -> Networks:
     """Return the networks there are for a size: those of the suite work at their own size only."""
     cpu = torch.device("cpu")
-    lpips = load_perceptual(perceptual, cpu) if perceptual else None
-    by_family = {spec.family: spec for spec in suite.targets if tuple(spec.input_size) == size}
-    if suite.judge is None or not {"vit", "detr"} <= by_family.keys():
-        return Networks(perceptual=lpips)
-    detr = load_target(by_family["detr"], cpu)
-    assert isinstance(detr, DetrTarget)
-
-    def detect(images: Tensor) -> Detections:
-        return Detections(*detr.detect(images))
-
-    return Networks(load_judge(suite.judge, cpu), load_target(by_family["vit"], cpu).labels(), detect, lpips)
+    if all(target.input_size == size for target in suite.targets):
+        return load_all_networks(suite, cpu, perceptual)
+    return Networks(perceptual=load_perceptual(perceptual, cpu) if perceptual else None)
 
 
 def _milliseconds(compute: Callable[[], object]) -> float:

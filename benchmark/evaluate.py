@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,8 @@ from benchmark.inverses.base import Inverse, build_inverse, load_inverse
 from benchmark.inverses.spec import InverseConfig, get_method
 from benchmark.layers import LayerScorer, find_groups, summarize_layers
 from benchmark.lock import check_lock
-from benchmark.metrics.case import Detections, Networks
-from benchmark.metrics.perceptual import load_perceptual
-from benchmark.metrics.spec import get_metric
-from benchmark.perceptual import perceptual_path
+from benchmark.metrics.case import Networks
+from benchmark.networks import load_networks, with_target
 from benchmark.provenance import Meter
 from benchmark.records import AUDIT_SCHEMA, INPUT, InverseInfo, Record, StageLayers, SubmissionInfo, write_record
 from benchmark.runs import ChunkStore, code_digest
@@ -38,14 +36,9 @@ from benchmark.spec import PACKAGE, Lock, Suite, TargetSpec, load_lock, lock_pat
 from benchmark.submissions import Submission
 from benchmark.targets import load_target
 from benchmark.targets.base import Target
-from benchmark.targets.detr import DetrTarget
-from benchmark.targets.judge import load_judge
 from benchmark.targets.taps import Features
 
-__all__ = [
-    "Evaluation", "Options", "evaluate", "load_all_networks", "load_networks", "load_suite_samples",
-    "set_determinism", "with_target",
-]  # fmt: skip
+__all__ = ["Evaluation", "Options", "evaluate", "load_suite_samples", "set_determinism"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -116,39 +109,6 @@ def _load_for(submission: Submission, spec: TargetSpec, device: torch.device) ->
         training=config.training,
     )
     return inverse, info
-
-
-def load_networks(suite: Suite, device: torch.device) -> Networks:
-    """Return the networks that the metrics of a suite may ask whatever the target: its judge, and that of LPIPS.
-
-    A perceptual network that is not installed leaves its metrics unscored.
-    """
-    needs = {need for metric in suite.metrics for need in get_metric(metric).needs}
-    judge = load_judge(suite.judge, device) if suite.judge else None
-    path = perceptual_path()
-    perceptual = load_perceptual(path, device) if "perceptual" in needs and path.is_file() else None
-    return Networks(judge=judge, perceptual=perceptual)
-
-
-def with_target(networks: Networks, target: Target) -> Networks:
-    """Return the networks with `target` as the one that metrics may ask to label images, or to detect objects."""
-    if isinstance(target, DetrTarget):
-        return replace(networks, detector=lambda images: Detections(*target.detect(images)))
-    return replace(networks, classifier=target.labels())
-
-
-def load_all_networks(suite: Suite, device: torch.device, perceptual: Path | None = None) -> Networks:
-    """Return `load_networks`, with the suite's first target that labels images and its first that detects objects.
-
-    Args:
-        perceptual: a file with the network of LPIPS; None: the installed one.
-    """
-    networks = load_networks(suite, device)
-    if perceptual:
-        networks = replace(networks, perceptual=load_perceptual(perceptual, device))
-    for spec in reversed(suite.targets):
-        networks = with_target(networks, load_target(spec, device))
-    return networks
 
 
 class _Stage:

@@ -33,11 +33,11 @@ from benchmark.degradations import (
     shift_hue_alone,
     shuffle_patches,
 )
-from benchmark.evaluate import load_all_networks
 from benchmark.metrics.case import Networks, View
 from benchmark.metrics.cielab import lab
 from benchmark.metrics.detail import luma
 from benchmark.metrics.spec import METRICS
+from benchmark.networks import load_all_networks
 from benchmark.spec import Anchor, Suite, load_lock
 
 if TYPE_CHECKING:
