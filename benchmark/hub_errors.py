@@ -1,0 +1,134 @@
+"""What failures of the Hub's client, the network and the disk mean to the user: one line each, with a cure."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from benchmark.errors import NotFoundError, SpecError, UserError
+
+__all__ = ["AbsentError", "OfflineError", "absent", "one_line", "plain"]
+
+LOG_IN = "log in with 'hf auth login', or set HF_TOKEN"
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+class AbsentError(NotFoundError):
+    """The commit has no such file."""
+
+
+class OfflineError(UserError):
+    """The file is not cached, and the network may not be used."""
+
+
+def absent(where: str) -> AbsentError:
+    """Return the error of a file that the commit does not have."""
+    only = "only weights in this format are read; " if where.endswith(".safetensors") else ""
+    return AbsentError("that commit has no such file", where=where, cure=f"{only}see the files of the repository")
+
+
+@contextmanager
+def one_line(where: str) -> Iterator[None]:
+    """Turn every failure of the client, the network and the disk into one UserError.
+
+    Put around calls of the client only: it raises ValueError for what it cannot parse, and its storage library
+    `hf_xet` raises RuntimeError, which elsewhere are bugs of our own.
+    """
+    import huggingface_hub.errors
+
+    # httpx or httpx2, whichever this version of the client uses
+    http: Any = sys.modules[huggingface_hub.errors.HfHubHTTPError.__mro__[1].__module__.partition(".")[0]]
+    try:
+        yield
+    except (http.HTTPError, http.InvalidURL, OSError, ValueError, RuntimeError) as error:
+        raise explain(error, http, where) from error
+
+
+def explain(error: Exception, http: Any, where: str) -> UserError:
+    """Return what a failure of the client means to its user.
+
+    Args:
+        error: what the client raised.
+        http: the HTTP library under the client, for its exceptions.
+        where: the address of the file.
+    """
+    from huggingface_hub import errors
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    if isinstance(error, errors.LocalEntryNotFoundError | RuntimeError) and isinstance(error.__cause__, Exception):
+        error = error.__cause__  # "cannot locate", "error while uploading": the cause says why
+    cure = "run the same command again; if that does not help, check HF_ENDPOINT"
+    match error:
+        case errors.HfHubHTTPError():
+            return explain_status(error, where)
+        case errors.HFValidationError():
+            return SpecError(plain(error), where=where)
+        case errors.OfflineModeIsEnabled() | errors.LocalEntryNotFoundError():
+            return OfflineError(
+                "not in the cache, and HF_HUB_OFFLINE forbids to ask the Hub",
+                where=where,
+                cure=f"unset HF_HUB_OFFLINE once, or copy the cache from elsewhere to {HF_HUB_CACHE}",
+            )
+        case http.TimeoutException():
+            message = "no answer in time"
+            cure = "try again; on a slow line raise HF_HUB_ETAG_TIMEOUT and HF_HUB_DOWNLOAD_TIMEOUT (seconds)"
+        case http.ConnectError() | http.ProxyError() | http.UnsupportedProtocol() | http.InvalidURL():
+            message, cure = f"cannot be reached: {plain(error)}", "check the network, HF_ENDPOINT and HTTPS_PROXY"
+        case http.HTTPError():
+            message, cure = f"the connection broke off: {plain(error)}", "run the same command again"
+        case _ if isinstance(error, RuntimeError | ConnectionError) or type(error).__module__ == "hf_xet":
+            message, cure = plain(error), "run the same command again; HF_HUB_DISABLE_XET=1 goes by plain HTTP"
+        case OSError(errno=number) if number in NO_ROOM:
+            message = f"no room to store it: {error.strerror}"
+            cure = f"free some space under {HF_HUB_CACHE}, or set HF_HOME to another place"
+        case OSError(errno=number) if number in READ_ONLY:
+            message, cure = f"cannot be stored: {error.strerror}", f"check the rights of {HF_HUB_CACHE}, or set HF_HOME"
+        case OSError(errno=int()):
+            message, cure = f"cannot be stored: {plain(error)}", f"check {HF_HUB_CACHE}, or set HF_HOME"
+        case UnicodeEncodeError():
+            message, cure = "the token holds characters that no token has", LOG_IN
+        case _:
+            message = plain(error)
+    return UserError(message, where=where, cure=cure)
+
+
+def explain_status(error: Any, where: str) -> UserError:
+    """Return what an HTTP error of the Hub (`HfHubHTTPError`) means to the user."""
+    from huggingface_hub import errors
+
+    status: int = error.response.status_code
+    said = f": {plain(error.server_message)}" if error.server_message else ""
+    match error:
+        case errors.GatedRepoError():
+            return UserError(
+                "its owner gives access only on request",
+                where=where,
+                cure=f"ask on the page of the repository; {LOG_IN}",
+            )
+        case errors.RepositoryNotFoundError():
+            return NotFoundError(
+                "no such repository, or a private one", where=where, cure=f"check its name; if it is private, {LOG_IN}"
+            )
+        case errors.RevisionNotFoundError():
+            return NotFoundError("no such commit", where=where, cure="see the history of the repository")
+        case errors.RemoteEntryNotFoundError():
+            return absent(where)
+    if status == 401:
+        return UserError(f"the Hub does not accept the token{said}", where=where, cure=f"renew it: {LOG_IN}")
+    if status == 403:
+        return UserError(f"access is forbidden{said}", where=where, cure=f"check the rights of your token; {LOG_IN}")
+    if status == 429:
+        cure = f"wait some minutes; who is known may ask more: {LOG_IN}"
+        return UserError("the Hub was asked too often (429)", where=where, cure=cure)
+    cure = "check HF_ENDPOINT" if status == 404 else "try again later"
+    return UserError(f"the Hub answered with error {status}{said}", where=where, cure=cure)
+
+
+def plain(text: object) -> str:
+    """Return the first line of a message from outside, at most 200 printable characters."""
+    lines = str(text).strip().splitlines() or [type(text).__name__]
+    return "".join(c for c in lines[0] if c.isprintable())[:200]
