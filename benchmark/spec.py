@@ -8,10 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from benchmark.errors import IntegrityError, SpecError, did_you_mean
 
@@ -21,7 +22,11 @@ __all__ = [
     "TRAINING_MEAN",
     "Anchor",
     "Axis",
+    "CocoData",
     "DatasetSpec",
+    "FrozenData",
+    "HubData",
+    "ImagenetData",
     "Lock",
     "Perturbation",
     "Source",
@@ -45,6 +50,9 @@ HUE_PERTURBATIONS: tuple[Perturbation, ...] = (
 )  # fmt: skip
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+RepoId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$", max_length=96)]
+Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+Size = tuple[Annotated[int, Field(gt=0, le=4096)], Annotated[int, Field(gt=0, le=4096)]]
 TRAINING_MEAN = "training_mean"
 PACKAGE = Path(__file__).parent
 SUITES = PACKAGE / "suites"
@@ -64,17 +72,29 @@ class TapSpec(Frozen):
     depth: float = Field(ge=0, le=1)
 
 
+def _unset(value: Any) -> bool:
+    """Leave an optional field out of the dump while it is not set: a field added later changes no older digest."""
+    return value in (None, False, {})
+
+
 class Source(Frozen):
-    """Where a network lies: embedded in the package (`path`), or on the Hub (`repo_id` and full `revision`)."""
+    """Where a network lies: embedded in the package (`path`), or on the Hub (`repo_id` and full `revision`).
+
+    A Hub repository without a revision is a gap: its suite stays a draft until a lock names one. `megabytes` is
+    about how large the files are (10**6 bytes), where that is known.
+    """
 
     path: str | None = None
-    repo_id: str | None = None
-    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
+    repo_id: RepoId | None = None
+    revision: Revision | None = None
+    megabytes: int | None = Field(default=None, gt=0, exclude_if=_unset)
 
     @model_validator(mode="after")
     def _one_place(self) -> Source:
         if (self.path is None) == (self.repo_id is None):
             raise ValueError("give either 'path' or 'repo_id'")
+        if self.path is not None and (self.path.startswith("/") or "\\" in self.path or ".." in self.path.split("/")):
+            raise ValueError("'path' must stay inside the package")
         return self
 
     def directory(self) -> Path:
@@ -91,7 +111,7 @@ class TargetSpec(Frozen):
     title: str
     family: Id
     source: Source
-    input_size: tuple[int, int]
+    input_size: Size
     taps: tuple[TapSpec, ...] = Field(min_length=1)
 
     @property
@@ -107,17 +127,66 @@ class TargetSpec(Frozen):
         raise did_you_mean(f"tap of {self.id}", name, [tap.name for tap in self.taps])
 
 
-class DatasetSpec(Frozen):
-    """The evaluation images: the `source` module that reads them, its file, and how many there are."""
+class FrozenData(Frozen):
+    """Images, masks and labels in one Parquet file inside the package, used at their own size."""
 
-    source: Id
+    source: Literal["frozen"]
     path: str
     images: int = Field(gt=0)
     description: str
 
 
+class _Photographs(Frozen):
+    """Photographs resized to every target's input size: bilinear with antialiasing (Pillow), masks by area."""
+
+    images: int = Field(gt=0)
+    description: str
+    resize: Literal["pillow-bilinear"]
+
+
+class CocoData(_Photographs):
+    """Photographs of COCO 2017 with the masks of one category each, chosen from the annotation file alone.
+
+    Eligible: no crowd annotation, and the focal category (the one whose united masks cover most; the lower id
+    of two) covers a share of the image within `share`. The first `images` in the order of the SHA-256 of
+    `salt` followed by the image id.
+    """
+
+    source: Literal["coco"]
+    split: Literal["val2017", "train2017"]
+    salt: str
+    share: tuple[float, float]
+
+
+class ImagenetData(_Photographs):
+    """ImageNet photographs in class folders; the focal mask is the whole frame.
+
+    The first photograph of every class, then the first `images` of these, both in the order of the SHA-256 of
+    `salt` followed by the file's name without extension. `pool` is how many photographs the folders hold.
+    """
+
+    source: Literal["imagenet"]
+    salt: str
+    pool: int = Field(gt=0)
+
+
+class HubData(_Photographs):
+    """Parquet files with `id`, `image` and `mask` in a dataset repository of the Hub, in their order."""
+
+    source: Literal["hub"]
+    repo_id: RepoId
+    revision: Revision | None = None
+    files: tuple[str, ...] = Field(min_length=1)
+
+
+DatasetSpec = Annotated[FrozenData | CocoData | ImagenetData | HubData, Field(discriminator="source")]
+
+
 class Suite(Frozen):
-    """A frozen, versioned protocol; see the suite files for the meaning of every field."""
+    """A frozen, versioned protocol; see the suite files for the meaning of every field.
+
+    Records of a `draft` are never ranked, even if its lock is whole.
+    """
 
     schema_version: Literal[1]
     name: Id
@@ -130,9 +199,11 @@ class Suite(Frozen):
     perturbations: tuple[Perturbation, ...]
     axes: dict[Axis, tuple[Id, ...]]
     report: tuple[Id, ...] = ()
-    audit_images: tuple[str, ...]
+    audit_images: tuple[str, ...] | Annotated[int, Field(gt=0)]
     bootstrap_resamples: int = Field(gt=0)
     bootstrap_seed: int
+    draft: bool = Field(default=False, exclude_if=_unset)
+    _file: Path | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _consistent(self) -> Suite:
@@ -153,6 +224,12 @@ class Suite(Frozen):
         return f"{self.name}@{self.version}"
 
     @property
+    def lock_path(self) -> Path:
+        """Where the lock of the suite lies: beside its file."""
+        folder = self._file.parent if self._file else SUITES
+        return folder / f"{self.name}-{self.version}.lock.json"
+
+    @property
     def metrics(self) -> tuple[str, ...]:
         """Every metric of the suite: those of the axes, then those only reported."""
         return tuple(m for axis in AXES for m in self.axes.get(axis, ())) + self.report
@@ -161,6 +238,12 @@ class Suite(Frozen):
     def digest(self) -> str:
         """SHA-256 of the canonical JSON of the suite."""
         return digest_of(self.model_dump(mode="json"))
+
+    def audit_ids(self, image_ids: Sequence[str]) -> tuple[str, ...]:
+        """Return the audit images among `image_ids`: those named, or the first so many."""
+        if isinstance(self.audit_images, int):
+            return tuple(image_ids[: self.audit_images])
+        return tuple(image for image in image_ids if image in self.audit_images)
 
     def target(self, target_id: str) -> TargetSpec:
         """Return the target `target_id`; raises NotFoundError with the nearest name."""
@@ -183,7 +266,15 @@ class Anchor(Frozen):
 
 
 class Lock(Frozen):
-    """Content of everything a suite refers to, by SHA-256; `gaps` names what is not pinned yet."""
+    """Content of everything a suite refers to, by SHA-256; `gaps` names what is not pinned yet.
+
+    Attributes:
+        files: by name: a path inside the package, or `repo_id/file` on the Hub, or a file of the dataset.
+        images: by image id (`id@HxW` where photographs are resized): pixels and focal mask.
+        perturbed: by image (as above), a slash and the perturbation: pixels.
+        anchors: by target and metric.
+        revisions: by repository, the commit of those that the suite names without one.
+    """
 
     suite: str
     suite_digest: Sha256
@@ -192,6 +283,7 @@ class Lock(Frozen):
     perturbed: dict[str, Sha256]
     anchors: dict[str, dict[str, Anchor]]
     gaps: tuple[str, ...] = ()
+    revisions: dict[str, Revision] = Field(default={}, exclude_if=_unset)
 
     @property
     def draft(self) -> bool:
@@ -238,31 +330,33 @@ def load_suite_file(path: Path) -> Suite:
     """Read a suite from a TOML file.
 
     Raises:
-        SpecError: not a suite; names the field.
+        SpecError: absent or not a suite; names the field.
     """
     try:
-        return Suite.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        suite = Suite.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise SpecError(f"cannot be read: {error.strerror}", where=str(path)) from None
     except ValidationError as error:
         raise explain(error, str(path)) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SpecError(f"not valid TOML: {error}", where=str(path)) from None
+    suite._file = path
+    return suite
 
 
 def load_suite(suite_id: str) -> Suite:
-    """Read the suite `name@version` that ships with the package.
+    """Read the suite `name@version` that ships with the package, or the suite file that a path to a `.toml` names.
 
     Raises:
         NotFoundError: no such suite; names the nearest.
+        SpecError: the file is absent or not a suite.
     """
+    if suite_id.endswith(".toml"):
+        return load_suite_file(Path(suite_id))
     known = list_suites()
     if suite_id not in known:
         raise did_you_mean("suite", suite_id, known)
     return load_suite_file(SUITES / f"{suite_id.replace('@', '-')}.toml")
-
-
-def lock_path(suite: Suite) -> Path:
-    """Return where the lock of a suite lies."""
-    return SUITES / f"{suite.name}-{suite.version}.lock.json"
 
 
 def load_lock(suite: Suite) -> Lock:
@@ -272,7 +366,7 @@ def load_lock(suite: Suite) -> Lock:
         SpecError: there is none, or it is not a lock.
         IntegrityError: it was made for another text of the suite.
     """
-    path = lock_path(suite)
+    path = suite.lock_path
     if not path.exists():
         raise SpecError("no lock", where=str(path), cure=f"write it with: invbench suite lock {suite.id}")
     try:

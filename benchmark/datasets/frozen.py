@@ -4,37 +4,17 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from benchmark.datasets.base import ImageSet, Sample
 from benchmark.datasets.scenes import CATEGORIES, make_scene
 from benchmark.errors import IntegrityError, SpecError
+from benchmark.spec import PACKAGE, FrozenData
 
-__all__ = ["Sample", "freeze_scenes", "load_samples"]
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """One evaluation image.
-
-    `image` is uint8 RGB (H, W, 3), `focal_mask` bool (H, W), `labels` the ids of the visible categories;
-    `classes` and `boxes` (x0, y0, x1, y1 in pixels) list the visible instances.
-    """
-
-    id: str
-    image: npt.NDArray[np.uint8]
-    focal_mask: npt.NDArray[np.bool_]
-    focal_category: str
-    classes: tuple[int, ...]
-    boxes: tuple[tuple[int, int, int, int], ...]
-
-    @property
-    def labels(self) -> tuple[int, ...]:
-        """The ids of the visible categories, ascending."""
-        return tuple(sorted(set(self.classes)))
+__all__ = ["freeze_scenes", "open_frozen"]
 
 
 def _png(pixels: npt.NDArray[np.uint8]) -> bytes:
@@ -88,13 +68,32 @@ def _iter_rows(path: Path) -> Iterator[dict[str, object]]:
     yield from load_dataset("parquet", data_files=str(path), split="train", streaming=True)
 
 
-def load_samples(path: Path, *, expected: int) -> list[Sample]:
-    """Read all samples of a frozen file.
+class _Frozen(ImageSet):
+    resized = False
+
+    def __init__(self, path: Path, samples: list[Sample]) -> None:
+        self.path, self.samples = path, samples
+        self.ids = tuple(sample.id for sample in samples)
+
+    def load(self, index: int, size: tuple[int, int]) -> Sample:
+        sample = self.samples[index]
+        if sample.focal_mask.shape != size:
+            found = "x".join(map(str, sample.focal_mask.shape))
+            raise SpecError(f"image '{sample.id}' is {found}, not {size[0]}x{size[1]}", where=str(self.path))
+        return sample
+
+    def files(self) -> dict[str, Path]:
+        return {self.path.relative_to(PACKAGE).as_posix(): self.path}
+
+
+def open_frozen(spec: FrozenData, folder: Path) -> ImageSet:
+    """Return all images of the frozen file `spec.path` below `folder`.
 
     Raises:
         SpecError: the file is absent.
         IntegrityError: it holds another number of images than the suite says.
     """
+    path = folder / spec.path
     if not path.exists():
         raise SpecError("no such file", where=str(path), cure="install the package again")
     samples = [
@@ -108,6 +107,6 @@ def load_samples(path: Path, *, expected: int) -> list[Sample]:
         )
         for row in _iter_rows(path)
     ]
-    if len(samples) != expected:
-        raise IntegrityError(f"holds {len(samples)} images, the suite says {expected}", where=str(path))
-    return samples
+    if len(samples) != spec.images:
+        raise IntegrityError(f"holds {len(samples)} images, the suite says {spec.images}", where=str(path))
+    return _Frozen(path, samples)

@@ -1,0 +1,90 @@
+"""What every source of evaluation images offers: their ids, and each of them at a size, with its focal mask."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from benchmark.errors import SpecError
+
+__all__ = ["ImageSet", "Sample", "resize"]
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One evaluation image.
+
+    `image` is uint8 RGB (H, W, 3), `focal_mask` bool (H, W), `labels` the ids of the visible categories;
+    `classes` and `boxes` (x0, y0, x1, y1 in pixels) list the visible instances, where the source knows them.
+    """
+
+    id: str
+    image: npt.NDArray[np.uint8]
+    focal_mask: npt.NDArray[np.bool_]
+    focal_category: str = ""
+    classes: tuple[int, ...] = ()
+    boxes: tuple[tuple[int, int, int, int], ...] = ()
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """The ids of the visible categories, ascending."""
+        return tuple(sorted(set(self.classes)))
+
+
+class ImageSet(ABC):
+    """The evaluation images of a suite, in their order.
+
+    Attributes:
+        ids: the images' ids; unique.
+        resized: whether images are resized to what is asked for; otherwise they have one size of their own.
+    """
+
+    ids: tuple[str, ...]
+    resized: bool = True
+
+    @abstractmethod
+    def load(self, index: int, size: tuple[int, int]) -> Sample:
+        """Return image `index` at `size` (height, width). May be called from several threads at once.
+
+        Raises:
+            SpecError, IntegrityError: the image is absent or damaged, or has no such size; names it.
+        """
+
+    @abstractmethod
+    def files(self) -> dict[str, Path]:
+        """Return the files that decide which images there are and what their masks are, by their name in a lock."""
+
+    def unused(self) -> ImageSet:
+        """Return the photographs of the same source that are not among these, to train on; the masks are the frame.
+
+        Raises:
+            SpecError: the source has no others.
+        """
+        raise SpecError("this source of images has no others to train on", cure="train elsewhere")
+
+    def name(self, image_id: str, size: tuple[int, int]) -> str:
+        """Return what a lock calls an image at `size`."""
+        return f"{image_id}@{size[0]}x{size[1]}" if self.resized else image_id
+
+
+def resize(
+    image: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_], size: tuple[int, int]
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+    """Return a photograph and its mask at `size` (height, width), whatever their aspect.
+
+    Pixels: Pillow's bilinear filter, which antialiases when it shrinks. The mask is true where at least half of a
+    pixel is covered (Pillow's box filter).
+
+    Args:
+        image: uint8 RGB (H, W, 3).
+        mask: bool (H, W).
+    """
+    height, width = size
+    pixels = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
+    covered = Image.fromarray(mask.astype(np.uint8) * 255).resize((width, height), Image.Resampling.BOX)
+    return np.array(pixels), np.array(covered) >= 128

@@ -1,0 +1,292 @@
+"""COCO 2017 photographs with the masks of one category each, in COCO's own layout.
+
+`SPLIT/*.jpg` hold the photographs and `annotations/instances_SPLIT.json` the instances. Masks are drawn by COCO's own
+library on the pixels as they are stored, so photographs are never turned by EXIF orientation.
+
+What an annotation file may hold, and what becomes of it:
+
+- a crowd annotation: its image is not eligible;
+- a polygon of fewer than three points, or an empty list of polygons: covers nothing;
+- no segmentation, a polygon with a stray coordinate, run lengths that do not fill the image or are of another size,
+  an unknown image or category, two images or categories of one id: the file is refused;
+- `area` and `bbox`: not used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pycocotools import mask as coco_mask
+from pydantic import BaseModel, Field, ValidationError
+
+from benchmark.datasets.base import ImageSet, Sample, resize
+from benchmark.datasets.stored import read_stored
+from benchmark.errors import IntegrityError, SpecError
+from benchmark.spec import CocoData, explain
+
+__all__ = ["Annotations", "Choice", "annotation_file", "open_coco", "read_annotations", "select"]
+
+CURE = "get COCO again with: invbench data fetch coco; or name your own copy with --coco-dir"
+DAMAGED = "if it is damaged, delete it; then: invbench data fetch coco"
+Side = Annotated[int, Field(gt=0, le=1 << 14)]
+# Far beyond any image: COCO's library allocates memory by the length of a polygon's sides.
+Coordinate = Annotated[float, Field(ge=-(1 << 16), le=1 << 16, allow_inf_nan=False)]
+
+
+class _Category(BaseModel):
+    id: int
+    name: str
+
+
+class _Image(BaseModel):
+    id: int = Field(ge=0)
+    file_name: str = Field(pattern=r"^[^/\\\x00]+$")
+    height: Side
+    width: Side
+
+
+class _Runs(BaseModel):
+    """Run lengths in columns, the first of zeros; `counts` as a list or in COCO's text form."""
+
+    size: tuple[int, int]
+    counts: list[int] | str
+
+
+class _Annotation(BaseModel):
+    id: int
+    image_id: int
+    category_id: int
+    iscrowd: Literal[0, 1] = 0
+    segmentation: list[list[Coordinate]] | _Runs
+
+
+class Annotations(BaseModel):
+    """What is read of an annotation file of COCO's instances."""
+
+    images: list[_Image]
+    categories: list[_Category]
+    annotations: list[_Annotation]
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """A chosen photograph of `height` x `width` pixels as stored, and the category that is its focus.
+
+    `runs` are the lengths of its united masks' runs in columns, the first of zeros; `share` is what they cover of the
+    image, in [0, 1].
+    """
+
+    image_id: int
+    file_name: str
+    height: int
+    width: int
+    category_id: int
+    category: str
+    share: float
+    runs: tuple[int, ...]
+
+    @property
+    def id(self) -> str:
+        """The image id as 12 digits."""
+        return f"{self.image_id:012d}"
+
+    def mask(self) -> npt.NDArray[np.bool_]:
+        """Return the united masks of the focal category, bool (H, W)."""
+        values = np.arange(len(self.runs)) % 2 == 1
+        return np.ascontiguousarray(np.repeat(values, self.runs).reshape(self.width, self.height).T)
+
+
+def _read_counts(text: str) -> list[int]:
+    """Return the run lengths of COCO's text form: base 32 from '0' on, low digits first, differences from the third on.
+
+    COCO's library reads and writes this form, but does not check what it reads, and has no call that lists the runs.
+    """
+    runs: list[int] = []
+    value = shift = 0
+    for character in text:
+        digit = ord(character) - 48
+        if not 0 <= digit < 64:
+            raise ValueError(f"{character!r} has no meaning in run lengths")
+        value |= (digit & 31) << shift
+        shift += 5
+        if not digit & 32:
+            value -= (digit & 16) << (shift - 4)
+            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+            value = shift = 0
+    if shift:
+        raise ValueError("the run lengths are cut short")
+    return runs
+
+
+def _encode(segmentation: list[list[float]] | _Runs, height: int, width: int) -> list[Any]:
+    """Return COCO's run-length objects of an annotation, none if it covers nothing.
+
+    Raises:
+        ValueError: malformed; says why.
+    """
+    if isinstance(segmentation, _Runs):
+        if segmentation.size != (height, width):
+            raise ValueError(f"run lengths of {segmentation.size[0]}x{segmentation.size[1]} on {height}x{width} pixels")
+        counts = segmentation.counts
+        runs = _read_counts(counts) if isinstance(counts, str) else counts
+        if sum(runs) != height * width or min(runs) < 0:
+            raise ValueError("the run lengths do not fill the image")
+        return [coco_mask.frPyObjects({"size": [height, width], "counts": runs}, height, width)]
+    if any(len(polygon) % 2 for polygon in segmentation):
+        raise ValueError("a polygon has a stray coordinate")
+    polygons = [polygon for polygon in segmentation if len(polygon) >= 6]
+    return list(coco_mask.frPyObjects(polygons, height, width)) if polygons else []
+
+
+def _find_focus(image: _Image, annotations: Iterable[_Annotation]) -> tuple[int, int, Any] | None:
+    """Return the category whose united masks cover most of an image (the lower id of two), their pixels and runs."""
+    parts: dict[int, list[Any]] = defaultdict(list)
+    for annotation in annotations:
+        try:
+            parts[annotation.category_id] += _encode(annotation.segmentation, image.height, image.width)
+        except ValueError as error:
+            raise IntegrityError(str(error), where=f"annotation {annotation.id}") from None
+    united = {category: coco_mask.merge(masks) for category, masks in sorted(parts.items()) if masks}
+    areas = {category: int(coco_mask.area(mask)) for category, mask in united.items()}
+    if not areas:
+        return None
+    category = max(areas, key=areas.__getitem__)
+    return category, areas[category], united[category]
+
+
+def _check_ids(annotations: Annotations) -> None:
+    """Refuse ids and files that are named twice, and annotations of what the file does not list."""
+    known: dict[str, set[Any]] = {}
+    for kind, names in (
+        ("image", [image.id for image in annotations.images]),
+        ("category", [category.id for category in annotations.categories]),
+        ("file", [image.file_name for image in annotations.images]),
+    ):
+        known[kind] = set(names)
+        if len(known[kind]) != len(names):
+            twice = Counter(names).most_common(1)[0][0]
+            raise IntegrityError(f"{kind} {twice} is listed twice")
+    for item in annotations.annotations:
+        if item.image_id not in known["image"]:
+            raise IntegrityError(f"annotation {item.id} is of image {item.image_id}, which is not listed")
+        if item.category_id not in known["category"]:
+            raise IntegrityError(f"annotation {item.id} is of category {item.category_id}, which is not listed")
+
+
+def select(annotations: Annotations, spec: CocoData) -> tuple[Choice, ...]:
+    """Return the photographs that `spec` chooses, in order. Segmentations past the last one are not looked at.
+
+    Raises:
+        SpecError: fewer photographs are eligible than `spec.images`.
+        IntegrityError: the annotations contradict themselves, or a segmentation is malformed.
+    """
+    _check_ids(annotations)
+    names = {category.id: category.name for category in annotations.categories}
+    of_image: dict[int, list[_Annotation]] = defaultdict(list)
+    for annotation in annotations.annotations:
+        of_image[annotation.image_id].append(annotation)
+    rank = {image.id: hashlib.sha256(f"{spec.salt}{image.id}".encode()).digest() for image in annotations.images}
+    choices: list[Choice] = []
+    for image in sorted(annotations.images, key=lambda image: rank[image.id]):
+        if len(choices) == spec.images:
+            break
+        if any(annotation.iscrowd for annotation in of_image[image.id]):
+            continue
+        if (focus := _find_focus(image, of_image[image.id])) is None:
+            continue
+        category, pixels, mask = focus
+        share = pixels / (image.height * image.width)
+        if spec.share[0] <= share <= spec.share[1]:
+            runs = tuple(_read_counts(mask["counts"].decode()))
+            choices.append(
+                Choice(image.id, image.file_name, image.height, image.width, category, names[category], share, runs)
+            )
+    if len(choices) < spec.images:
+        raise SpecError(
+            f"{len(choices):,} of {len(annotations.images):,} photographs are eligible, the suite takes {spec.images:,}"
+        )
+    return tuple(choices)
+
+
+def annotation_file(split: str) -> str:
+    """Return the path of a split's annotation file in COCO's layout."""
+    return f"annotations/instances_{split}.json"
+
+
+def read_annotations(path: Path) -> Annotations:
+    """Read an annotation file of COCO's instances.
+
+    Raises:
+        SpecError: absent.
+        IntegrityError: not such a file; names the field.
+    """
+    try:
+        return Annotations.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise SpecError(f"cannot be read: {error.strerror}", where=str(path), cure=CURE) from None
+    except ValidationError as error:
+        raise IntegrityError(explain(error, str(path)).message, where=str(path), cure=CURE) from None
+
+
+class _Photographs(ImageSet):
+    """The listed photographs of a folder, without masks of their own."""
+
+    def __init__(self, folder: Path, images: list[_Image]) -> None:
+        self.folder, self.images = folder, images
+        self.ids = tuple(f"{image.id:012d}" for image in images)
+
+    def load(self, index: int, size: tuple[int, int]) -> Sample:
+        listed = self.images[index]
+        path = self.folder / listed.file_name
+        image = read_stored(path, str(path), shape=(listed.height, listed.width), cure=CURE)
+        pixels, mask = resize(image, np.ones(image.shape[:2], np.bool_), size)
+        return Sample(self.ids[index], pixels, mask)
+
+    def files(self) -> dict[str, Path]:
+        return {}
+
+
+class _Coco(ImageSet):
+    def __init__(self, folder: Path, split: str, choices: tuple[Choice, ...], images: list[_Image]) -> None:
+        self.folder, self.split, self.choices, self.images = folder, split, choices, images
+        self.ids = tuple(choice.id for choice in choices)
+
+    def unused(self) -> ImageSet:
+        chosen = {choice.image_id for choice in self.choices}
+        others = sorted((image for image in self.images if image.id not in chosen), key=lambda image: image.id)
+        return _Photographs(self.folder / self.split, others)
+
+    def load(self, index: int, size: tuple[int, int]) -> Sample:
+        choice = self.choices[index]
+        path = self.folder / self.split / choice.file_name
+        cure = DAMAGED if path.exists() else CURE
+        image = read_stored(path, str(path), shape=(choice.height, choice.width), cure=cure)
+        pixels, mask = resize(image, choice.mask(), size)
+        return Sample(choice.id, pixels, mask, focal_category=choice.category)
+
+    def files(self) -> dict[str, Path]:
+        name = annotation_file(self.split)
+        return {name: self.folder / name}
+
+
+def open_coco(spec: CocoData, folder: Path) -> ImageSet:
+    """Return the photographs that `spec` chooses of COCO in `folder`; their ids are COCO's, as 12 digits.
+
+    Raises:
+        SpecError: the annotation file is absent, or too few photographs are eligible.
+        IntegrityError: the annotation file is malformed.
+    """
+    path = folder / annotation_file(spec.split)
+    annotations = read_annotations(path)
+    try:
+        return _Coco(folder, spec.split, select(annotations, spec), annotations.images)
+    except (SpecError, IntegrityError) as error:
+        where = f"{path}: {error.where}" if error.where else str(path)
+        raise type(error)(error.message, where=where, cure=CURE) from None
