@@ -97,6 +97,11 @@ def _axis_score(samples: Array, value: float, parts: Mapping[str, float]) -> Axi
     )
 
 
+def _anchored(means: Array, anchor: Anchor | None) -> Array:
+    """Return anchored means; NaN where the lock of a draft has no anchor yet."""
+    return np.full_like(means, np.nan) if anchor is None else anchored(means, anchor)
+
+
 class _Axes:
     """Anchored means of one target: `means` and bootstrap `samples` by axis and metric, each over taps."""
 
@@ -105,8 +110,10 @@ class _Axes:
         self.samples: dict[Axis, dict[str, Array]] = {}
         for axis, metric_ids in suite.axes.items():
             by_image = {m: image_scores(suite, scores.values, m) for m in metric_ids}
-            self.means[axis] = {m: anchored(masked_mean(v), anchors[m]) for m, v in by_image.items()}
-            self.samples[axis] = {m: anchored(bootstrap_means(v, weights), anchors[m]) for m, v in by_image.items()}
+            self.means[axis] = {m: _anchored(masked_mean(v), anchors.get(m)) for m, v in by_image.items()}
+            self.samples[axis] = {
+                m: _anchored(bootstrap_means(v, weights), anchors.get(m)) for m, v in by_image.items()
+            }
 
     def tap(self, axis: Axis, tap: int) -> AxisScore:
         parts = {m: float(v[tap]) for m, v in self.means[axis].items()}
@@ -172,7 +179,7 @@ def summarize(
     cells: list[Cell] = []
     wholes: dict[Axis, list[tuple[Array, float, dict[str, float]]]] = {axis: [] for axis in AXES if axis in suite.axes}
     for item in scores:
-        axes = _Axes(suite, lock.anchors[item.target.id], item, weights)
+        axes = _Axes(suite, lock.anchors.get(item.target.id, {}), item, weights)
         for axis in wholes:
             wholes[axis].append(axes.whole(axis))
         targets[item.target.id] = TargetScore(

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from benchmark.aggregate import image_scores
-from benchmark.datasets.frozen import Sample
+from benchmark.content import Content
+from benchmark.datasets.base import ImageSet, Sample
 from benchmark.degradations import EDITS
 from benchmark.errors import SpecError
 from benchmark.inverses.base import load_inverse
-from benchmark.metrics.case import Classifier, Networks
+from benchmark.metrics.case import Networks
 from benchmark.metrics.spec import get_metric
+from benchmark.networks import load_networks
 from benchmark.scoring import Scorer, iter_tiles
-from benchmark.spec import TRAINING_MEAN, Anchor, Suite
+from benchmark.spec import TRAINING_MEAN, Anchor, Suite, TargetSpec
 from benchmark.stats import masked_mean
 from benchmark.submissions import load_submission, submissions_root
-from benchmark.targets.judge import load_judge
 
-__all__ = ["ANSWERS", "measure_anchors", "measure_suite_anchors"]
+__all__ = ["ANSWERS", "load_training_mean", "measure_anchors", "measure_suite_anchors"]
 
 IDENTITY = "identity"
 ANSWERS = ("own_mean_color", "another_image", TRAINING_MEAN, "white_noise")
@@ -35,19 +37,21 @@ def _answers(seen: Tensor, training_mean: Tensor) -> dict[str, Tensor]:
 
 
 def measure_anchors(
-    suite: Suite, samples: Sequence[Sample], training_mean: Tensor, judge: Classifier | None, device: torch.device
+    suite: Suite, samples: Iterable[Sample], training_mean: Tensor, networks: Networks, device: torch.device
 ) -> dict[str, Anchor]:
     """Return the anchor of every metric that enters an axis.
 
     Args:
+        samples: of one size.
         training_mean: float32 RGB in [0, 1], (3, H, W).
+        networks: what the metrics of the axes may ask.
 
     Raises:
         SpecError: a metric may not be ranked, scores nothing, or takes a trivial answer for as good as identity.
     """
     mean = training_mean.to(device)
-    scorer = Scorer(suite, (IDENTITY, *ANSWERS), lambda seen: _answers(seen, mean), Networks(judge))
-    values = np.concatenate([scorer.run(tile)["values"] for tile in iter_tiles(samples, suite, device)])
+    scorer = Scorer(suite, (IDENTITY, *ANSWERS), lambda seen: _answers(seen, mean), networks)
+    values = np.concatenate([scorer.run(tile)["values"] for tile in iter_tiles(samples, device)])
     anchors: dict[str, Anchor] = {}
     for metric_id in (m for metric_ids in suite.axes.values() for m in metric_ids):
         if not get_metric(metric_id).rankable:
@@ -64,18 +68,33 @@ def measure_anchors(
     return anchors
 
 
-def measure_suite_anchors(
-    suite: Suite, samples: Sequence[Sample], device: torch.device
-) -> dict[str, dict[str, Anchor]]:
-    """Return the anchors by target; targets of one input size share them.
+def _iter_samples(images: ImageSet, size: tuple[int, int]) -> Iterable[Sample]:
+    return (images.load(index, size) for index in range(len(images.ids)))
 
-    The training mean image is the one of the `mean` submission.
+
+def load_training_mean(spec: TargetSpec, images: ImageSet, device: torch.device) -> Tensor:
+    """Return what stands for the mean training image of a target, float32 RGB in [0, 1], (3, H, W).
+
+    The image of the `mean` submission where it has one for the target, else the mean of the suite's own images.
     """
     mean = load_submission(submissions_root(), "mean")
-    judge = load_judge(suite.judge, device) if suite.judge else None
+    if spec.id in mean.weights:
+        return load_inverse(mean.weights[spec.id].directory(), device).get_buffer("image")
+    total = np.zeros((*spec.input_size, 3))
+    for sample in _iter_samples(images, spec.input_size):
+        total += sample.image
+    return torch.from_numpy(total / len(images.ids) / 255).permute(2, 0, 1).float().to(device)
+
+
+def measure_suite_anchors(content: Content, device: torch.device) -> dict[str, dict[str, Anchor]]:
+    """Return the anchors by target; targets of one input size share them."""
+    suite, images = content.suite, content.images
+    networks = load_networks(content, device)
     known: dict[tuple[int, int], dict[str, Anchor]] = {}
     for target in suite.targets:
-        if target.input_size not in known:
-            image = load_inverse(mean.weights[target.id].directory(), device).get_buffer("image")
-            known[target.input_size] = measure_anchors(suite, samples, image, judge, device)
+        size = target.input_size
+        if size not in known:
+            mean = load_training_mean(target, images, device)
+            with tqdm(_iter_samples(images, size), total=len(images.ids), unit="image", desc="anchors") as bar:
+                known[size] = measure_anchors(suite, bar, mean, networks, device)
     return {target.id: known[target.input_size] for target in suite.targets}

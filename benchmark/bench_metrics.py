@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from skimage.transform import resize
 from torch import Tensor
 
+from benchmark.content import Content
 from benchmark.metrics.case import Case, FocalMask, Networks, View
 from benchmark.metrics.perceptual import load_perceptual
 from benchmark.metrics.references import REFERENCES, images_of, load_lpips
@@ -23,7 +24,7 @@ from benchmark.networks import load_all_networks
 from benchmark.perceptual import perceptual_path
 from benchmark.perturbations import perturb
 from benchmark.scoring import TILE, load_metric
-from benchmark.spec import Perturbation, Suite
+from benchmark.spec import Perturbation, Suite, load_lock
 
 __all__ = ["Row", "Size", "measure_metrics"]
 
@@ -58,7 +59,7 @@ def _networks(suite: Suite, size: Size, perceptual: Path | None) -> Networks:
     """Return the networks there are for a size: those of the suite work at their own size only."""
     cpu = torch.device("cpu")
     if all(target.input_size == size for target in suite.targets):
-        return load_all_networks(suite, cpu, perceptual)
+        return load_all_networks(Content(suite, load_lock(suite)), cpu, perceptual)
     return Networks(perceptual=load_perceptual(perceptual, cpu) if perceptual else None)
 
 

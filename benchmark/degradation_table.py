@@ -14,18 +14,16 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmark.aggregate import applies
-from benchmark.datasets.frozen import Sample
+from benchmark.datasets.base import Sample
 from benchmark.degradations import EDITS
-from benchmark.inverses.base import load_inverse
 from benchmark.metrics.case import Networks
 from benchmark.metrics.spec import METRICS, Metric, get_metric
 from benchmark.scoring import TILE, Scorer, Tile, iter_tiles
-from benchmark.spec import AXES, HUE_PERTURBATIONS, TRAINING_MEAN, Anchor, Axis, Suite, TargetSpec
+from benchmark.spec import AXES, HUE_PERTURBATIONS, TRAINING_MEAN, Anchor, Axis, Suite
 from benchmark.stats import anchored, masked_mean, masked_median
-from benchmark.submissions import load_submission, submissions_root
 
 __all__ = [
-    "REVERTS", "ROWS", "Degradations", "format_value", "load_training_mean", "measure_degradations",
+    "REVERTS", "ROWS", "Degradations", "format_value", "measure_degradations",
     "render_degradations", "with_every_metric",
 ]  # fmt: skip
 
@@ -59,12 +57,6 @@ def with_every_metric(suite: Suite) -> Suite:
     """Return a copy of the suite that also reports every declared metric that it leaves out."""
     ranked = {metric for metrics in suite.axes.values() for metric in metrics}
     return suite.model_copy(update={"report": tuple(name for name in METRICS if name not in ranked)})
-
-
-def load_training_mean(spec: TargetSpec, device: torch.device) -> Tensor:
-    """Return the training mean image (3, H, W) of a target: that of the `mean` submission."""
-    folder = load_submission(submissions_root(), "mean").weights[spec.id].directory()
-    return load_inverse(folder, device).get_buffer("image")
 
 
 def _perturbations(suite: Suite, metric: Metric) -> list[int]:
@@ -121,7 +113,7 @@ def measure_degradations(
 
     scorer = Scorer(suite, edits, invert, networks)
     parts = []
-    tiles = iter_tiles(samples, suite, device)
+    tiles = iter_tiles(samples, device)
     with tqdm(tiles, total=-(-len(samples) // TILE), unit="tile", desc="degradations", mininterval=0.5) as bar:
         for current in bar:
             parts.append(scorer.run(current)["values"])

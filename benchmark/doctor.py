@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmark.errors import UserError
 from benchmark.runs import cache_root
-from benchmark.spec import list_suites, load_lock, load_suite
+from benchmark.spec import Lock, Suite, list_suites, load_lock, load_suite
 
 __all__ = ["examine"]
 
@@ -39,22 +39,55 @@ def _devices() -> dict[str, str]:
     return devices
 
 
-def _suite_state(suite_id: str) -> str:
-    from benchmark.lock import hash_files
+def _megabytes(number: int | None) -> str:
+    return "size not known" if number is None else f"{number / 1000:.1f} GB" if number >= 1000 else f"{number} MB"
 
-    suite = load_suite(suite_id)
-    if any(target.source.path is None for target in suite.targets):
-        return "needs the Hub"
+
+def _embedded_state(suite: Suite, lock: Lock) -> str:
+    from benchmark.content import Content
+
     try:
-        lock = load_lock(suite)
-        differing = sorted(set(hash_files(suite).items()) ^ set(lock.files.items()))
+        content = Content(suite, lock)
+        for source in (*(target.source for target in suite.targets), suite.judge):
+            if source:
+                content.network(source)
+        content.images  # noqa: B018
     except (UserError, OSError) as error:
         return f"cannot run: {error}"
-    return f"file differs from the lock: {differing[0][0]}" if differing else "complete, runs offline"
+    return "complete, runs offline"
+
+
+def _suite_report(suite_id: str) -> dict[str, str]:
+    """Return what of a suite is present, what is missing, and what it will cost."""
+    from benchmark.needs import estimate_cost, find_needs
+
+    suite = load_suite(suite_id)
+    try:
+        lock = load_lock(suite)
+    except UserError as error:
+        return {"state": f"cannot run: {error}"}
+    report, missing, unknown = {}, 0, False
+    for need in find_needs(suite, lock):
+        absent = "" if need.present else f"missing, {_megabytes(need.megabytes)}; "
+        report[need.name] = f"{absent}{need.note}"
+        if not need.present:
+            missing += need.megabytes or 0
+            unknown = unknown or need.megabytes is None
+    if lock.draft:
+        report["lock"] = f"draft, {len(lock.gaps)} items not pinned (invbench suite show {suite.id})"
+    if all(source.path for source in (target.source for target in suite.targets)):
+        return {"state": _embedded_state(suite, lock), **report}
+    cost = estimate_cost(suite)
+    report["to download"] = _megabytes(missing) + (" and more" if unknown else "")
+    report["cost"] = (
+        f"{cost.recons:,} recons; about {cost.cpu_hours:,.0f} h on two CPU cores beside the inverse, "
+        f"{cost.memory_mb / 1000:.0f} GB of memory"
+    )
+    return report
 
 
 def examine() -> dict[str, dict[str, str]]:
-    """Return sections of name and finding: devices, versions, caches, networks and suites."""
+    """Return sections of name and finding: devices, versions, caches, networks, and one for each suite."""
     from benchmark.perceptual import describe_perceptual
 
     cache = cache_root()
@@ -64,11 +97,10 @@ def examine() -> dict[str, dict[str, str]]:
         "devices": _devices(),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "caches": {
-            "invbench": f"{cache} ({shutil.disk_usage(nearest).free / 2**30:.0f} GiB free)",
+            "invbench": f"{cache} ({shutil.disk_usage(nearest).free / 10**9:.0f} GB free)",
             "unfinished runs": str(len(list(runs.iterdir())) if runs.is_dir() else 0),
             "Hugging Face": os.environ.get("HF_HOME", str(Path.home() / ".cache" / "huggingface")),
             "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "not set"),
         },
         "networks": {"perceptual": describe_perceptual()},
-        "suites": {suite_id: _suite_state(suite_id) for suite_id in list_suites()},
-    }
+    } | {f"suite {suite_id}": _suite_report(suite_id) for suite_id in list_suites()}

@@ -6,7 +6,8 @@ dataset -> perturbation -> target taps -> inverse -> metrics -> record.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,34 +21,41 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmark.aggregate import TargetScores, scores_to_table, summarize
-from benchmark.datasets.frozen import Sample, load_samples
+from benchmark.candidates import Candidate, load_candidate
+from benchmark.content import Content
+from benchmark.datasets.base import ImageSet, Sample
 from benchmark.errors import SpecError
-from benchmark.inverses.base import Inverse, build_inverse, load_inverse
-from benchmark.inverses.spec import InverseConfig, get_method
+from benchmark.inverses.base import Inverse
+from benchmark.inverses.spec import get_method
 from benchmark.layers import LayerScorer, find_groups, summarize_layers
-from benchmark.lock import check_lock
 from benchmark.metrics.case import Networks
 from benchmark.networks import load_networks, with_target
 from benchmark.provenance import Meter
-from benchmark.records import AUDIT_SCHEMA, INPUT, InverseInfo, Record, StageLayers, SubmissionInfo, write_record
+from benchmark.records import AUDIT_SCHEMA, INPUT, Record, StageLayers, SubmissionInfo, write_record
 from benchmark.runs import ChunkStore, code_digest
 from benchmark.scoring import TILE, Scorer, Tile, get_reason_names, iter_tiles
-from benchmark.spec import PACKAGE, Lock, Suite, TargetSpec, load_lock, lock_path, sha256_file
-from benchmark.submissions import Submission
+from benchmark.spec import Suite, TargetSpec, sha256_file
 from benchmark.targets import load_target
 from benchmark.targets.base import Target
 from benchmark.targets.taps import Features
 
-__all__ = ["Evaluation", "Options", "evaluate", "load_suite_samples", "set_determinism"]  # fmt: skip
+__all__ = ["Evaluation", "Options", "evaluate", "set_determinism"]
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to run: `device`; `batch_size` images kept and checkpointed together; only the first `limit` images."""
+    """How to run.
+
+    Attributes:
+        batch_size: images kept and checkpointed together.
+        limit: only the first so many images.
+        targets: only these targets.
+    """
 
     device: torch.device
     batch_size: int = 16
     limit: int | None = None
+    targets: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,40 +83,14 @@ def set_determinism() -> None:
     torch.backends.cudnn.deterministic = True
 
 
-def load_suite_samples(suite: Suite) -> list[Sample]:
-    """Read the evaluation images of a suite."""
-    if suite.dataset.source != "frozen":
-        raise SpecError(f"unknown dataset source '{suite.dataset.source}'", where=suite.id)
-    return load_samples(PACKAGE / suite.dataset.path, expected=suite.dataset.images)
-
-
-def _load_for(submission: Submission, spec: TargetSpec, device: torch.device) -> tuple[Inverse, InverseInfo]:
-    """Return the inverse of a submission for a target, and where it came from."""
-    if not get_method(submission.method).trained:
-        config = InverseConfig(
-            method=submission.method, target=spec.id, target_sha256="0" * 64, input_size=spec.input_size, taps={}
-        )
-        return build_inverse(config).eval(), InverseInfo(files={}, parameters=0)
-    if spec.id not in submission.weights:
-        raise SpecError(
-            f"no weights for target '{spec.id}'", where=f"submission '{submission.id}'", cure="add it under [weights]"
-        )
-    folder = submission.weights[spec.id].directory()
-    inverse = load_inverse(folder, device)
-    config = inverse.config
-    weights = sha256_file(spec.source.directory() / "model.safetensors")
-    if config.method != submission.method or config.target != spec.id:
-        raise SpecError(f"is for method '{config.method}' on '{config.target}'", where=str(folder / "config.json"))
-    if config.target_sha256 != weights:
-        raise SpecError(
-            f"was made for other weights of '{spec.id}'", where=str(folder / "config.json"), cure="train it again"
-        )
-    info = InverseInfo(
-        files={name: sha256_file(folder / name) for name in ("config.json", "model.safetensors")},
-        parameters=sum(tensor.numel() for tensor in inverse.parameters()),
-        training=config.training,
-    )
-    return inverse, info
+@torch.inference_mode()
+def _check_shapes(target: Target, inverse: Inverse) -> None:
+    """Raise SpecError unless the features of the target have the shapes that the inverse was made for."""
+    found = target.features(torch.zeros(1, 3, *target.spec.input_size, device=target.device))
+    for tap, shape in inverse.config.taps.items():
+        if shape != found[tap].tensor.shape[1:]:
+            message = f"tap '{tap}' of '{target.spec.id}' has shape {tuple(found[tap].tensor.shape[1:])}, not {shape}"
+            raise SpecError(message, where=f"inverse '{inverse.config.method}'", cure="field 'taps' of its config.json")
 
 
 class _Stage:
@@ -123,8 +105,10 @@ class _Stage:
                 return inverse.invert({name: Features(seen) for name in (*taps, INPUT)})
             return inverse.invert(target.features(seen, taps))
 
+        if not reads_input:
+            _check_shapes(target, inverse)
         self.scorer = Scorer(suite, taps, invert, with_target(networks, target))
-        self.layers = None if reads_input else LayerScorer(suite, target, inverse)
+        self.layers = None if reads_input else LayerScorer(suite, target, inverse, networks)
 
     def run(self, tile: Tile) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays of a tile: those of Scorer, and those of LayerScorer where it applies."""
@@ -155,54 +139,85 @@ class _TargetResult:
     ms_per_recon: float | None
 
 
+def _iter_groups(
+    images: ImageSet, size: tuple[int, int], count: int, chunk: int, store: ChunkStore
+) -> Iterator[tuple[str, int, dict[str, npt.NDArray[Any]] | None, list[Sample]]]:
+    """Yield name, size, known arrays and samples of each chunk; the samples of unknown chunks are read ahead."""
+    starts = range(0, count, chunk)
+    names = {start: f"{start:06d}-{min(chunk, count - start):04d}" for start in starts}
+    with ThreadPoolExecutor(1, thread_name_prefix="images") as reader:
+
+        def read(start: int) -> list[Sample]:
+            return [images.load(index, size) for index in range(start, min(start + chunk, count))]
+
+        missing = [start for start in starts if not store.has(names[start])]
+        ahead = {start: reader.submit(read, start) for start in missing[:1]}
+        try:
+            for start in starts:
+                arrays = store.load(names[start])
+                samples: list[Sample] = []
+                if arrays is None:
+                    waiting = ahead.pop(start, None)
+                    samples = waiting.result() if waiting else read(start)
+                    following = next((other for other in missing if other > start), None)
+                    if following is not None:
+                        ahead[following] = reader.submit(read, following)
+                yield names[start], min(chunk, count - start), arrays, samples
+        finally:
+            reader.shutdown(cancel_futures=True)
+
+
 def _evaluate_target(
-    suite: Suite,
-    lock: Lock,
+    content: Content,
     spec: TargetSpec,
     inverse: Inverse,
-    samples: Sequence[Sample],
     networks: Networks,
     store: ChunkStore,
     options: Options,
+    ids: tuple[str, ...],
     bar: tqdm,
 ) -> _TargetResult:
+    suite, images = content.suite, content.images
     stage: _Stage | None = None
     chunk = max(1, -(-options.batch_size // TILE)) * TILE
+    audited = suite.audit_ids(images.ids)
     parts: list[dict[str, npt.NDArray[Any]]] = []
-    for start in range(0, len(samples), chunk):
-        group = samples[start : start + chunk]
-        name = f"{start:06d}-{len(group):04d}"
-        arrays = store.load(name)
+    for name, count, arrays, samples in _iter_groups(images, spec.input_size, len(ids), chunk, store):
         if arrays is None:
-            stage = stage or _Stage(suite, load_target(spec, options.device), inverse, networks)
-            tiles = [stage.run(tile) for tile in iter_tiles(group, suite, options.device)]
+            if stage is None:
+                stage = _Stage(suite, load_target(spec, content.target(spec), options.device), inverse, networks)
+            tiles = [stage.run(tile) for tile in iter_tiles(samples, options.device, audited)]
             arrays = {field: np.concatenate([tile[field] for tile in tiles]) for field in tiles[0]}
             store.save(name, arrays)
         parts.append(arrays)
-        bar.update(len(group))
+        bar.update(count)
     joined = {field: np.concatenate([part[field] for part in parts]) for field in parts[0]}
-    ids = tuple(sample.id for sample in samples)
-    audit = _audit_table(suite, spec, [i for i in ids if i in suite.audit_images], joined.pop("audit"))
+    audit = _audit_table(suite, spec, [image for image in ids if image in audited], joined.pop("audit"))
     layers: tuple[StageLayers, ...] = ()
-    if "transfer" in joined:
+    transfer, hsics = joined.pop("transfer", None), joined.pop("hsic", None)
+    if transfer is not None and hsics is not None and content.lock.anchors.get(spec.id):
         detail = [suite.metrics.index(metric) for metric in suite.axes["detail"]]
         layers = summarize_layers(
             suite,
-            lock.anchors[spec.id],
+            content.lock.anchors[spec.id],
             find_groups(spec, inverse.config.taps),
             spec.tap_names,
             own=joined["values"][:, :, 0, detail],
-            transfer=joined.pop("transfer"),
-            hsics=joined.pop("hsic"),
+            transfer=transfer,
+            hsics=hsics,
         )
     scores = TargetScores(spec, ids, **joined, reason_names=get_reason_names(suite))
-    recons = len(samples) * len(suite.perturbations) * len(spec.taps)
+    recons = len(ids) * len(suite.perturbations) * len(spec.taps)
     ms = round(stage.scorer.seconds / recons * 1e3, 4) if stage else None
     return _TargetResult(scores, layers, audit, store, ms)
 
 
-def evaluate(suite: Suite, submission: Submission, options: Options) -> Evaluation:
-    """Score a submission on a suite.
+def _status(suite: Suite, images: int, targets: Sequence[TargetSpec]) -> Any:
+    return "complete" if images == suite.dataset.images and len(targets) == len(suite.targets) else "partial"
+
+
+def evaluate(content: Content, candidate: Candidate, options: Options) -> Evaluation:
+    """Score a candidate on a suite, on the targets that it has inverses of.
 
     An interrupted evaluation continues where it stood when it is called again with the same suite, weights,
     code and device; at most one chunk of `batch_size` images is lost.
@@ -211,16 +226,21 @@ def evaluate(suite: Suite, submission: Submission, options: Options) -> Evaluati
         UserError: something that the user can cure; the message says what and how.
     """
     set_determinism()
-    lock = load_lock(suite)
-    samples = load_suite_samples(suite)
-    check_lock(suite, lock, samples, where=lock_path(suite))
-    samples = samples[: options.limit] if options.limit else samples
-    meter, networks = Meter(options.device), load_networks(suite, options.device)
-    loaded = {target.id: _load_for(submission, target, options.device) for target in suite.targets}
+    suite, lock = content.suite, content.lock
+    chosen = [suite.target(name) for name in options.targets or [target.id for target in suite.targets]]
+    if get_method(candidate.method).trained:
+        chosen = [target for target in chosen if target.id in candidate.inverses]
+        if not chosen:
+            raise SpecError(f"has no inverse of {', '.join(options.targets or ())}", where=candidate.id)
+    content.check_perturbed()
+    ids = content.images.ids[: options.limit]
+    meter, networks = Meter(options.device), load_networks(content, options.device)
+    weights = {target.id: sha256_file(content.target(target) / "model.safetensors") for target in chosen}
+    loaded = {target.id: load_candidate(candidate, target, weights[target.id], options.device) for target in chosen}
     circumstances = {
         "suite": suite.digest,
         "lock": lock.digest,
-        "method": submission.method,
+        "method": candidate.method,
         "perceptual": networks.perceptual is not None,
         "code": code_digest(),
         "torch": torch.__version__,
@@ -229,12 +249,14 @@ def evaluate(suite: Suite, submission: Submission, options: Options) -> Evaluati
         "precision": "float32",
     }
     results: dict[str, _TargetResult] = {}
-    total = len(samples) * len(suite.targets)
-    with tqdm(total=total, unit="image", desc=submission.id, mininterval=0.5) as bar:
-        for spec in suite.targets:
+    with tqdm(total=len(ids) * len(chosen), unit="image", desc=candidate.id, mininterval=0.5) as bar:
+        for spec in chosen:
             inverse, info = loaded[spec.id]
-            store = ChunkStore(circumstances | {"target": spec.id, "inverse": info.model_dump(mode="json")})
-            results[spec.id] = _evaluate_target(suite, lock, spec, inverse, samples, networks, store, options, bar)
+            store = ChunkStore(
+                circumstances
+                | {"target": spec.id, "weights": weights[spec.id], "inverse": info.model_dump(mode="json")}
+            )
+            results[spec.id] = _evaluate_target(content, spec, inverse, networks, store, options, ids, bar)
 
     scores = [result.scores for result in results.values()]
     targets, overall, cells = summarize(suite, lock, scores)
@@ -243,13 +265,13 @@ def evaluate(suite: Suite, submission: Submission, options: Options) -> Evaluati
         suite=suite.id,
         suite_digest=suite.digest,
         lock_digest=lock.digest,
-        submission=SubmissionInfo(id=submission.id, method=submission.method, title=submission.title),
+        submission=SubmissionInfo(id=candidate.id, method=candidate.method, title=candidate.title),
         inverses={name: info for name, (_, info) in loaded.items()},
         code_version=meter.version,
         precision="float32",
-        status="complete" if len(samples) == suite.dataset.images else "partial",
-        draft=lock.draft,
-        images=len(samples),
+        status=_status(suite, len(ids), chosen),
+        draft=lock.draft or suite.draft,
+        images=len(ids),
         targets=targets,
         overall=overall,
         cells=tuple(cells),

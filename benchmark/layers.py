@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from benchmark.inverses.base import Inverse
-from benchmark.metrics.case import Case, FocalMask, View
+from benchmark.metrics.case import Case, FocalMask, Networks, View
 from benchmark.metrics.layers import hsic, linear_cka, normalized_transfer, summarize_transfer
 from benchmark.records import StageLayers
 from benchmark.scoring import Tile, load_metric
@@ -35,8 +35,8 @@ def find_groups(spec: TargetSpec, shapes: Mapping[str, Sequence[int]]) -> tuple[
 class LayerScorer:
     """Scores, on unperturbed tiles, what the inverse of each tap makes of the features of the others of its group."""
 
-    def __init__(self, suite: Suite, target: Target, inverse: Inverse) -> None:
-        self.target, self.inverse = target, inverse
+    def __init__(self, suite: Suite, target: Target, inverse: Inverse, networks: Networks) -> None:
+        self.target, self.inverse, self.networks = target, inverse, networks
         self.metrics = [load_metric(metric_id) for metric_id in suite.axes["detail"]]
         self.groups = find_groups(target.spec, inverse.config.taps)
 
@@ -54,7 +54,7 @@ class LayerScorer:
         for index, (source, through) in enumerate(self.pairs):
             recon = self.inverse.invert({through: features[source]})[through].float()
             finite = torch.isfinite(recon).flatten(1).all(1, keepdim=True)
-            case = Case(original, original, View(torch.nan_to_num(recon)), mask)
+            case = Case(original, original, View(torch.nan_to_num(recon)), mask, self.networks)
             scores = torch.stack([metric(case) for metric in self.metrics], dim=1)
             transfer[:, index] = torch.where(finite, scores, torch.nan)[: tile.count].cpu().numpy()
         shared = hsic([features[name].tensor[: tile.count] for name in self.target.spec.tap_names])

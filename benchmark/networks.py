@@ -7,11 +7,12 @@ from pathlib import Path
 
 import torch
 
+from benchmark.content import Content
+from benchmark.errors import SpecError
 from benchmark.metrics.case import Detections, Networks
 from benchmark.metrics.perceptual import load_perceptual
 from benchmark.metrics.spec import get_metric
 from benchmark.perceptual import perceptual_path
-from benchmark.spec import Suite
 from benchmark.targets import load_target
 from benchmark.targets.base import Target
 from benchmark.targets.detr import DetrTarget
@@ -20,16 +21,27 @@ from benchmark.targets.judge import load_judge
 __all__ = ["load_all_networks", "load_networks", "with_target"]
 
 
-def load_networks(suite: Suite, device: torch.device) -> Networks:
+def load_networks(content: Content, device: torch.device, perceptual: Path | None = None) -> Networks:
     """Return the networks that the metrics of a suite may ask whatever the target: its judge, and that of LPIPS.
 
-    A perceptual network that is not installed leaves its metrics unscored.
+    Args:
+        perceptual: a file with the network of LPIPS; None: the installed one. Without it its metrics are left unscored.
+
+    Raises:
+        SpecError: the suite ranks a metric that needs the perceptual network, which is not installed; or the judge
+            is absent.
     """
-    needs = {need for metric in suite.metrics for need in get_metric(metric).needs}
-    judge = load_judge(suite.judge, device) if suite.judge else None
-    path = perceptual_path()
-    perceptual = load_perceptual(path, device) if "perceptual" in needs and path.is_file() else None
-    return Networks(judge=judge, perceptual=perceptual)
+    suite = content.suite
+    judge = load_judge(content.network(suite.judge), device) if suite.judge else None
+    asking = [metric for metric in suite.metrics if "perceptual" in get_metric(metric).needs]
+    path = perceptual or perceptual_path()
+    if not asking or not path.is_file():
+        ranked = {metric for metrics in suite.axes.values() for metric in metrics}
+        if lacking := [metric for metric in asking if metric in ranked]:
+            message = f"ranks {lacking[0]}, whose network is not installed"
+            raise SpecError(message, where=suite.id, cure="run: invbench data lpips")
+        return Networks(judge=judge)
+    return Networks(judge=judge, perceptual=load_perceptual(path, device))
 
 
 def with_target(networks: Networks, target: Target) -> Networks:
@@ -39,15 +51,9 @@ def with_target(networks: Networks, target: Target) -> Networks:
     return replace(networks, classifier=target.labels())
 
 
-def load_all_networks(suite: Suite, device: torch.device, perceptual: Path | None = None) -> Networks:
-    """Return `load_networks`, with the suite's first target that labels images and its first that detects objects.
-
-    Args:
-        perceptual: a file with the network of LPIPS; None: the installed one.
-    """
-    networks = load_networks(suite, device)
-    if perceptual:
-        networks = replace(networks, perceptual=load_perceptual(perceptual, device))
-    for spec in reversed(suite.targets):
-        networks = with_target(networks, load_target(spec, device))
+def load_all_networks(content: Content, device: torch.device, perceptual: Path | None = None) -> Networks:
+    """Return `load_networks`, with the suite's first target that labels images and its first that detects objects."""
+    networks = load_networks(content, device, perceptual)
+    for spec in reversed(content.suite.targets):
+        networks = with_target(networks, load_target(spec, content.target(spec), device))
     return networks

@@ -11,10 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.datasets.frozen import Sample, load_samples
+from benchmark.content import Content
+from benchmark.datasets.base import Sample
 from benchmark.datasets.scenes import CATEGORIES
+from benchmark.errors import SpecError
 from benchmark.perturbations import gray
-from benchmark.spec import PACKAGE, Suite
+from benchmark.spec import FrozenData
 from benchmark.targets import load_target
 from benchmark.targets.base import Prediction, Target
 from benchmark.targets.judge import load_judge
@@ -88,23 +90,30 @@ def box_ap50(samples: Sequence[Sample], predict: Callable[[Tensor], Prediction],
     return float(evaluation.stats[1])
 
 
-def measure_suite_quality(suite: Suite, device: torch.device) -> list[dict[str, str | float]]:
-    """Return a row for each target and the judge: its task, the measure and the value on the suite's images."""
-    samples = load_samples(PACKAGE / suite.dataset.path, expected=suite.dataset.images)
+def measure_suite_quality(content: Content, device: torch.device) -> list[dict[str, str | float]]:
+    """Return a row for each target and the judge: its task, the measure and the value on the suite's images.
+
+    Raises:
+        SpecError: the images of the suite are not labeled.
+    """
+    suite = content.suite
+    if not isinstance(suite.dataset, FrozenData):
+        raise SpecError("its images have no labels to compare with", where=suite.id, cure="use an embedded suite")
+    images = content.images
+    samples = [images.load(index, suite.targets[0].input_size) for index in range(len(images.ids))]
     rows: list[dict[str, str | float]] = []
     for spec in suite.targets:
-        target = load_target(spec, device)
+        target = load_target(spec, content.target(spec), device)
         if spec.family == "detr":
             measure, value = "box AP at IoU 0.5", box_ap50(samples, target.predict, device)
         else:
             measure, value = "mAP over labels", label_map(samples, partial(_logits, target), device)
         rows.append({"network": spec.id, "measure": measure, "value": round(value, 4)})
     if suite.judge:
-        judge = load_judge(suite.judge, device)
-        name = suite.judge.directory().name
-        rows.append(
-            {"network": name, "measure": "mAP over labels", "value": round(label_map(samples, judge, device), 4)}
-        )
+        folder = content.network(suite.judge)
+        judge = load_judge(folder, device)
+        value = round(label_map(samples, judge, device), 4)
+        rows.append({"network": folder.name, "measure": "mAP over labels", "value": value})
         gray_map = label_map(samples, lambda images: judge(gray(images, images)), device)
-        rows.append({"network": name, "measure": "mAP over labels, in gray", "value": round(gray_map, 4)})
+        rows.append({"network": folder.name, "measure": "mAP over labels, in gray", "value": round(gray_map, 4)})
     return rows

@@ -49,6 +49,10 @@ class ChunkStore:
         temporary.write_bytes(hashlib.sha256(body).digest() + body)
         temporary.replace(self._path(name))
 
+    def has(self, name: str) -> bool:
+        """Return whether a chunk lies there, damaged or not."""
+        return self._path(name).is_file()
+
     def load(self, name: str) -> dict[str, npt.NDArray[Any]] | None:
         """Return a chunk, or None where it is absent or damaged, so that it is computed again."""
         try:

@@ -7,9 +7,10 @@ and never on how many are evaluated beside it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor
 
 from benchmark.aggregate import NOT_APPLICABLE, SCORED, applies
-from benchmark.datasets.frozen import Sample
+from benchmark.datasets.base import Sample
 from benchmark.errors import UserError
 from benchmark.metrics.case import Case, FocalMask, Networks, View
 from benchmark.metrics.spec import get_metric
@@ -50,15 +51,15 @@ class Tile:
     audit: list[int]
 
 
-def iter_tiles(samples: Sequence[Sample], suite: Suite, device: torch.device) -> Iterator[Tile]:
-    """Yield the samples as tiles on `device`."""
-    for start in range(0, len(samples), TILE):
-        part = list(samples[start : start + TILE])
-        audit = [index for index, sample in enumerate(part) if sample.id in suite.audit_images]
+def iter_tiles(samples: Iterable[Sample], device: torch.device, audit: Collection[str] = ()) -> Iterator[Tile]:
+    """Yield samples of one size as tiles on `device`; `audit` names the images whose pixels are kept."""
+    waiting = iter(samples)
+    while part := list(islice(waiting, TILE)):
+        kept = [index for index, sample in enumerate(part) if sample.id in audit]
         filled = part + part[-1:] * (TILE - len(part))
         images = torch.from_numpy(np.stack([sample.image for sample in filled])).permute(0, 3, 1, 2)
         masks = torch.from_numpy(np.stack([sample.focal_mask for sample in filled]))
-        yield Tile(images.to(device).float().contiguous() / 255, masks.to(device), len(part), audit)
+        yield Tile(images.to(device).float().contiguous() / 255, masks.to(device), len(part), kept)
 
 
 class Scorer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from pydantic import ValidationError
 from benchmark.errors import SpecError, did_you_mean
 from benchmark.spec import PACKAGE, Frozen, Id, Source, explain
 
-__all__ = ["Submission", "list_submissions", "load_submission", "record_folder", "submissions_root"]
+__all__ = [
+    "Submission", "describe_candidate", "list_submissions", "load_submission", "record_folder", "submissions_root",
+]  # fmt: skip
 
 
 class Submission(Frozen):
@@ -59,6 +62,20 @@ def load_submission(root: Path, submission_id: str) -> Submission:
     if submission.id != submission_id:
         raise SpecError(f"field 'id': '{submission.id}' is not the folder's name", where=str(path))
     return submission
+
+
+def describe_candidate(candidate_id: str, method: str, title: str) -> str:
+    """Return a `submission.toml` for an inverse that was evaluated without one."""
+    fields = {
+        "id": candidate_id,
+        "method": method,
+        "title": title,
+        "description": "Evaluated with invbench eval --inverse; not submitted.",
+        "license": "not stated",
+    }
+    # A JSON string is a TOML string.
+    lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in fields.items()]
+    return "\n".join([*lines, "authors = []"]) + "\n"
 
 
 def record_folder(root: Path, submission_id: str, suite_id: str) -> Path:

@@ -114,7 +114,7 @@ def strips(suite: Suite, target: TargetSpec, entries: Sequence[Entry], store: Im
         IntegrityError: audit images were changed or are no images.
     """
     shown = shown_entries(target, entries)
-    images = suite.audit_images[:IMAGES]
+    images = _audit_images(suite, shown)[:IMAGES]
     kinds = [p for p in PERTURBATIONS if p in suite.perturbations]
     found: dict[tuple[str, str, str, str], str] = {}
     for entry in shown:
@@ -140,6 +140,16 @@ def strips(suite: Suite, target: TargetSpec, entries: Sequence[Entry], store: Im
         if any(row.seen or any(any(line) for _, line in row.recons) for row in rows):
             result.append(Strip(image, tuple(tap.name for tap in target.taps), tuple(rows)))
     return result
+
+
+def _audit_images(suite: Suite, entries: Sequence[Entry]) -> tuple[str, ...]:
+    """Return the audit images that the suite names, or else those that the records hold, in their order."""
+    if isinstance(suite.audit_images, tuple):
+        return suite.audit_images
+    held = (
+        image for entry in entries for image in load_audit(entry.folder, entry.record)["image"].unique().to_pylist()
+    )
+    return tuple(dict.fromkeys(held))
 
 
 def _collect(

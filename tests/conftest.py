@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from hubserver import HubServer
 
-from benchmark.datasets.frozen import Sample
-from benchmark.evaluate import load_suite_samples
+from benchmark.content import Content
+from benchmark.datasets.base import Sample
 from benchmark.metrics.case import Detections, Networks
-from benchmark.spec import Suite, load_suite
+from benchmark.spec import Suite, load_lock, load_suite
 
 torch.set_num_threads(1)
 
@@ -34,9 +35,15 @@ def mini() -> Suite:
 
 
 @pytest.fixture(scope="session")
-def samples(mini: Suite) -> list[Sample]:
+def content(mini: Suite) -> Content:
+    """The networks and images of mini@1."""
+    return Content(mini, load_lock(mini))
+
+
+@pytest.fixture(scope="session")
+def samples(content: Content) -> list[Sample]:
     """The frozen images of mini@1."""
-    return load_suite_samples(mini)
+    return [content.images.load(index, (96, 96)) for index in range(len(content.images.ids))]
 
 
 class Labels:
@@ -95,6 +102,22 @@ def assets() -> Path:
 def images(samples: list[Sample]) -> torch.Tensor:
     """The first four frozen images, float32 RGB (4, 3, 96, 96) in [0, 1]."""
     return torch.stack([torch.from_numpy(s.image).permute(2, 0, 1).float() / 255 for s in samples[:4]])
+
+
+TOKEN = "hf_of_the_owner"
+
+
+@pytest.fixture
+def hub() -> Iterator[HubServer]:
+    """A local server that speaks the Hub's protocol; `TOKEN` may write as user `owner`."""
+    with HubServer(tokens={TOKEN: "owner"}) as server:
+        yield server
+
+
+@pytest.fixture
+def hub_environment(hub: HubServer, tmp_path: Path) -> dict[str, str]:
+    """The variables of a process whose Hub is `hub`, with a cache of its own, logged in."""
+    return hub.environment(tmp_path / "hf", token=TOKEN)
 
 
 @pytest.fixture

@@ -56,7 +56,14 @@ def test_lists_are_json_for_scripts(invbench: Invbench) -> None:
 
 def test_doctor_says_what_works_offline(invbench: Invbench) -> None:
     report = json.loads(invbench("doctor", "--json").stdout)
-    assert report["suites"] == {"mini@1": "complete, runs offline"}
+    assert report["suite mini@1"]["state"] == "complete, runs offline"
+    coco = report["suite coco@1"]
+    assert coco["detr-resnet-50"].startswith("missing, 167 MB; facebook/detr-resnet-50")
+    assert coco["swin-base"].endswith("the revision of microsoft/swin-base-patch4-window7-224 is not known yet")
+    assert coco["images"].startswith("missing, 1.1 GB; ")
+    assert coco["lock"].startswith("draft, ")
+    assert coco["to download"].endswith(" GB")
+    assert "recons; about" in coco["cost"]
     assert "cpu" in report["devices"]
     assert report["versions"]["torch"]
 
@@ -126,7 +133,7 @@ def test_an_interrupt_ends_in_one_line(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert stderr.strip().splitlines()[-1] == "Interrupted; run eval or train again, and it goes on where it stood."
+    assert stderr.strip().splitlines()[-1] == "Interrupted; the same command goes on where it stood (eval, train, data fetch)."
     assert "Traceback" not in stderr
 
 

@@ -12,12 +12,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmark.datasets.frozen import Sample
+from benchmark.anchors import load_training_mean
+from benchmark.content import Content
+from benchmark.datasets.base import Sample
 from benchmark.degradation_table import (
     ROWS,
     Degradations,
     format_value,
-    load_training_mean,
     measure_degradations,
     render_degradations,
     with_every_metric,
@@ -238,11 +239,13 @@ def compare(page: Tables, fresh: Degradations, names: set[str]) -> None:
 
 
 @pytest.mark.slow
-def test_the_page_holds_what_is_measured(mini: Suite, samples: list[Sample], cpu: torch.device) -> None:
+def test_the_page_holds_what_is_measured(
+    mini: Suite, content: Content, samples: list[Sample], cpu: torch.device
+) -> None:
     """Fails when a metric or a network changes: then write the page again, by the command that it names."""
     every = with_every_metric(mini)
-    networks = load_all_networks(every, cpu)
-    mean = load_training_mean(mini.targets[0], cpu)
+    networks = load_all_networks(Content(every, load_lock(mini)), cpu)
+    mean = load_training_mean(mini.targets[0], content.images, cpu)
     anchors = load_lock(mini).anchors[mini.targets[0].id]
     fresh = measure_degradations(every, samples, anchors, mean, networks, cpu, CHEAP)
     page = read_tables(PAGE.read_text(encoding="utf-8"))
@@ -260,17 +263,18 @@ def test_the_page_holds_the_lpips_that_is_measured(
     if not weights.is_file():
         pytest.skip(f"no perceptual network at {weights}; set INVBENCH_TEST_ASSETS")
     only = mini.model_copy(update={"axes": {}, "report": ("lpips_alex",)})
-    networks = load_all_networks(only, cpu, weights)
+    networks = load_all_networks(Content(only, load_lock(mini)), cpu, weights)
     compare(read_tables(PAGE.read_text(encoding="utf-8")), measure(only, samples, networks, CHEAP), {"lpips_alex"})
 
 
 @pytest.fixture(scope="module")
-def axes(mini: Suite, samples: list[Sample], cpu: torch.device) -> dict[str, dict[str, float]]:
+def axes(mini: Suite, content: Content, samples: list[Sample], cpu: torch.device) -> dict[str, dict[str, float]]:
     """The anchored axes of every edit on all images of the suite, by its own networks and lock."""
     ranked = mini.model_copy(update={"report": ()})
     spec = mini.targets[0]
-    mean, anchors = load_training_mean(spec, cpu), load_lock(mini).anchors[spec.id]
-    found = measure_degradations(ranked, samples, anchors, mean, load_all_networks(ranked, cpu), cpu)
+    mean, anchors = load_training_mean(spec, content.images, cpu), load_lock(mini).anchors[spec.id]
+    networks = load_all_networks(Content(ranked, load_lock(mini)), cpu)
+    found = measure_degradations(ranked, samples, anchors, mean, networks, cpu)
     return found.axes  # type: ignore[return-value]
 
 

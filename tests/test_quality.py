@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmark.datasets.frozen import Sample
+from benchmark.content import Content
+from benchmark.datasets.base import Sample
 from benchmark.datasets.scenes import CATEGORIES, SIZE
 from benchmark.quality import box_ap50, label_map, measure_suite_quality
-from benchmark.spec import Suite
 from benchmark.targets.base import Prediction
 
 # A little under what `invbench bench targets` measured, so that worse networks are noticed.
@@ -18,8 +18,8 @@ LEAST = {"mini-detr": 0.73, "mini-vit": 0.93, "mini-swin": 0.935, "mini-judge": 
 
 
 @pytest.mark.slow
-def test_the_embedded_networks_are_good_at_their_task(mini: Suite, cpu: torch.device) -> None:
-    rows = measure_suite_quality(mini, cpu)
+def test_the_embedded_networks_are_good_at_their_task(content: Content, cpu: torch.device) -> None:
+    rows = measure_suite_quality(content, cpu)
     values = {str(row["network"]): float(row["value"]) for row in rows if "gray" not in str(row["measure"])}
     assert values.keys() == LEAST.keys()
     for name, least in LEAST.items():

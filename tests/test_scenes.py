@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.datasets.frozen import Sample, freeze_scenes, load_samples
+from benchmark.datasets.base import Sample
+from benchmark.datasets.frozen import freeze_scenes, open_frozen
 from benchmark.datasets.scenes import (
     CANONICAL_HUE_DEG,
     CATEGORIES,
@@ -23,7 +24,7 @@ from benchmark.datasets.scenes import (
     make_scene,
 )
 from benchmark.errors import IntegrityError, SpecError
-from benchmark.spec import PACKAGE, Suite
+from benchmark.spec import PACKAGE, FrozenData, Suite
 
 
 @pytest.fixture(scope="module")
@@ -146,11 +147,15 @@ def test_freezing_round_trips(tmp_path: Path) -> None:
     freeze_scenes(tmp_path / "a.parquet", seed=1, count=3)
     freeze_scenes(tmp_path / "b.parquet", seed=1, count=3)
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
-    assert np.array_equal(load_samples(tmp_path / "a.parquet", expected=3)[2].image, make_scene("test", 1, 2).image)
+    spec = FrozenData(source="frozen", path="a.parquet", images=3, description="three scenes")
+    images = open_frozen(spec, tmp_path)
+    assert np.array_equal(images.load(2, (96, 96)).image, make_scene("test", 1, 2).image)
+    with pytest.raises(SpecError, match=r"a\.parquet: image 'scene-0002' is 96x96, not 96x128"):
+        images.load(2, (96, 128))
 
 
 def test_wrong_files_are_refused(tmp_path: Path, mini: Suite) -> None:
     with pytest.raises(SpecError, match=r"no\.parquet: no such file"):
-        load_samples(tmp_path / "no.parquet", expected=3)
+        open_frozen(mini.dataset.model_copy(update={"path": "no.parquet"}), tmp_path)
     with pytest.raises(IntegrityError, match="holds 128 images, the suite says 5"):
-        load_samples(PACKAGE / mini.dataset.path, expected=5)
+        open_frozen(mini.dataset.model_copy(update={"images": 5}), PACKAGE)

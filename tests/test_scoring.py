@@ -13,7 +13,7 @@ from torch import Tensor
 
 from benchmark.aggregate import NOT_APPLICABLE, SCORED, applies
 from benchmark.anchors import ANSWERS, measure_anchors
-from benchmark.datasets.frozen import Sample
+from benchmark.datasets.base import Sample
 from benchmark.degradation_table import with_every_metric
 from benchmark.errors import UserError
 from benchmark.metrics.case import Networks, quantize
@@ -39,7 +39,10 @@ def run(
     mini: Suite, samples: list[Sample], invert: Callable[[Tensor], Recons], networks: Networks | None = None
 ) -> dict[str, np.ndarray]:
     scorer = Scorer(mini, ("tap",), invert, networks or Networks())
-    tiles = [scorer.run(tile) for tile in iter_tiles(samples, mini, torch.device("cpu"))]
+    tiles = [
+        scorer.run(tile)
+        for tile in iter_tiles(samples, torch.device("cpu"), mini.audit_ids([sample.id for sample in samples]))
+    ]
     return {name: np.concatenate([tile[name] for tile in tiles]) for name in tiles[0]}
 
 
@@ -185,7 +188,7 @@ def test_anchors_are_the_best_trivial_answers(mini: Suite, samples: list[Sample]
     judge = LabelProbabilities(logits, exclusive_labels=False)
 
     mean = torch.from_numpy(np.mean([s.image for s in samples], axis=0)).permute(2, 0, 1).float() / 255
-    anchors = measure_anchors(mini, samples[:16], mean, judge, cpu)
+    anchors = measure_anchors(mini, samples[:16], mean, Networks(judge), cpu)
     assert anchors.keys() == {metric for metrics in mini.axes.values() for metric in metrics}
     for anchor in anchors.values():
         assert anchor.answer in ANSWERS

@@ -52,9 +52,9 @@ def test_stages_share_only_specs_and_errors(stage: str) -> None:
 
 
 def test_nothing_below_imports_what_wires_it() -> None:
-    wiring = {"benchmark.evaluate", "benchmark.score", "cli"}
+    wiring = {"benchmark.evaluate", "benchmark.score", "benchmark.commands", "cli"}
     for path in sorted((ROOT / "benchmark").rglob("*.py")) + sorted((ROOT / "leaderboard").rglob("*.py")):
-        if path.name != "evaluate.py":
+        if path.name != "evaluate.py" and path.parent.name != "commands":
             assert not imports(path) & wiring, path
 
 

@@ -14,6 +14,7 @@ from benchmark.errors import IntegrityError, UserError
 from benchmark.inverses.base import load_inverse
 from benchmark.spec import Suite
 from benchmark.train import loop, targets
+from benchmark.train.images import Scenes
 from benchmark.train.inverses import _ModularLoss, train_inverse
 from benchmark.train.loop import Batch, Schedule, fit, get_batch
 
@@ -42,7 +43,16 @@ def run(checkpoint: Path, stop_at: int | None = None, seed: int = 1) -> Blur:
         return model(batch)
 
     cpu = torch.device("cpu")
-    fit(model, loss, SCHEDULE, seed=seed, checkpoint=checkpoint, device=cpu, title="blur")
+    fit(
+        model,
+        loss,
+        SCHEDULE,
+        batches=lambda step: get_batch(seed, step, SCHEDULE.batch_size, cpu),
+        seed=seed,
+        checkpoint=checkpoint,
+        device=cpu,
+        title="blur",
+    )
     return model
 
 
@@ -103,7 +113,9 @@ def test_targets_train_and_load_with_plain_transformers(
 @pytest.mark.slow
 @pytest.mark.parametrize("target_id", ["mini-detr", "mini-vit", "mini-swin"])
 def test_modular_trains_and_stores(tmp_path: Path, mini: Suite, cpu: torch.device, target_id: str) -> None:
-    train_inverse("modular", mini.target(target_id), tmp_path / "out", tmp_path / "work", cpu, SCHEDULE)
+    spec = mini.target(target_id)
+    data = Scenes(1, cpu)
+    train_inverse("modular", spec, spec.source.directory(), data, tmp_path / "out", tmp_path / "work", cpu, SCHEDULE)
     inverse = load_inverse(tmp_path / "out", cpu)
     assert inverse.config.training["steps"] == SCHEDULE.steps
     assert tuple(inverse.config.taps) == mini.target(target_id).tap_names
@@ -118,8 +130,9 @@ def test_modules_learn_from_their_own_component_alone(mini: Suite, cpu: torch.de
     folder = load_submission(submissions_root(), "modular").weights["mini-vit"].directory()
     inverse = build_inverse(load_inverse(folder, cpu).config).train()
     assert isinstance(inverse, ModularInverse)
-    loss = _ModularLoss(inverse, load_target(mini.target("mini-vit"), cpu))
-    loss(get_batch(0, 0, 2, cpu)).backward()
+    spec = mini.target("mini-vit")
+    loss = _ModularLoss(inverse, load_target(spec, spec.source.directory(), cpu))
+    loss(get_batch(0, 0, 2, cpu).images).backward()
     deepest = inverse.parts["encoder_5"]
     with_all = [p.grad.clone() for p in deepest.parameters() if p.grad is not None]
     assert with_all
@@ -127,12 +140,13 @@ def test_modules_learn_from_their_own_component_alone(mini: Suite, cpu: torch.de
     for name, part in inverse.parts.items():
         part.requires_grad_(name == "encoder_5")
     loss._generator.manual_seed(201)
-    loss(get_batch(0, 0, 2, cpu)).backward()
+    loss(get_batch(0, 0, 2, cpu).images).backward()
     alone = [p.grad for p in deepest.parameters() if p.grad is not None]
     for one, other in zip(with_all, alone, strict=True):
         assert torch.allclose(one, other, atol=1e-7)
 
 
 def test_methods_without_weights_say_so(mini: Suite, cpu: torch.device, tmp_path: Path) -> None:
+    spec = mini.target("mini-vit")
     with pytest.raises(UserError, match="method 'copy' has nothing to train"):
-        train_inverse("copy", mini.target("mini-vit"), tmp_path, tmp_path, cpu)
+        train_inverse("copy", spec, spec.source.directory(), Scenes(1, cpu), tmp_path, tmp_path, cpu)

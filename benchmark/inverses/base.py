@@ -20,7 +20,10 @@ from benchmark.inverses.spec import InverseConfig, get_method
 from benchmark.spec import explain
 from benchmark.targets.taps import Features
 
-__all__ = ["Inverse", "build_inverse", "load_inverse", "save_inverse"]
+__all__ = ["MAX_BYTES", "Inverse", "build_inverse", "count_bytes", "load_inverse", "read_config", "save_inverse"]
+
+MAX_BYTES = 8 * 10**9
+"""Largest inverse that is loaded; the reference work's largest has a twentieth of it."""
 
 
 class Inverse(nn.Module, ABC):
@@ -66,13 +69,45 @@ def save_inverse(inverse: Inverse, folder: Path) -> None:
     save_model(inverse, str(folder / "model.safetensors"))
 
 
-def _load_config(path: Path) -> InverseConfig:
+def read_config(path: Path) -> InverseConfig:
+    """Read the `config.json` of a stored inverse.
+
+    Raises:
+        SpecError: absent, or not such a configuration; names the field.
+    """
     try:
         return InverseConfig.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         raise SpecError("no such file", where=str(path), cure="train it: invbench train inverse --help") from None
     except ValidationError as error:
         raise explain(error, str(path)) from None
+
+
+def _describe(config: InverseConfig) -> Inverse:
+    """Return the inverse of a configuration without memory for its weights.
+
+    Raises:
+        SpecError: its numbers do not fit together.
+    """
+    try:
+        with torch.device("meta"):
+            return build_inverse(config)
+    except (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        message = f"describes no '{config.method}' inverse: {str(error).splitlines()[0] if str(error) else error!r}"
+        raise SpecError(message, where="config.json") from None
+
+
+def count_bytes(config: InverseConfig) -> int:
+    """Return how many bytes the tensors of an inverse take, without making them.
+
+    Raises:
+        SpecError: the configuration's numbers do not fit together, or ask for more than `MAX_BYTES`.
+    """
+    size = sum(tensor.numel() * tensor.element_size() for tensor in _describe(config).state_dict().values())
+    if size > MAX_BYTES:
+        message = f"describes {size / 1e9:.1f} GB of weights; {MAX_BYTES / 1e9:.0f} GB are allowed"
+        raise SpecError(message, where="config.json")
+    return size
 
 
 def load_inverse(folder: Path, device: torch.device) -> Inverse:
@@ -84,9 +119,9 @@ def load_inverse(folder: Path, device: torch.device) -> Inverse:
         SpecError: a file is absent or malformed.
         IntegrityError: tensors are missing, unexpected, of another shape or type, or not finite.
     """
-    config = _load_config(folder / "config.json")
-    with torch.device("meta"):
-        inverse = build_inverse(config)
+    config = read_config(folder / "config.json")
+    count_bytes(config)
+    inverse = _describe(config)
     path = folder / "model.safetensors"
     expected = inverse.state_dict()
     try:

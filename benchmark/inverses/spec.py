@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from benchmark.errors import did_you_mean
-from benchmark.spec import Frozen, Id, Sha256
+from benchmark.spec import Frozen, Id, RepoId, Revision, Sha256, Size
 
 __all__ = ["METHODS", "InverseConfig", "Method", "get_method"]
 
@@ -28,21 +28,35 @@ class Method(Frozen):
     trained: bool = True
 
 
+Length = Annotated[int, Field(gt=0, le=2**17)]
+
+
 class InverseConfig(Frozen):
     """`config.json` of a stored inverse.
 
     `taps` gives the feature shape (without the batch) at each tap; `architecture` the method's own numbers;
-    `target_sha256` the hash of the weights that the features came from.
+    `target_sha256` the hash of the weights that the features came from, and for a target on the Hub
+    `target_repo_id` and `target_revision` where they lie.
     """
 
     method: Id
     target: Id
     target_sha256: Sha256
-    input_size: tuple[int, int]
-    taps: dict[Id, tuple[int, ...]]
-    grids: dict[Id, tuple[int, int]] = {}
-    architecture: dict[str, int] = {}
-    training: dict[str, str | int | float] = Field(default={})
+    target_repo_id: RepoId | None = None
+    target_revision: Revision | None = None
+    input_size: Size
+    taps: dict[Id, Annotated[tuple[Length, ...], Field(min_length=1, max_length=4)]] = Field(max_length=256)
+    grids: dict[Id, tuple[Length, Length]] = {}
+    architecture: dict[str, Annotated[int, Field(ge=0, le=2**17)]] = {}
+    training: dict[str, str | int | float] = Field(default={}, max_length=64)
+
+    @model_validator(mode="after")
+    def _grids_fit(self) -> InverseConfig:
+        height, width = self.input_size
+        for tap, (rows, columns) in self.grids.items():
+            if tap not in self.taps or rows > height or columns > width:
+                raise ValueError(f"grids.{tap}: of an unknown tap, or finer than the input")
+        return self
 
 
 METHODS: dict[str, Method] = {

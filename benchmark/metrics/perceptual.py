@@ -21,7 +21,9 @@ from benchmark.errors import IntegrityError, SpecError
 from benchmark.metrics.case import Case, View
 from benchmark.metrics.detail import luma
 
-__all__ = ["ALEXNET_SHA256", "TRUNK", "PerceptualNetwork", "check_trunk", "load_perceptual", "lpips_alex"]
+__all__ = [
+    "ALEXNET_SHA256", "HEADS_SHA256", "TRUNK", "PerceptualNetwork", "check_trunk", "load_perceptual", "lpips_alex",
+]  # fmt: skip
 
 MIN_SIDE_PX = 31
 EPSILON = 1e-10

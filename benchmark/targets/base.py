@@ -1,8 +1,7 @@
-"""What every target adapter shares: strict loading, normalization, evaluation mode, one forward for all taps."""
+"""What every target adapter shares: normalization, evaluation mode, one forward for all taps."""
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +11,15 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from benchmark.errors import IntegrityError, SpecError
+from benchmark.errors import SpecError
 from benchmark.spec import TargetSpec
-from benchmark.targets.labels import LabelProbabilities
+from benchmark.targets.config import CONFIG
+from benchmark.targets.labels import LabelProbabilities, has_exclusive_labels
+from benchmark.targets.network import load_network, reason
+from benchmark.targets.normalization import load_normalization
 from benchmark.targets.taps import Features, Point, capture
 
-__all__ = ["Prediction", "Target", "load_network"]
+__all__ = ["Prediction", "Target"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,59 +33,74 @@ class Prediction:
     boxes: Tensor | None = None
 
 
-def load_network(model_class: Any, folder: Path, device: torch.device) -> Any:
-    """Load a transformers model from a folder in Hub layout: safetensors, strict, frozen, float32, in eval mode.
-
-    Raises:
-        SpecError: the folder or its weights are absent.
-        IntegrityError: weights are missing, unexpected or of another shape, so that part of the network
-            would be random.
-    """
-    if not (folder / "model.safetensors").is_file():
-        raise SpecError("no model.safetensors", where=str(folder), cure="install the package again")
-    model, info = model_class.from_pretrained(
-        folder, local_files_only=True, use_safetensors=True, output_loading_info=True, dtype=torch.float32
-    )
-    for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        if info[what]:
-            raise IntegrityError(f"{what.replace('_', ' ')}: {sorted(info[what])[0]}", where=str(folder))
-    return model.eval().requires_grad_(False).to(device)
-
-
 class Target(ABC):
     """A frozen network with named taps.
 
     Subclasses name their transformers class and say where the taps are; images are float32 RGB in [0, 1],
     (N, 3, H, W) at the target's input size, and are normalized here.
+
+    Attributes:
+        model_class: the class of transformers.
+        answers: what `predict` gives: labels, boxes, or None for networks without a head of their own.
+        unused: prefixes of the names of those weights of a checkpoint that belong to parts the target does not have.
     """
 
     model_class: ClassVar[Any]
-    answers: ClassVar[Literal["labels", "boxes"]] = "labels"
+    answers: ClassVar[Literal["labels", "boxes"] | None] = None
+    unused: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, spec: TargetSpec, folder: Path, device: torch.device) -> None:
         self.spec = spec
         self.device = device
-        self.model = load_network(self.model_class, folder, device)
+        self._normalize = load_normalization(folder, device)
+        self.model = load_network(self.model_class, folder, device, prepare=self.prepare_config, unused=self.unused)
         self.points = self.get_points()
-        preprocessor = json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8"))
-        self._mean, self._std = (
-            torch.tensor(preprocessor[key], device=device).view(1, 3, 1, 1) for key in ("image_mean", "image_std")
-        )
         unknown = [tap.name for tap in spec.taps if tap.name not in self.points]
         if unknown:
             raise SpecError(f"target '{spec.id}' has no tap '{unknown[0]}'", cure=f"taps: {', '.join(self.points)}")
+        self._try(str(folder / CONFIG))
+
+    def _try(self, where: str) -> None:
+        """Run one black image, so that a network that does not suit the target is told by its file, and at once."""
+        height, width = self.spec.input_size
+        try:
+            # Not inference mode: networks may keep what they compute, and gradients flow through it later.
+            with torch.no_grad():
+                found = self.features(torch.zeros(1, 3, height, width, device=self.device))
+        except Exception as error:
+            raise SpecError(
+                f"the network does not take {height}x{width} images: {reason(error)}", where=where
+            ) from None
+        broken = [name for name, item in found.items() if not item.tensor.isfinite().all()]
+        if broken:
+            raise SpecError(f"the network gives numbers that are not finite at '{broken[0]}'", where=where)
+
+    @classmethod
+    def prepare_config(cls, config: dict[str, Any]) -> dict[str, Any]:
+        """Return the configuration of `model_class` from what `config.json` says."""
+        return config
 
     @abstractmethod
     def get_points(self) -> dict[str, Point]:
         """Return where each tap is read, from shallow to deep."""
 
-    @abstractmethod
-    def predict(self, images: Tensor) -> Prediction:
-        """Return the network's own answer to `images`."""
+    def forward(self, images: Tensor) -> Any:
+        """Return the network's own outputs for `images`."""
+        return self.model(self.normalize(images))
 
-    def labels(self) -> LabelProbabilities:
-        """Return the network as a function from images to label probabilities, for targets that label images."""
-        exclusive = self.model.config.problem_type != "multi_label_classification"
+    def predict(self, images: Tensor) -> Prediction:
+        """Return the network's own answer to `images`.
+
+        Raises:
+            SpecError: the network has no head; see `answers`.
+        """
+        raise SpecError(f"target '{self.spec.id}' has no head of its own: it gives features, no answers")
+
+    def labels(self) -> LabelProbabilities | None:
+        """Return the network as a function from images to label probabilities; None where it does not label images."""
+        if self.answers != "labels":
+            return None
+        exclusive = has_exclusive_labels(self.model.config)
         return LabelProbabilities(lambda images: self.predict(images).logits, exclusive_labels=exclusive)
 
     def describe(self, name: str, tensor: Tensor, side: dict[str, Tensor]) -> Features:
@@ -97,7 +114,7 @@ class Target(ABC):
     def normalize(self, images: Tensor) -> Tensor:
         """Return `images` as the network was trained to see them; also makes sure that it is in eval mode."""
         self.model.eval()
-        return (images - self._mean) / self._std
+        return self._normalize(images)
 
     def features(self, images: Tensor, taps: Sequence[str] | None = None) -> dict[str, Features]:
         """Return the features of `taps` (default: all of the suite's), in one forward that stops after the last.
@@ -109,6 +126,6 @@ class Target(ABC):
         side_points = self.get_side_points(names)
         points = {name: self.points[name] for name in names} | side_points
         with capture(points, stop=True) as found:
-            self.model(self.normalize(images))
+            self.forward(images)
         side = {name: found[name] for name in side_points}
         return {name: self.describe(name, found[name], side) for name in names}

@@ -11,15 +11,11 @@ from transformers import DetrForObjectDetection
 from transformers.models.detr.modeling_detr import DetrDecoderLayer, DetrEncoderLayer
 
 from benchmark.targets.base import Prediction, Target
-from benchmark.targets.taps import Features, Point
+from benchmark.targets.taps import Features, Point, first
 
 __all__ = ["DetrTarget"]
 
 POSITION, VALID = "side:position", "side:valid"
-
-
-def _first(output: Tensor | tuple[Tensor, ...]) -> Tensor:
-    return output if isinstance(output, Tensor) else output[0]
 
 
 def _heads(output: Any) -> Tensor:
@@ -42,17 +38,35 @@ class DetrTarget(Target):
     model_class = DetrForObjectDetection
     answers = "boxes"
 
+    @classmethod
+    def prepare_config(cls, config: dict[str, Any]) -> dict[str, Any]:
+        """See Target.
+
+        Published configurations name a backbone of timm by `use_timm_backbone` and `backbone`; said in full, no version
+        of transformers asks the Hub what that name means. With `auxiliary_loss` the logits in evaluation would differ.
+        """
+        legacy = {key: config.get(key) for key in ("use_timm_backbone", "backbone", "backbone_kwargs")}
+        kept = {key: value for key, value in config.items() if key not in legacy} | {"auxiliary_loss": False}
+        if legacy["use_timm_backbone"] and kept.get("backbone_config") is None:
+            kept["backbone_config"] = {
+                "model_type": "timm_backbone",
+                "backbone": legacy["backbone"] or "resnet50",
+                "features_only": True,
+                "out_indices": [1, 2, 3, 4],
+            } | ({"output_stride": 16} if kept.get("dilation") else {})
+        return kept
+
     def get_points(self) -> dict[str, Point]:
         """See Target."""
         modules = list(self.model.modules())
         encoder = [module for module in modules if isinstance(module, DetrEncoderLayer)]
         decoder = [module for module in modules if isinstance(module, DetrDecoderLayer)]
         final_norm = self.model.model.decoder.layernorm
-        points = {"backbone": Point(self.model.model.input_projection, _first)}
-        points |= {f"encoder.{i}": Point(layer, _first) for i, layer in enumerate(encoder)}
+        points = {"backbone": Point(self.model.model.input_projection, first)}
+        points |= {f"encoder.{i}": Point(layer, first) for i, layer in enumerate(encoder)}
         # The norm is applied as a function: calling the module inside its own forward would reach other hooks.
         points |= {
-            f"decoder.{i}": Point(layer, lambda output: final_norm.forward(_first(output)))
+            f"decoder.{i}": Point(layer, lambda output: final_norm.forward(first(output)))
             for i, layer in enumerate(decoder)
         }
         return points | {"prediction": Point(self.model, _heads)}
@@ -74,7 +88,7 @@ class DetrTarget(Target):
 
     def predict(self, images: Tensor) -> Prediction:
         """See Target; logits are (N, queries, labels + 1), the last one `no object`."""
-        output = self.model(self.normalize(images))
+        output = self.forward(images)
         return Prediction(output.logits, output.pred_boxes)
 
     def detect(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -83,7 +97,7 @@ class DetrTarget(Target):
         Returns:
             Labels int64 (N, queries), scores in [0, 1] (N, queries), boxes (N, queries, 4) as x0, y0, x1, y1 in [0, 1].
         """
-        output = self.model(self.normalize(images))
+        output = self.forward(images)
         scores, labels = output.logits.softmax(-1)[..., :-1].max(-1)
         center, size = output.pred_boxes.chunk(2, dim=-1)
         return labels, scores, torch.cat([center - size / 2, center + size / 2], dim=-1)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor
 
-__all__ = ["LabelProbabilities"]
+__all__ = ["LabelProbabilities", "has_exclusive_labels"]
 
 
 class LabelProbabilities:
@@ -25,3 +26,8 @@ class LabelProbabilities:
     def __call__(self, images: Tensor) -> Tensor:
         logits = self._logits(images)
         return logits.softmax(1) if self.exclusive_labels else logits.sigmoid()
+
+
+def has_exclusive_labels(config: Any) -> bool:
+    """Return whether the labels of a transformers configuration exclude each other."""
+    return config.problem_type != "multi_label_classification"

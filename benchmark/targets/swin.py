@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 from transformers import SwinForImageClassification
-from transformers.models.swin.modeling_swin import SwinStage
+from transformers.models.swin.modeling_swin import SwinEmbeddings, SwinStage
 
 from benchmark.targets.base import Prediction, Target
-from benchmark.targets.taps import Features, Point
+from benchmark.targets.taps import Features, Point, first
 
 __all__ = ["SwinTarget"]
 
@@ -16,12 +16,15 @@ class SwinTarget(Target):
     """Features are (N, rows * columns, channels)."""
 
     model_class = SwinForImageClassification
+    answers = "labels"
 
     def get_points(self) -> dict[str, Point]:
         """See Target."""
-        stages = [module for module in self.model.modules() if isinstance(module, SwinStage)]
-        points = {"embeddings": Point(self.model.swin.embeddings, lambda output: output[0])}
-        return points | {f"stage.{i}": Point(stage, lambda output: output[0]) for i, stage in enumerate(stages)}
+        modules = list(self.model.modules())
+        stages = [module for module in modules if isinstance(module, SwinStage)]
+        embeddings = next(module for module in modules if isinstance(module, SwinEmbeddings))
+        points = {"embeddings": Point(embeddings, first)}
+        return points | {f"stage.{i}": Point(stage, first) for i, stage in enumerate(stages)}
 
     def describe(self, name: str, tensor: Tensor, side: dict[str, Tensor]) -> Features:
         """See Target; the grid follows from the number of tokens and the aspect of the input."""
@@ -31,4 +34,4 @@ class SwinTarget(Target):
 
     def predict(self, images: Tensor) -> Prediction:
         """See Target; logits are (N, labels)."""
-        return Prediction(self.model(self.normalize(images)).logits)
+        return Prediction(self.forward(images).logits)

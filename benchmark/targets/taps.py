@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-__all__ = ["Features", "Point", "capture"]
+__all__ = ["Features", "Point", "capture", "first"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +35,11 @@ class Point:
 
     module: nn.Module
     read: Callable[[Any], Tensor]
+
+
+def first(output: Tensor | tuple[Tensor, ...]) -> Tensor:
+    """Return the features among the outputs of a module: the first of a tuple, or the only one."""
+    return output if isinstance(output, Tensor) else output[0]
 
 
 class _Reached(Exception):

@@ -1,4 +1,4 @@
-"""Training of the reference inverses on scenes."""
+"""Training of the reference inverses, on scenes or on photographs."""
 
 from __future__ import annotations
 
@@ -22,43 +22,59 @@ from benchmark.spec import TargetSpec, sha256_file
 from benchmark.targets import load_target
 from benchmark.targets.base import Target
 from benchmark.targets.taps import Features
-from benchmark.train.loop import Batch, Schedule, fit, get_batch
+from benchmark.train.images import TrainingImages
+from benchmark.train.loop import Schedule, fit
 
-__all__ = ["MODULAR_SCHEDULE", "train_inverse"]
+__all__ = ["MODULAR_SCHEDULE", "SEED", "train_inverse"]
 
 SEED = 201
-RIDGE_IMAGES, RIDGE_BATCH = 2048, 32
+FIT_IMAGES, FIT_BATCH, MIN_BATCHES = 2048, 32, 16
 MOMENT_IMAGES = 512
 MODULAR_SCHEDULE = Schedule(steps=1500, batch_size=32, learning_rate=1e-3)
 TRUE_SHARE = 1 / 3
 
 
-def _stream(target: Target, images: int, title: str) -> Iterator[tuple[Tensor, dict[str, Features]]]:
-    for step in tqdm(range(images // RIDGE_BATCH), desc=title, mininterval=1):
-        batch = get_batch(SEED, step, RIDGE_BATCH, target.device)
+def _batches(data: TrainingImages, images: int, title: str) -> Iterator[Tensor]:
+    """Yield about `images` training images, or all that there are, in at least `MIN_BATCHES` batches."""
+    images = min(images, data.count or images)
+    size = max(1, min(FIT_BATCH, images // MIN_BATCHES))
+    for step in tqdm(range(images // size), desc=title, mininterval=1):
+        yield data.batch(step, size)
+
+
+def _stream(
+    target: Target, data: TrainingImages, images: int, title: str
+) -> Iterator[tuple[Tensor, dict[str, Features]]]:
+    for batch in _batches(data, images, title):
         with torch.inference_mode():
-            features = target.features(batch.images)
-        yield batch.images, features
+            features = target.features(batch)
+        yield batch, features
 
 
 def _config(
-    target: Target, method: str, architecture: dict[str, int], training: dict[str, str | int | float]
+    target: Target,
+    weights: Path,
+    method: str,
+    architecture: dict[str, int],
+    training: dict[str, str | int | float],
 ) -> InverseConfig:
-    height, width = target.spec.input_size
-    features = target.features(torch.zeros(1, 3, height, width, device=target.device))
+    spec = target.spec
+    features = target.features(torch.zeros(1, 3, *spec.input_size, device=target.device))
     spatial = {}
     for name, item in features.items():
         if (item.grid and item.tensor.shape[1] >= item.grid[0] * item.grid[1]) or item.tensor.ndim == 4:
             spatial[name] = item.grid
     return InverseConfig(
         method=method,
-        target=target.spec.id,
-        target_sha256=sha256_file(target.spec.source.directory() / "model.safetensors"),
-        input_size=target.spec.input_size,
+        target=spec.id,
+        target_sha256=sha256_file(weights),
+        target_repo_id=spec.source.repo_id,
+        target_revision=spec.source.revision,
+        input_size=spec.input_size,
         taps={name: tuple(item.tensor.shape[1:]) for name, item in features.items()},
         grids=spatial,
         architecture=architecture,
-        training={"data": "scenes, split train", "seed": SEED} | training,
+        training=training,
     )
 
 
@@ -77,17 +93,17 @@ class _ModularLoss(nn.Module):
         self._generator = torch.Generator().manual_seed(SEED)
         self._depth = {tap: i for i, tap in enumerate(inverse.order)}
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         with torch.no_grad():
-            features = self._target.features(batch.images)
-        inverse, count = self.inverse, batch.images.shape[0]
+            features = self._target.features(images)
+        inverse, count = self.inverse, images.shape[0]
         truth = {tap: inverse.standardize(tap, item.tensor) for tap, item in features.items()}
-        truth[IMAGE] = batch.images
+        truth[IMAGE] = images
         start = torch.randint(0, len(inverse.order), (count,), generator=self._generator)
         start[torch.rand(count, generator=self._generator) < TRUE_SHARE] = 0
-        start = start.to(batch.images.device)
+        start = start.to(images.device)
         chained = dict(truth)
-        total = torch.zeros((), device=batch.images.device)
+        total = torch.zeros((), device=images.device)
         position = next(iter(features.values())).position
         for tap in reversed(inverse.order):
             recovered = inverse.step(tap, chained[tap], position)
@@ -101,20 +117,24 @@ class _ModularLoss(nn.Module):
         return total
 
 
-def _measure_moments(inverse: ModularInverse, target: Target) -> None:
+def _measure_moments(inverse: ModularInverse, target: Target, data: TrainingImages) -> int:
+    """Set the means and deviations of the features; return how many images they are of."""
     sums = {tap: torch.zeros(shape, dtype=torch.float64) for tap, shape in inverse.config.taps.items()}
     squares = {tap: torch.zeros_like(value) for tap, value in sums.items()}
-    for _, features in _stream(target, MOMENT_IMAGES, f"moments of {target.spec.id}"):
+    count = 0
+    for images, features in _stream(target, data, MOMENT_IMAGES, f"moments of {target.spec.id}"):
+        count += len(images)
         for tap, item in features.items():
             values = item.tensor.double().cpu()
             sums[tap] += values.sum(0)
             squares[tap] += (values * values).sum(0)
     for tap, shape in inverse.config.taps.items():
-        mean = sums[tap] / MOMENT_IMAGES
-        variance = (squares[tap] / MOMENT_IMAGES - mean**2).clamp(min=0)
+        mean = sums[tap] / count
+        variance = (squares[tap] / count - mean**2).clamp(min=0)
         variance = variance.mean(dim=(1, 2), keepdim=True) if len(shape) == 3 else variance.mean(0, keepdim=True)
         inverse.get_buffer(f"mean_{inverse.key(tap)}").copy_(mean)
         inverse.get_buffer(f"deviation_{inverse.key(tap)}").copy_(variance.sqrt().clamp(min=1e-3))
+    return count
 
 
 def _save(inverse: Inverse, out: Path, *, samples: int, seconds: float, device: torch.device) -> None:
@@ -129,45 +149,61 @@ def _save(inverse: Inverse, out: Path, *, samples: int, seconds: float, device: 
 
 
 def train_inverse(
-    method: str, spec: TargetSpec, out: Path, work: Path, device: torch.device, schedule: Schedule = MODULAR_SCHEDULE
+    method: str,
+    spec: TargetSpec,
+    folder: Path,
+    data: TrainingImages,
+    out: Path,
+    work: Path,
+    device: torch.device,
+    schedule: Schedule = MODULAR_SCHEDULE,
 ) -> None:
-    """Train the inverse `method` of a target on scenes and save it to `out`.
+    """Train the inverse `method` of a target and save it to `out`.
 
     Checkpoints of `modular` live in `work`; calling again continues an interrupted training.
+
+    Args:
+        folder: the target's network, in Hub layout.
+        data: images at the target's input size.
 
     Raises:
         UserError: the method has nothing to train.
     """
     torch.manual_seed(SEED)
-    target = load_target(spec, device)
+    target, weights = load_target(spec, folder, device), folder / "model.safetensors"
+    stated: dict[str, str | int | float] = {"data": data.description, "seed": SEED}
+    samples = min(FIT_IMAGES, data.count or FIT_IMAGES)
     began = time.perf_counter()
     if method == "mean":
-        mean = MeanInverse(_config(target, method, {}, {}))
-        mean.fit(images for images in _images(device))
-        _save(mean, out, samples=RIDGE_IMAGES, seconds=time.perf_counter() - began, device=device)
+        mean = MeanInverse(_config(target, weights, method, {}, stated))
+        mean.fit(_batches(data, FIT_IMAGES, "mean image"))
+        _save(mean, out, samples=samples, seconds=time.perf_counter() - began, device=device)
     elif method == "ridge":
-        ridge = RidgeInverse(_config(target, method, {"kernel": 3, "coarse": 8}, {}))
-        ridge.fit(_stream(target, RIDGE_IMAGES, f"ridge of {spec.id}"))
-        _save(ridge, out, samples=RIDGE_IMAGES, seconds=time.perf_counter() - began, device=device)
+        ridge = RidgeInverse(_config(target, weights, method, {"kernel": 3, "coarse": 8}, stated))
+        ridge.fit(_stream(target, data, FIT_IMAGES, f"ridge of {spec.id}"))
+        _save(ridge, out, samples=samples, seconds=time.perf_counter() - began, device=device)
     elif method == "modular":
-        training: dict[str, str | int | float] = {
+        stated |= {
             "steps": schedule.steps,
             "batch_size": schedule.batch_size,
             "learning_rate": schedule.learning_rate,
         }
-        inverse = build_inverse(_config(target, method, {"heads": 4}, training))
+        inverse = build_inverse(_config(target, weights, method, {"heads": 4}, stated))
         assert isinstance(inverse, ModularInverse)
         inverse.to(device).train()
-        _measure_moments(inverse, target)
+        moments = _measure_moments(inverse, target, data)
         loss = _ModularLoss(inverse, target)
-        checkpoint = work / f"modular-{spec.id}.checkpoint.pt"
-        seconds = fit(loss, loss, schedule, seed=SEED, checkpoint=checkpoint, device=device, title=f"modular {spec.id}")
-        samples = MOMENT_IMAGES + schedule.steps * schedule.batch_size
+        seconds = fit(
+            loss,
+            loss,
+            schedule,
+            batches=lambda step: data.batch(step, schedule.batch_size),
+            seed=SEED,
+            checkpoint=work / f"modular-{spec.id}.checkpoint.pt",
+            device=device,
+            title=f"modular {spec.id}",
+        )
+        samples = moments + schedule.steps * schedule.batch_size
         _save(inverse.eval(), out, samples=samples, seconds=seconds, device=device)
     else:
         raise UserError(f"method '{method}' has nothing to train", cure="trainable: mean, ridge, modular")
-
-
-def _images(device: torch.device) -> Iterator[Tensor]:
-    for step in tqdm(range(RIDGE_IMAGES // RIDGE_BATCH), desc="mean image", mininterval=1):
-        yield get_batch(SEED, step, RIDGE_BATCH, device).images

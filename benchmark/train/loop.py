@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from benchmark.errors import IntegrityError
 __all__ = ["Batch", "Schedule", "fit", "get_batch"]
 
 CHECKPOINT_EVERY = 100
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,10 @@ def get_batch(seed: int, step: int, size: int, device: torch.device) -> Batch:
 
 def fit(
     model: nn.Module,
-    loss: Callable[[Batch], Tensor],
+    loss: Callable[[T], Tensor],
     schedule: Schedule,
     *,
+    batches: Callable[[int], T],
     seed: int,
     checkpoint: Path,
     device: torch.device,
@@ -59,7 +62,7 @@ def fit(
     """Minimize `loss` over the parameters of `model` that require a gradient.
 
     A checkpoint is written every 100 steps (atomically) and picked up again by the same call, so that an
-    interrupted run continues where it stood; the data of a step depend on the seed and the step alone.
+    interrupted run continues where it stood: `batches` returns the data of a step from the step alone.
 
     Returns:
         The seconds that the whole training took, interruptions left out.
@@ -88,7 +91,7 @@ def fit(
     bar = tqdm(range(start, schedule.steps), initial=start, total=schedule.steps, desc=title, mininterval=1)
     average = 0.0
     for step in bar:
-        value = loss(get_batch(seed, step, schedule.batch_size, device))
+        value = loss(batches(step))
         optimizer.zero_grad()
         value.backward()
         nn.utils.clip_grad_norm_(parameters, schedule.clip_norm)

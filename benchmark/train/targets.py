@@ -33,7 +33,7 @@ from transformers import (
 
 from benchmark.datasets.scenes import CATEGORIES, SIZE, Scene
 from benchmark.perturbations import gray
-from benchmark.train.loop import Batch, Schedule, fit
+from benchmark.train.loop import Batch, Schedule, fit, get_batch
 
 __all__ = ["RECIPES", "train_target"]
 
@@ -307,6 +307,10 @@ def _loss(trainer: Trainer, gray_every: int | None, batch: Batch) -> Tensor:
     return trainer(batch)
 
 
+def _batch(seed: int, size: int, device: torch.device, step: int) -> Batch:
+    return get_batch(seed, step, size, device)
+
+
 def train_target(name: str, out: Path, work: Path, device: torch.device) -> None:
     """Train the network `name` of `RECIPES` and save it in Hub layout to `out` / `name`.
 
@@ -329,11 +333,13 @@ def train_target(name: str, out: Path, work: Path, device: torch.device) -> None
             trainer = recipe.trainer(network).to(device).train()
         trainer.focal = item.focal
         title = name if number == 0 else f"{name}-round{number + 1}"
+        seed = recipe.seed + 1000 * number
         fit(
             trainer,
             partial(_loss, trainer, item.gray_every),
             item.schedule,
-            seed=recipe.seed + 1000 * number,
+            batches=partial(_batch, seed, item.schedule.batch_size, device),
+            seed=seed,
             checkpoint=work / f"{title}.checkpoint.pt",
             device=device,
             title=title,

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from benchmark.datasets.frozen import Sample
+from benchmark.datasets.base import Sample
 from benchmark.inverses.base import load_inverse
 from benchmark.layers import LayerScorer, find_groups, summarize_layers
-from benchmark.metrics.case import Case, FocalMask, View
+from benchmark.metrics.case import Case, FocalMask, Networks, View
 from benchmark.metrics.detail import spectral_ev, ssim
 from benchmark.metrics.layers import hsic, linear_cka, normalized_transfer, summarize_transfer
 from benchmark.scoring import iter_tiles
@@ -164,10 +164,10 @@ def test_the_layer_scorer_feeds_one_taps_features_to_anothers_inverse(
     mini: Suite, samples: list[Sample], cpu: torch.device
 ) -> None:
     spec = mini.target("mini-vit")
-    target = load_target(spec, cpu)
+    target = load_target(spec, spec.source.directory(), cpu)
     inverse = load_inverse(load_submission(submissions_root(), "ridge").weights[spec.id].directory(), cpu)
-    scorer = LayerScorer(mini, target, inverse)
-    tile = next(iter_tiles(samples[:5], mini, cpu))
+    scorer = LayerScorer(mini, target, inverse, Networks())
+    tile = next(iter_tiles(samples[:5], cpu))
     found = scorer.run(tile)
     assert found["transfer"].shape == (5, 30, 2)
     assert found["hsic"].shape == (1, 7, 7)
@@ -183,7 +183,7 @@ def test_the_layer_scorer_feeds_one_taps_features_to_anothers_inverse(
 
 def test_a_recon_that_is_not_finite_is_not_scored(mini: Suite, samples: list[Sample], cpu: torch.device) -> None:
     spec = mini.target("mini-vit")
-    target = load_target(spec, cpu)
+    target = load_target(spec, spec.source.directory(), cpu)
 
     def invert(features: dict[str, object]) -> dict[str, Tensor]:
         recon = torch.full((8, 3, 96, 96), 0.5)
@@ -191,6 +191,7 @@ def test_a_recon_that_is_not_finite_is_not_scored(mini: Suite, samples: list[Sam
         return dict.fromkeys(features, recon)
 
     inverse = SimpleNamespace(config=SimpleNamespace(taps=dict.fromkeys(spec.tap_names, (145, 128))), invert=invert)
-    found = LayerScorer(mini, target, inverse).run(next(iter_tiles(samples[:8], mini, cpu)))["transfer"]  # type: ignore[arg-type]
+    scorer = LayerScorer(mini, target, inverse, Networks())  # type: ignore[arg-type]
+    found = scorer.run(next(iter_tiles(samples[:8], cpu)))["transfer"]
     assert np.isnan(found[1]).all()
     assert not np.isnan(found[[0, 2, 3]]).any()

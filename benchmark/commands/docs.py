@@ -1,0 +1,35 @@
+"""Commands that write the generated pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from benchmark.commands.common import OUTPUT_FILE, Cli
+
+__all__ = ["docs"]
+
+
+@click.group("docs", cls=Cli)
+def docs() -> None:
+    """Write the pages of docs/ that are generated."""
+
+
+@docs.command("metrics")
+@click.option("--out", type=OUTPUT_FILE, help="File to write [default: print].")
+def docs_metrics(out: Path | None) -> None:
+    """Render the page on metrics from their declarations.
+
+    \b
+    Example:
+      invbench docs metrics --out docs/metrics.md
+    """
+    from benchmark.metrics.page import render_metrics_page
+
+    page = render_metrics_page()
+    if out is None:
+        click.echo(page, nl=False)
+        return
+    out.write_text(page, encoding="utf-8", newline="\n")
+    click.echo(out)

@@ -1,0 +1,109 @@
+"""Commands that train the embedded targets and the reference inverses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from benchmark.commands.common import (
+    FOLDER,
+    Cli,
+    data_folder_option,
+    device_option,
+    open_device,
+    quiet,
+    suite_option,
+    threads_option,
+)
+
+__all__ = ["train"]
+
+
+@click.group("train", cls=Cli)
+def train() -> None:
+    """Train the embedded targets and the reference inverses from scratch."""
+
+
+work_option = click.option(
+    "--work-dir",
+    default=Path(".invbench-train"),
+    show_default=True,
+    type=FOLDER,
+    help="Checkpoints; the same command resumes from them.",
+)
+
+
+@train.command("target")
+@click.argument("name")
+@click.option("--out", required=True, type=FOLDER, help="Folder for NAME in Hub layout.")
+@work_option
+@device_option
+@threads_option
+def train_target(name: str, out: Path, work_dir: Path, device: str, threads: int | None) -> None:
+    """Train target NAME (mini-detr, mini-vit, mini-swin) or the judge (mini-judge) on scenes.
+
+    \b
+    Example:
+      invbench train target mini-vit --out trained
+    """
+    from benchmark.errors import did_you_mean
+    from benchmark.train import targets
+
+    if name not in targets.RECIPES:
+        raise did_you_mean("target", name, targets.RECIPES)
+    quiet()
+    targets.train_target(name, out, work_dir, open_device(device, threads))
+    click.echo(out / name)
+
+
+@train.command("inverse")
+@click.argument("method")
+@click.argument("target")
+@click.option(
+    "--out",
+    required=True,
+    type=FOLDER,
+    help="Folder for config.json and model.safetensors.",
+)
+@suite_option
+@data_folder_option
+@work_option
+@device_option
+@threads_option
+def train_inverse(
+    method: str,
+    target: str,
+    out: Path,
+    suite_id: str,
+    data_folder: Path | None,
+    work_dir: Path,
+    device: str,
+    threads: int | None,
+) -> None:
+    """Train inverse METHOD (mean, ridge, modular) of TARGET: on scenes, or on photographs that its suite leaves out.
+
+    \b
+    Example:
+      invbench train inverse ridge mini-vit --out trained/ridge-vit
+    """
+    from benchmark.inverses.spec import get_method
+    from benchmark.spec import load_lock, load_suite
+
+    suite = load_suite(suite_id)
+    spec = suite.target(target)
+    get_method(method)
+
+    from benchmark.content import Content
+    from benchmark.train import inverses
+    from benchmark.train.images import Photographs, Scenes, TrainingImages
+
+    quiet()
+    place, content = open_device(device, threads), Content(suite, load_lock(suite), data_folder)
+    data: TrainingImages = Scenes(inverses.SEED, place)
+    if suite.dataset.source != "frozen":
+        photographs = content.open_training_images()
+        description = f"{len(photographs.ids)} photographs that {suite.id} does not evaluate"
+        data = Photographs(photographs, spec.input_size, description, inverses.SEED, place)
+    inverses.train_inverse(method, spec, content.target(spec), data, out, work_dir, place)
+    click.echo(out)

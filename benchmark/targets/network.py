@@ -1,0 +1,151 @@
+"""Loading a transformers network from a folder that may come from anyone: strict, local, bounded, frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+from torch.nn.modules.module import (
+    register_module_buffer_registration_hook,
+    register_module_parameter_registration_hook,
+)
+
+from benchmark.errors import IntegrityError, SpecError, UserError
+from benchmark.targets.config import CONFIG, read_config
+
+__all__ = ["WEIGHTS", "load_network", "reason"]
+
+WEIGHTS = "model.safetensors"
+FLOATS = {"F64", "F32", "F16", "BF16"}
+COUNTER = ".num_batches_tracked"  # of batch norm in training; evaluation never reads it
+SLACK = 2**22  # elements: tables that a network computes by itself
+LEAST = 2**10  # what a tensor counts at least, so that no number of empty ones is free
+
+
+def reason(error: Exception) -> str:
+    """Return the first telling line of an error of a library, at most 200 characters."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+
+
+def _read_weights(path: Path, unused: tuple[str, ...]) -> tuple[dict[str, Tensor], int]:
+    """Return the tensors in float32, but those whose names begin with one of `unused`, and how many elements all have.
+
+    Raises:
+        SpecError: no such file.
+        IntegrityError: not safetensors, or with quantized or non-finite tensors.
+    """
+    where = str(path)
+    if not path.is_file():
+        message = f"no {WEIGHTS}"
+        raise SpecError(message, where=str(path.parent), cure="pickled and sharded weights are never read")
+    weights = {}
+    try:
+        with safe_open(path, framework="pt") as file:
+            elements = sum(torch.Size(file.get_slice(name).get_shape()).numel() for name in file.keys())  # noqa: SIM118
+            for name in file.keys():  # noqa: SIM118
+                if name.startswith(unused):
+                    continue
+                kind = file.get_slice(name).get_dtype()
+                if kind not in {*FLOATS, "I64"}:
+                    raise IntegrityError(f"tensor '{name}' has the number type {kind}", where=where)
+                tensor = file.get_tensor(name)
+                # A copy: aligned in memory, and it outlives the file.
+                weights[name] = tensor.to(torch.float32, copy=True) if kind in FLOATS else tensor.clone()
+                if kind in FLOATS and not weights[name].isfinite().all():
+                    raise IntegrityError(f"tensor '{name}' is not finite", where=where)
+    except (SafetensorError, OSError) as error:
+        raise IntegrityError(f"not a whole safetensors file: {reason(error)}", where=where) from None
+    return weights, elements
+
+
+@contextmanager
+def _no_larger_than(elements: int, where: str) -> Iterator[None]:
+    """Stop the building of a network whose tensors would hold more than `elements`, before anything is allocated.
+
+    Transformers builds on the meta device, where tensors have a shape and no memory.
+
+    Raises:
+        IntegrityError: it is larger.
+    """
+    left = elements + SLACK
+
+    def count(module: nn.Module, name: str, tensor: Tensor | None) -> None:
+        nonlocal left
+        if tensor is not None and tensor.is_meta:
+            left -= max(tensor.numel(), LEAST)
+            if left < 0:
+                raise IntegrityError(f"describes a larger network than {WEIGHTS} holds", where=where)
+
+    handles = [register_module_parameter_registration_hook(count), register_module_buffer_registration_hook(count)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _check_keys(found: dict[str, Any], where: str) -> None:
+    for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        names = sorted(key if isinstance(key, str) else key[0] for key in found[what])
+        names = [name for name in names if not name.endswith(COUNTER)]
+        if names:
+            raise IntegrityError(f"{what.replace('_', ' ')}: {names[0]}", where=where)
+
+
+def load_network(
+    model_class: Any,
+    folder: Path,
+    device: torch.device,
+    *,
+    prepare: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+    unused: tuple[str, ...] = (),
+) -> Any:
+    """Load a transformers network from a folder in Hub layout: strict, frozen, float32, in eval mode.
+
+    Only `config.json` and `model.safetensors` are read. Weights of another precision (float16) become float32. Memory
+    stays within about three times what the weights take in float32, whatever `config.json` says.
+
+    Args:
+        model_class: class of transformers.
+        folder: where the files lie.
+        device: where the network goes.
+        prepare: what `config.json` says -> the configuration of `model_class`.
+        unused: prefixes of the names of weights that belong to parts that the network does not have.
+
+    Raises:
+        SpecError: a file is absent or malformed, or does not describe a `model_class`.
+        IntegrityError: weights are missing, unexpected, of another shape or not finite, so that part of the
+            network would be random; or the network is larger than its weights.
+    """
+    where = str(folder / CONFIG)
+    settings = prepare(read_config(folder))
+    expected = model_class.config_class.model_type
+    if settings.get("model_type") != expected:
+        raise SpecError(f"describes a '{settings.get('model_type')}', not a '{expected}'", where=where)
+    weights, elements = _read_weights(folder / WEIGHTS, unused)
+    try:
+        with _no_larger_than(elements, where):
+            model, found = model_class.from_pretrained(
+                None,
+                config=model_class.config_class.from_dict(settings),
+                state_dict=weights,
+                dtype=torch.float32,
+                ignore_mismatched_sizes=True,  # so that they are told; they are refused below
+                output_loading_info=True,
+            )
+    except UserError:
+        raise
+    except ImportError as error:
+        raise SpecError(f"needs a package that is not installed: {reason(error)}", where=where) from None
+    except Exception as error:  # what a configuration can make transformers raise has no bounds
+        raise SpecError(f"transformers cannot build it: {reason(error)}", where=where) from None
+    _check_keys(found, str(folder / WEIGHTS))
+    if getattr(model.config, "num_channels", 3) != 3:
+        raise SpecError("'num_channels' is not 3", where=where)
+    return model.eval().requires_grad_(False).to(device)

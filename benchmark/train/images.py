@@ -1,0 +1,61 @@
+"""Images to train inverses on: scenes without end, or the photographs that a suite does not evaluate."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmark.datasets.base import ImageSet
+from benchmark.train.loop import get_batch
+
+__all__ = ["Photographs", "Scenes", "TrainingImages"]
+
+
+class TrainingImages(ABC):
+    """A seeded stream of images.
+
+    Attributes:
+        count: how many different images there are; None: without end.
+        description: what a stored inverse says that it was trained on.
+    """
+
+    count: int | None = None
+    description: str
+
+    @abstractmethod
+    def batch(self, step: int, size: int) -> Tensor:
+        """Return what step `step` sees: float32 RGB in [0, 1], (size, 3, H, W)."""
+
+
+class Scenes(TrainingImages):
+    """Training scenes of the embedded suite, 96x96: never the same twice."""
+
+    description = "scenes, split train"
+
+    def __init__(self, seed: int, device: torch.device) -> None:
+        self.seed, self.device = seed, device
+
+    def batch(self, step: int, size: int) -> Tensor:
+        """See TrainingImages."""
+        return get_batch(self.seed, step, size, self.device).images
+
+
+class Photographs(TrainingImages):
+    """Photographs at one size, drawn in an order that is shuffled anew for each time through."""
+
+    def __init__(
+        self, images: ImageSet, size: tuple[int, int], description: str, seed: int, device: torch.device
+    ) -> None:
+        self.images, self.size, self.description = images, size, description
+        self.seed, self.device, self.count = seed, device, len(images.ids)
+
+    def batch(self, step: int, size: int) -> Tensor:
+        """See TrainingImages."""
+        count, pixels = len(self.images.ids), []
+        for place in range(step * size, (step + 1) * size):
+            order = np.random.default_rng([self.seed, place // count]).permutation(count)
+            pixels.append(self.images.load(int(order[place % count]), self.size).image)
+        return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).to(self.device).float() / 255
