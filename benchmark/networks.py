@@ -48,7 +48,8 @@ def with_target(networks: Networks, target: Target) -> Networks:
     """Return the networks with `target` as the one that metrics may ask to label images, or to detect objects."""
     if isinstance(target, DetrTarget):
         return replace(networks, detector=lambda images: Detections(*target.detect(images)))
-    return replace(networks, classifier=target.labels())
+    labels = target.labels()
+    return replace(networks, classifier=labels) if labels else networks
 
 
 def load_all_networks(content: Content, device: torch.device, perceptual: Path | None = None) -> Networks:

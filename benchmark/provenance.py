@@ -65,7 +65,12 @@ class Meter:
     def _peak_mib(self) -> float:
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device) / 2**20
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+        try:
+            # Unlike ru_maxrss, this knows nothing of the process that started this one.
+            with Path("/proc/self/status").open(encoding="ascii") as lines:
+                return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 2**10
+        except (OSError, StopIteration):
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
     def finish(self, *, batch_size: int, ms_per_recon: dict[str, float]) -> Run:
         """Return the run section of a record; `ms_per_recon` is target and inverse time, by target."""

@@ -17,7 +17,9 @@ from benchmark.datasets.base import Sample
 from benchmark.metrics.case import Detections, Networks
 from benchmark.spec import Suite, load_lock, load_suite
 
+# One thread a process, also in those that tests start: several test processes run side by side.
 torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
 
 Invbench = Callable[..., "subprocess.CompletedProcess[str]"]
 

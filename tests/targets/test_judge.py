@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from networks import save_network
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 from transformers import (
@@ -27,7 +28,7 @@ from benchmark.targets.judge import load_judge
 
 
 @pytest.fixture
-def swin(tmp_path: Path, save_network: Callable[..., Path], randomize: Callable[..., Any]) -> Path:
+def swin(tmp_path: Path, randomize: Callable[..., Any]) -> Path:
     torch.manual_seed(0)
     config = SwinConfig(
         image_size=32, patch_size=4, embed_dim=8, depths=[1, 1], num_heads=[1, 2], window_size=4, num_labels=5
@@ -53,9 +54,7 @@ def test_images_are_resized_to_what_the_judge_was_trained_for(swin: Path, cpu: t
         assert torch.equal(judge(small), expected)
 
 
-def test_a_judge_without_a_size_sees_images_as_they_are(
-    tmp_path: Path, save_network: Callable[..., Path], cpu: torch.device
-) -> None:
+def test_a_judge_without_a_size_sees_images_as_they_are(tmp_path: Path, cpu: torch.device) -> None:
     config = ResNetConfig(
         embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic", num_labels=4,
         problem_type="multi_label_classification",
@@ -68,9 +67,7 @@ def test_a_judge_without_a_size_sees_images_as_they_are(
         assert torch.equal(judge(images), model((images - 0.5) / 0.5).logits.sigmoid())
 
 
-def test_the_counter_of_batch_norm_may_be_absent(
-    tmp_path: Path, save_network: Callable[..., Path], cpu: torch.device
-) -> None:
+def test_the_counter_of_batch_norm_may_be_absent(tmp_path: Path, cpu: torch.device) -> None:
     config = ResNetConfig(embedding_size=8, hidden_sizes=[8], depths=[1], layer_type="basic")
     folder = save_network(ResNetForImageClassification(config).eval(), tmp_path)
     images = torch.rand(1, 3, 32, 32)
@@ -116,9 +113,7 @@ def test_what_is_no_classifier_is_refused(swin: Path, cpu: torch.device, values:
         load_judge(swin, cpu)
 
 
-def test_a_judge_that_is_not_whole_is_refused(
-    swin: Path, tmp_path: Path, save_network: Callable[..., Path], cpu: torch.device
-) -> None:
+def test_a_judge_that_is_not_whole_is_refused(swin: Path, tmp_path: Path, cpu: torch.device) -> None:
     vit = ViTForImageClassification(
         ViTConfig(hidden_size=24, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=32)
     )

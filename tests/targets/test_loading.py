@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from networks import save_network
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import (
@@ -62,9 +63,7 @@ def nothing_acts(folder: Path) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def folders(
-    tmp_path_factory: pytest.TempPathFactory, save_network: Callable[..., Path], randomize: Callable[..., Any]
-) -> dict[str, Path]:
+def folders(tmp_path_factory: pytest.TempPathFactory, randomize: Callable[..., Any]) -> dict[str, Path]:
     """Small networks of some families."""
     torch.manual_seed(0)
     small = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2}
