@@ -14,7 +14,7 @@ from benchmark.metrics.perceptual import ALEXNET_SHA256, HEADS_SHA256
 from benchmark.metrics.spec import get_metric
 from benchmark.spec import PACKAGE, FrozenData, HubData, Lock, Source, Suite, TargetSpec, sha256_file
 
-__all__ = ["Content", "empty_lock"]
+__all__ = ["Content", "empty_lock", "perceptual_pins"]
 
 PACKAGE_CURE = "install the package again"
 
@@ -23,6 +23,13 @@ def empty_lock(suite: Suite) -> Lock:
     """Return a lock that pins nothing yet."""
     lock = Lock(suite=suite.id, suite_digest=suite.digest, files={}, images={}, perturbed={}, anchors={})
     return lock.model_copy(update={"gaps": find_gaps(suite, lock)})
+
+
+def perceptual_pins(suite: Suite) -> dict[str, str]:
+    """Return the SHA-256 of the perceptual network's tensors, if the suite ranks a metric that asks it."""
+    ranked = (get_metric(metric) for metrics in suite.axes.values() for metric in metrics)
+    asking = any("perceptual" in metric.needs for metric in ranked)
+    return {"lpips/alexnet": ALEXNET_SHA256, "lpips/heads": HEADS_SHA256} if asking else {}
 
 
 class _Checked(ImageSet):
@@ -44,6 +51,9 @@ class _Checked(ImageSet):
 
     def files(self) -> dict[str, Path]:
         return self._images.files()
+
+    def unused(self) -> ImageSet:
+        return self._images.unused()
 
 
 class Content:
@@ -77,6 +87,13 @@ class Content:
             )
         return found
 
+    def _fetch(self, repo_id: str, revision: str | None, names: tuple[str, ...], repo_type: hub.RepoType) -> Path:
+        """Return the folder with files of a repository, those that the lock pins compared with it."""
+        prefix = f"{repo_id}/"
+        pinned = {name.removeprefix(prefix): v for name, v in self.lock.files.items() if name.startswith(prefix)}
+        commit = self.revision(repo_id, revision)
+        return hub.fetch_files(repo_id, commit, names, repo_type=repo_type, sha256=pinned)
+
     def network_files(self, source: Source) -> dict[str, Path]:
         """Return the files of a network by the name that locks give them; those on the Hub are fetched.
 
@@ -90,11 +107,8 @@ class Content:
             if not paths:
                 raise SpecError("no such network", where=str(folder), cure=PACKAGE_CURE)
             return {path.relative_to(PACKAGE).as_posix(): path for path in paths}
-        prefix = f"{source.repo_id}/"
-        pinned = {name.removeprefix(prefix): v for name, v in self.lock.files.items() if name.startswith(prefix)}
-        revision = self.revision(source.repo_id, source.revision)
-        folder = hub.fetch_files(source.repo_id, revision, NETWORK_FILES, sha256=pinned)
-        return {f"{prefix}{name}": folder / name for name in NETWORK_FILES}
+        folder = self._fetch(source.repo_id, source.revision, NETWORK_FILES, "model")
+        return {f"{source.repo_id}/{name}": folder / name for name in NETWORK_FILES}
 
     def network(self, source: Source) -> Path:
         """Return the folder of a network in Hub layout, its files compared with the lock.
@@ -117,15 +131,8 @@ class Content:
         if isinstance(data, FrozenData):
             return PACKAGE
         if isinstance(data, HubData):
-            prefix = f"{data.repo_id}/"
-            pinned = {name.removeprefix(prefix): v for name, v in self.lock.files.items() if name.startswith(prefix)}
-            revision = self.revision(data.repo_id, data.revision)
-            return hub.fetch_files(data.repo_id, revision, data.files, repo_type="dataset", sha256=pinned)
+            return self._fetch(data.repo_id, data.revision, data.files, "dataset")
         return self._data_folder or fetch.locate(data.source)
-
-    def open_unchecked(self) -> ImageSet:
-        """Return the images as they are found, whatever the lock says: to make a lock from."""
-        return open_images(self.suite.dataset, self._folder())
 
     @cached_property
     def images(self) -> ImageSet:
@@ -135,21 +142,18 @@ class Content:
             SpecError: absent.
             IntegrityError: other files, or other images than the lock names.
         """
-        images = self.open_unchecked()
-        frozen = isinstance(self.suite.dataset, FrozenData)
-        self._compare(images.files(), PACKAGE_CURE if frozen else "get the data of this suite; see invbench doctor")
+        data, folder = self.suite.dataset, self._folder()
+        if not isinstance(data, FrozenData | HubData):
+            # Before they are read: what is chosen from another annotation file would only confuse.
+            there = {name: folder / name for name in self.lock.files if (folder / name).is_file()}
+            self._compare(there, "take the data of this suite; see invbench doctor")
+        images = open_images(data, folder)
+        if isinstance(data, FrozenData):
+            self._compare(images.files(), PACKAGE_CURE)
         names = {images.name(image_id, size): "" for size in image_sizes(self.suite) for image_id in images.ids}
         pinned = dict.fromkeys(self.lock.images, "")
         compare("image", pinned, names, draft=self.lock.draft, where=self.suite.lock_path)
         return _Checked(images, self.lock, self.suite.lock_path)
-
-    def open_training_images(self) -> ImageSet:
-        """Return the photographs of the same source that the suite does not evaluate.
-
-        Raises:
-            SpecError: absent, or there are no others.
-        """
-        return self.open_unchecked().unused()
 
     def check_perturbed(self) -> None:
         """Compare the perturbed audit images with the lock.
@@ -169,11 +173,7 @@ class Content:
         for source in (*(target.source for target in self.suite.targets), self.suite.judge):
             if source is not None:
                 files |= self.network_files(source)
-        hashes = {name: sha256_file(path) for name, path in files.items()}
-        asking = any(
-            "perceptual" in get_metric(metric).needs for metrics in self.suite.axes.values() for metric in metrics
-        )
-        return hashes | ({"lpips/alexnet": ALEXNET_SHA256, "lpips/heads": HEADS_SHA256} if asking else {})
+        return {name: sha256_file(path) for name, path in files.items()} | perceptual_pins(self.suite)
 
     def check(self) -> None:
         """Compare everything that the suite refers to with the lock.
@@ -183,7 +183,7 @@ class Content:
             IntegrityError: names the first item that differs, is missing or is not pinned.
         """
         draft, where = self.lock.draft, self.suite.lock_path
-        images = self.open_unchecked()
+        images = self.images
         files = self.hash_files(images)
         compare("file", self.lock.files, files, draft=draft, where=where, cure=PACKAGE_CURE)
         compare("image", self.lock.images, hash_images(self.suite, images), draft=draft, where=where)

@@ -40,7 +40,7 @@ def _devices() -> dict[str, str]:
 
 
 def _megabytes(number: int | None) -> str:
-    return "size not known" if number is None else f"{number / 1000:.1f} GB" if number >= 1000 else f"{number} MB"
+    return "of unknown size" if number is None else f"{number / 1000:.1f} GB" if number >= 1000 else f"{number} MB"
 
 
 def _embedded_state(suite: Suite, lock: Lock) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -212,7 +212,7 @@ def _evaluate_target(
     return _TargetResult(scores, layers, audit, store, ms)
 
 
-def _status(suite: Suite, images: int, targets: Sequence[TargetSpec]) -> Any:
+def _status(suite: Suite, images: int, targets: Sequence[TargetSpec]) -> Literal["complete", "partial"]:
     return "complete" if images == suite.dataset.images and len(targets) == len(suite.targets) else "partial"
 
 

@@ -6,7 +6,7 @@ import torch
 
 from benchmark import hub
 from benchmark.anchors import measure_suite_anchors
-from benchmark.content import Content, empty_lock
+from benchmark.content import Content, empty_lock, perceptual_pins
 from benchmark.errors import UserError
 from benchmark.lock import compare, find_gaps, hash_images, hash_perturbed
 from benchmark.spec import HubData, Lock, Suite, load_lock
@@ -34,6 +34,7 @@ def known_pins(suite: Suite) -> Lock:
 def draft_lock(suite: Suite) -> Lock:
     """Return what is known without fetching or measuring anything: the pins there are, and the gaps."""
     known = known_pins(suite)
+    known = known.model_copy(update={"files": known.files | perceptual_pins(suite)})
     return known.model_copy(update={"gaps": find_gaps(suite, known)})
 
 

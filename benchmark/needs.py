@@ -68,7 +68,7 @@ def _data(suite: Suite, lock: Lock) -> Need:
         )
         return Need("images", present, None, f"{data.repo_id} on the Hub")
     state = fetch.describe(data.source)
-    return Need("images", state.present, -(-state.download_bytes // MB), state.note)
+    return Need("images", state.present, -(-state.download_bytes // MB) or None, state.note)
 
 
 def find_needs(suite: Suite, lock: Lock) -> Iterator[Need]:

@@ -128,7 +128,8 @@ def invbench(tmp_path: Path) -> Invbench:
 
     def run(*arguments: str, timeout: float = 300, **environment: str) -> subprocess.CompletedProcess[str]:
         command = Path(sys.executable).parent / "invbench"
-        env = os.environ | {"INVBENCH_CACHE": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"} | environment
+        own = {"INVBENCH_CACHE": str(tmp_path / "cache"), "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"}
+        env = os.environ | own | environment
         return subprocess.run(
             [str(command), *arguments], capture_output=True, text=True, cwd=tmp_path, env=env, timeout=timeout
         )

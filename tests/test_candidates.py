@@ -140,11 +140,14 @@ MANY = """
 import json, resource, sys
 from click.testing import CliRunner
 from cli import main
+import torch
 from benchmark.evaluate import evaluate
+from benchmark.provenance import Meter
 resource.setrlimit(resource.RLIMIT_AS, (12 * 2**30, 12 * 2**30))
 for reference in sys.argv[1:]:
     done = CliRunner().invoke(main, ["eval", "--inverse", reference, "--limit", "8", "--threads", "1"])
     print(json.dumps([done.exit_code, done.stderr]))
+print(json.dumps(Meter(torch.device("cpu")).finish(batch_size=1, ms_per_recon={}).peak_memory_mib))
 """
 
 
@@ -162,8 +165,9 @@ def refusals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, s
     assert done.returncode == 0, done.stderr
     assert {path.name for path in folder.iterdir()} <= {"hf", "cache"}
     assert asked == {"config.json", "model.safetensors"}
-    results = [tuple(json.loads(line)) for line in done.stdout.splitlines()]
-    return dict(zip(HOSTILE, results, strict=True))
+    *results, peak_mib = map(json.loads, done.stdout.splitlines())
+    assert peak_mib < 3000
+    return dict(zip(HOSTILE, map(tuple, results), strict=True))
 
 
 @pytest.mark.slow

@@ -53,9 +53,7 @@ class Cli(click.Group):
             click.echo(f"Error: {error}", err=True)
             sys.exit(error.exit_code)
         except click.Abort:
-            click.echo(
-                "Interrupted; the same command goes on where it stood (eval, train, data fetch).", err=True
-            )
+            click.echo("Interrupted; the same command goes on where it stood (eval, train, data fetch).", err=True)
             sys.exit(130)
 
 

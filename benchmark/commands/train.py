@@ -102,7 +102,7 @@ def train_inverse(
     place, content = open_device(device, threads), Content(suite, load_lock(suite), data_folder)
     data: TrainingImages = Scenes(inverses.SEED, place)
     if suite.dataset.source != "frozen":
-        photographs = content.open_training_images()
+        photographs = content.images.unused()
         description = f"{len(photographs.ids)} photographs that {suite.id} does not evaluate"
         data = Photographs(photographs, spec.input_size, description, inverses.SEED, place)
     inverses.train_inverse(method, spec, content.target(spec), data, out, work_dir, place)
