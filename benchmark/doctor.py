@@ -66,19 +66,21 @@ def _suite_report(suite_id: str) -> dict[str, str]:
         lock = load_lock(suite)
     except UserError as error:
         return {"state": f"cannot run: {error}"}
-    report, missing, unknown = {}, 0, False
+    report, missing, unpacked, unknown = {}, 0, 0, False
     for need in find_needs(suite, lock):
         absent = "" if need.present else f"missing, {_megabytes(need.megabytes)}; "
         report[need.name] = f"{absent}{need.note}"
         if not need.present:
             missing += need.megabytes or 0
+            unpacked += need.unpacked_mb
             unknown = unknown or need.megabytes is None
     if lock.draft:
         report["lock"] = f"draft, {len(lock.gaps)} items not pinned (invbench suite show {suite.id})"
     if all(source.path for source in (target.source for target in suite.targets)):
         return {"state": _embedded_state(suite, lock), **report}
     cost = estimate_cost(suite)
-    report["to download"] = _megabytes(missing) + (" and more" if unknown else "")
+    more = " and more" if unknown else ""
+    report["to download"] = f"{_megabytes(missing)}{more}; takes up to {_megabytes(missing + unpacked)}{more} of disk"
     report["cost"] = (
         f"{cost.recons:,} recons; about {cost.cpu_hours:,.0f} h on two CPU cores beside the inverse, "
         f"{cost.memory_mb / 1000:.0f} GB of memory"

@@ -14,10 +14,10 @@ from benchmark.spec import HubData, Lock, Source, Suite
 __all__ = ["Cost", "Need", "estimate_cost", "find_needs"]
 
 MB = 10**6
-CPU_S_PER_MEGAPIXEL = 3.0
-"""Seconds that two CPU cores take for one megapixel of recon, metrics included: what the full-size targets took."""
-BYTES_PER_PIXEL = 8 * 2**10
-"""Memory beside the weights for each pixel of a target's input: what the full-size targets took in tiles of eight."""
+# Fitted to evaluations of the targets of coco@1 at their published size, with their judge and LPIPS, on two CPU cores
+# (docs/suites.md): seconds a recon and a megapixel of recon, memory of the libraries and for a pixel of the input.
+CPU_S_PER_RECON, CPU_S_PER_MEGAPIXEL = 0.1, 1.2
+BASE_MB, BYTES_PER_PIXEL = 1500, 18_000
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,14 @@ class Need:
         present: whether it lies here already.
         megabytes: what has to be downloaded (10**6 bytes) if it is not present; None: not known.
         note: where it lies, or how to get it.
+        unpacked_mb: disk that it takes for a time beside the download (10**6 bytes).
     """
 
     name: str
     present: bool
     megabytes: int | None
     note: str
+    unpacked_mb: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ def _data(suite: Suite, lock: Lock) -> Need:
         )
         return Need("images", present, None, f"{data.repo_id} on the Hub")
     state = fetch.describe(data.source)
-    return Need("images", state.present, -(-state.download_bytes // MB) or None, state.note)
+    unpacked = -(-(state.disk_bytes - state.download_bytes) // MB)
+    return Need("images", state.present, -(-state.download_bytes // MB) or None, state.note, unpacked)
 
 
 def find_needs(suite: Suite, lock: Lock) -> Iterator[Need]:
@@ -91,6 +94,7 @@ def estimate_cost(suite: Suite) -> Cost:
         area = target.input_size[0] * target.input_size[1]
         recons += count
         pixels += count * area
-        memory = max(memory, area * BYTES_PER_PIXEL + (target.source.megabytes or 0) * MB)
+        memory = max(memory, area * BYTES_PER_PIXEL // MB + (target.source.megabytes or 0))
     judge = (suite.judge.megabytes or 0) if suite.judge else 0
-    return Cost(recons, pixels / MB * CPU_S_PER_MEGAPIXEL / 3600, memory // MB + judge)
+    seconds = recons * CPU_S_PER_RECON + pixels / MB * CPU_S_PER_MEGAPIXEL
+    return Cost(recons, seconds / 3600, BASE_MB + memory + judge)
