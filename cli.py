@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import click
 
 from benchmark.commands.bench import bench
+from benchmark.commands.check import rescore_, verify
+from benchmark.commands.ci import ci
 from benchmark.commands.common import (
     EXISTING_FOLDER,
     FILE_OR_FOLDER,
     FOLDER,
     OUTPUT_FILE,
     Cli,
-    data_folder_option,
     device_option,
     json_option,
     open_device,
     print_json,
-    quiet,
     suite_option,
     threads_option,
 )
 from benchmark.commands.data import data
 from benchmark.commands.docs import docs
+from benchmark.commands.evaluation import evaluate
 from benchmark.commands.publish import publish
+from benchmark.commands.submit import init, submit, validate_, withdraw_
 from benchmark.commands.suites import suite_group
 from benchmark.commands.train import train
 
 EXIT_CODES = "Exit codes: 0 done; 2 a mistake you can cure; 3 content differs from what was pinned; 130 interrupted."
 LISTINGS = ("suites", "submissions", "targets", "taps", "perturbations", "methods", "metrics")
-OUT = Path("invbench-results")
 
 
 @click.group(
@@ -47,108 +47,15 @@ def main() -> None:
       invbench eval --limit 16              a quick look (the record is marked partial)
       invbench list taps --target mini-vit  what there is to invert
       invbench board build --out board      render the leaderboard of the committed records
+      invbench init my-method               begin a submission of your own
     """
 
 
-for command in (bench, data, docs, publish, suite_group, train):
+COMMANDS = (
+    bench, ci, data, docs, evaluate, init, publish, rescore_, submit, suite_group, train, validate_, verify, withdraw_,
+)  # fmt: skip
+for command in COMMANDS:
     main.add_command(command)
-
-
-@main.command("eval")
-@click.option("--submission", "submission_id", help="Submission to evaluate [default: modular].")
-@click.option(
-    "--inverse",
-    "references",
-    multiple=True,
-    metavar="ORG/NAME@REVISION|FOLDER",
-    help="Evaluate an inverse from the Hub, at a full commit, or from a folder; may be repeated, one a target.",
-)
-@suite_option
-@click.option("--target", "targets", multiple=True, help="Only this target; may be repeated. The record is partial.")
-@data_folder_option
-@device_option
-@threads_option
-@click.option(
-    "--batch-size",
-    default=16,
-    show_default=True,
-    type=click.IntRange(1),
-    help="Images kept and checkpointed together, in steps of 8; scores do not depend on it.",
-)
-@click.option("--limit", type=click.IntRange(1), help="Only the first N images; the record is marked partial.")
-@click.option("--out", default=OUT, show_default=True, type=FOLDER, help="Where the record and the board go.")
-@json_option
-def evaluate(
-    submission_id: str | None,
-    references: tuple[str, ...],
-    suite_id: str,
-    targets: tuple[str, ...],
-    data_folder: Path | None,
-    device: str,
-    threads: int | None,
-    batch_size: int,
-    limit: int | None,
-    out: Path,
-    as_json: bool,
-) -> None:
-    """Score a submission, or inverses of your own, on a suite; write the record and a board.
-
-    Interrupt it when you like: the same command goes on where it stood.
-
-    \b
-    Examples:
-      invbench eval
-      invbench eval --submission ridge --limit 16
-      invbench eval --inverse ORG/NAME@REVISION --suite mini@1
-      invbench eval --device cuda --json > record.json
-    """
-    if submission_id and references:
-        raise click.UsageError("give --submission or --inverse, not both")
-
-    from benchmark.spec import load_lock, load_suite
-    from benchmark.submissions import describe_candidate, load_submission, record_folder, submissions_root
-
-    suite, root = load_suite(suite_id), submissions_root()
-    lock, chosen = load_lock(suite), [suite.target(name) for name in targets]
-    submission = None if references else load_submission(root, submission_id or "modular")
-
-    from benchmark.candidates import from_references, from_submission
-    from benchmark.content import Content
-    from benchmark.evaluate import Options, evaluate
-
-    quiet()
-    place = open_device(device, threads)
-    candidate = (
-        from_submission(submission, chosen or suite.targets) if submission else from_references(references, suite)
-    )
-    options = Options(place, batch_size, limit, targets or None)
-    evaluation = evaluate(Content(suite, lock, data_folder), candidate, options)
-    folder = record_folder(out, candidate.id, suite.id)
-    record = evaluation.write(folder)
-    own = out.resolve() == root.resolve()
-    if submission is None:
-        (out / candidate.id / "submission.toml").write_text(
-            describe_candidate(candidate.id, candidate.method, candidate.title), encoding="utf-8"
-        )
-    elif not own:
-        shutil.copy(root / submission.id / "submission.toml", out / submission.id / "submission.toml")
-
-    from leaderboard.entries import load_entries
-    from leaderboard.render import build_board
-    from leaderboard.tables import text_table
-
-    entries = load_entries(
-        suite, lock, [root, out], on_unusable=lambda error: click.echo(f"Left out: {error}", err=True)
-    )
-    page = None if own else build_board(suite, entries, out / "board")
-    if as_json:
-        print_json(record.model_dump(mode="json"))
-        return
-    click.echo(text_table(suite, entries, highlight=candidate.id))
-    state = f"{record.status}, draft" if record.draft else record.status
-    click.echo(f"\nRecord  {folder / 'record.json'}  ({state}, digest {record.digest[:16]}, {record.run.wall_s:.0f} s)")
-    if page:
-        click.echo(f"Board   {page}")
 
 
 @main.command("score")

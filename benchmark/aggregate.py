@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from benchmark.errors import SpecError
 from benchmark.metrics.spec import get_metric
 from benchmark.records import SCORE_SCHEMA, AxisScore, Cell, TapScore, TargetScore
 from benchmark.spec import AXES, HUE_PERTURBATIONS, Anchor, Axis, Lock, Perturbation, Suite, TargetSpec
@@ -23,11 +25,14 @@ from benchmark.stats import (
 )
 
 __all__ = [
-    "NOT_APPLICABLE", "SCORED", "TargetScores", "applies", "image_axes", "scores_from_table", "scores_to_table",
-    "summarize",
+    "NOT_APPLICABLE", "NOT_FINITE", "SCORED", "TargetScores", "applies", "find_status", "get_reason_names",
+    "image_axes", "scores_from_table", "scores_to_table", "summarize",
 ]  # fmt: skip
 
 SCORED, NOT_APPLICABLE = 0, 255
+NOT_FINITE = "recon is not finite"
+_SLACK = 1e-4
+"""How far float32 rounding may carry a value beyond the range of its metric."""
 Array = npt.NDArray[np.float64]
 
 
@@ -57,6 +62,21 @@ def applies(metric_id: str, perturbation: Perturbation) -> bool:
     if scope == "hue":
         return perturbation in HUE_PERTURBATIONS
     return perturbation == scope
+
+
+def get_reason_names(suite: Suite) -> tuple[str, ...]:
+    """Return what the reason codes 1, 2, ... of `TargetScores` mean: a recon that is not finite, or a metric's own."""
+    return (NOT_FINITE, *(f"{metric_id}: {get_metric(metric_id).unscored}" for metric_id in suite.metrics))
+
+
+def find_status(suite: Suite, scores: Sequence[TargetScores]) -> Literal["complete", "partial"]:
+    """Return whether every image of every target was scored; `partial` also where a recon was not finite.
+
+    A method that answers hard images with nothing would otherwise be ranked on the easy ones.
+    """
+    whole = len(scores) == len(suite.targets) and len(scores[0].images) == suite.dataset.images
+    finite = all((item.reasons != 1 + item.reason_names.index(NOT_FINITE)).all() for item in scores)
+    return "complete" if whole and finite else "partial"
 
 
 def _axis_perturbations(suite: Suite, metric_id: str) -> list[int]:
@@ -229,37 +249,80 @@ def scores_to_table(suite: Suite, scores: Sequence[TargetScores]) -> pa.Table:
     return pa.concat_tables(tables).unify_dictionaries().combine_chunks()
 
 
-def scores_from_table(suite: Suite, table: pa.Table) -> dict[str, npt.NDArray[np.float32]]:
-    """Return the values by target as (images, taps, perturbations, metrics), NaN where absent.
+def _positions(table: pa.Table, name: str, labels: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Return where each row's entry of a dictionary column lies in `labels`; -1 for what is not there."""
+    column = table.column(name).combine_chunks()
+    place = {label: index for index, label in enumerate(labels)}
+    lookup = np.array([*(place.get(label, -1) for label in column.dictionary.to_pylist()), -1])
+    found: npt.NDArray[np.int64] = lookup[column.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
+    return found
 
-    Images are in the order of their ids.
+
+def _check_row(table: pa.Table, names: Sequence[str], wrong: npt.NDArray[np.bool_]) -> None:
+    """Raise for the first row that is not what must stand there."""
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        found = ", ".join(f"{name} {table.column(name)[row].as_py()!r:.80}" for name in names)
+        raise SpecError(f"row {row + 1} does not belong there: {found}", cure="evaluate again")
+
+
+def scores_from_table(suite: Suite, table: pa.Table, targets: Collection[str], images: int) -> list[TargetScores]:
+    """Return the scores that rows (SCORE_SCHEMA) hold, as `scores_to_table` writes them; `clamped` is NaN.
+
+    Args:
+        targets: those that were evaluated.
+        images: how many.
+
+    Raises:
+        SpecError: a row is missing, twice there, out of its order or of something that the suite does not have;
+            or a value is absent without a reason, present with one, or out of its metric's range.
     """
-    columns = {
-        name: table.column(name).combine_chunks() for name in ("image", "target", "tap", "perturbation", "metric")
-    }
-    images = sorted(columns["image"].dictionary.to_pylist())
-    value = table.column("value").to_numpy(zero_copy_only=False).astype(np.float32)
-
-    def positions(name: str, labels: Sequence[str]) -> npt.NDArray[np.int64]:
-        place = {label: index for index, label in enumerate(labels)}
-        lookup = np.array([place.get(label, -1) for label in columns[name].dictionary.to_pylist()])
-        return lookup[columns[name].indices.to_numpy(zero_copy_only=False)]
-
-    result = {}
-    shared = [
-        positions("image", images),
-        positions("perturbation", suite.perturbations),
-        positions("metric", suite.metrics),
-    ]
-    target_of_row = positions("target", [target.id for target in suite.targets])
-    for index, target in enumerate(suite.targets):
-        rows = target_of_row == index
-        if not rows.any():
-            continue
-        tap = positions("tap", [item.name for item in target.taps])[rows]
-        values = np.full(
-            (len(images), len(target.taps), len(suite.perturbations), len(suite.metrics)), np.nan, np.float32
+    specs = [target for target in suite.targets if target.id in targets]
+    kinds = [(p, m) for p, kind in enumerate(suite.perturbations) for m, name in enumerate(suite.metrics)
+             if applies(name, kind)]  # fmt: skip
+    total = images * len(kinds) * sum(len(target.taps) for target in specs)
+    if table.num_rows != total:
+        raise SpecError(f"holds {table.num_rows:,} rows, not {total:,}", cure="evaluate again")
+    names = table.column("image")[:images].to_pylist()
+    if len(set(names)) != images:
+        raise SpecError("names an image twice", cure="evaluate again")
+    image, target_of, perturbation, metric = (
+        _positions(table, name, labels)
+        for name, labels in (
+            ("image", names),
+            ("target", [target.id for target in specs]),
+            ("perturbation", suite.perturbations),
+            ("metric", suite.metrics),
         )
-        values[shared[0][rows], tap, shared[1][rows], shared[2][rows]] = value[rows]
-        result[target.id] = values
+    )
+    reason_names = get_reason_names(suite)
+    reason = _positions(table, "reason", reason_names)
+    value = table.column("value").to_numpy(zero_copy_only=False).astype(np.float32)
+    limits = np.array([get_metric(name).range for name in suite.metrics], dtype=np.float32)
+    low, high = limits[metric % len(limits)].T
+    absent = table.column("value").is_null().to_numpy()
+    outside = ~absent & ~((value >= low - _SLACK) & (np.isnan(high) | (value <= high + _SLACK)) & np.isfinite(value))
+    _check_row(table, ("image", "target", "tap", "perturbation", "metric", "value"), outside)
+    reasoned = ~table.column("reason").is_null().to_numpy()
+    _check_row(table, ("image", "target", "tap", "value", "reason"), (absent != reasoned) | (reasoned & (reason < 0)))
+
+    result, start = [], 0
+    for number, target in enumerate(specs):
+        shape = (len(target.taps), len(kinds), images)
+        rows = slice(start, start := start + int(np.prod(shape)))
+        tap = _positions(table.slice(rows.start, rows.stop - rows.start), "tap", target.tap_names)
+        expected = np.indices(shape)
+        kind = np.array(kinds)[expected[1].ravel()]
+        wrong = np.zeros(table.num_rows, np.bool_)
+        wrong[rows] = (
+            (target_of[rows] != number) | (tap != expected[0].ravel()) | (image[rows] != expected[2].ravel())
+            | (perturbation[rows] != kind[:, 0]) | (metric[rows] != kind[:, 1])
+        )  # fmt: skip
+        _check_row(table, ("image", "target", "tap", "perturbation", "metric"), wrong)
+        full = (images, len(target.taps), len(suite.perturbations), len(suite.metrics))
+        values, codes = np.full(full, np.nan, np.float32), np.full(full, NOT_APPLICABLE, np.uint8)
+        place = (expected[2].ravel(), expected[0].ravel(), kind[:, 0], kind[:, 1])
+        values[place], codes[place] = value[rows], reason[rows] + 1
+        clamped = np.full(full[:3], np.nan, np.float32)
+        result.append(TargetScores(target, tuple(names), values, codes, clamped, reason_names))
     return result

@@ -79,7 +79,7 @@ def load_training_mean(spec: TargetSpec, images: ImageSet, device: torch.device)
     """
     mean = load_submission(submissions_root(), "mean")
     if spec.id in mean.weights:
-        return load_inverse(mean.weights[spec.id].directory(), device).get_buffer("image")
+        return load_inverse(mean.weights[spec.id].directory(submissions_root() / "mean"), device).get_buffer("image")
     total = np.zeros((*spec.input_size, 3))
     for sample in _iter_samples(images, spec.input_size):
         total += sample.image

@@ -11,13 +11,17 @@ import torch
 
 from benchmark import hub
 from benchmark.errors import NotFoundError, SpecError, did_you_mean
-from benchmark.inverses.base import Inverse, build_inverse, count_bytes, load_inverse, read_config
+from benchmark.inverses.base import MAX_BYTES, Inverse, build_inverse, count_bytes, load_inverse, read_config
+from benchmark.inverses.code import load_code
 from benchmark.inverses.spec import InverseConfig, get_method
 from benchmark.records import InverseInfo
-from benchmark.spec import Source, Suite, TargetSpec, sha256_file
-from benchmark.submissions import Submission
+from benchmark.spec import Suite, TargetSpec, sha256_file
+from benchmark.submissions import CODE, Submission, load_submission_folder
 
-__all__ = ["Candidate", "StoredInverse", "from_references", "from_submission", "load_candidate"]
+__all__ = [
+    "Candidate", "StoredInverse", "fetch_weights", "from_references", "from_submission", "load_candidate",
+    "open_submission",
+]  # fmt: skip
 
 MAX_CONFIG_BYTES = 1_000_000
 MAX_HEADER_BYTES = 1_000_000
@@ -34,12 +38,16 @@ class StoredInverse:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One method under an id, with its inverses by target; `inverses` is empty for methods without weights."""
+    """One method under an id, with its inverses by target; `inverses` is empty for methods without weights.
+
+    `code` is the file that the method's architecture was imported from, if it is not the package's own.
+    """
 
     id: str
     method: str
     title: str
     inverses: Mapping[str, StoredInverse]
+    code: Path | None = None
 
 
 def _fetch(repo_id: str, revision: str) -> StoredInverse:
@@ -50,33 +58,65 @@ def _fetch(repo_id: str, revision: str) -> StoredInverse:
     return StoredInverse(path.parent, repo_id, revision)
 
 
-def _locate(source: Source, where: str) -> StoredInverse:
-    if source.repo_id is None:
-        return StoredInverse(source.directory())
-    if source.revision is None:
-        raise SpecError(f"{source.repo_id} has no revision", where=where, cure="pin the full commit, 40 hex digits")
-    return _fetch(source.repo_id, source.revision)
-
-
-def from_submission(submission: Submission, targets: Sequence[TargetSpec]) -> Candidate:
+def from_submission(submission: Submission, folder: Path, targets: Sequence[TargetSpec]) -> Candidate:
     """Return a submission's inverses of `targets`, fetched from the Hub where they lie there.
+
+    Args:
+        folder: that of the submission.
 
     Raises:
         SpecError: there are no weights for a target, or they cannot be fetched.
     """
-    where, inverses = f"submission '{submission.id}'", {}
+    inverses = {}
     if get_method(submission.method).trained:
         for target in targets:
             if target.id not in submission.weights:
                 cure = "add it under [weights], or name the targets to evaluate with --target"
+                where = str(folder / "submission.toml")
                 raise SpecError(f"no weights for target '{target.id}'", where=where, cure=cure)
-            inverses[target.id] = _locate(submission.weights[target.id], where)
-    return Candidate(submission.id, submission.method, submission.title, inverses)
+            weights = submission.weights[target.id]
+            if weights.repo_id is not None and weights.revision is not None:
+                inverses[target.id] = _fetch(weights.repo_id, weights.revision)
+            else:
+                inverses[target.id] = StoredInverse(weights.directory(folder))
+    code = folder / CODE if submission.trust_code else None
+    return Candidate(submission.id, submission.method, submission.title, inverses, code)
+
+
+def open_submission(folder: Path, targets: Sequence[TargetSpec], *, trust_code: bool) -> Candidate:
+    """Return what the submission in `folder` enters; its `inverse.py` is imported only if `trust_code` is given.
+
+    Raises:
+        SpecError: it needs code that is not trusted, or see `load_code` and `from_submission`.
+    """
+    submission = load_submission_folder(folder)
+    if submission.trust_code:
+        if not trust_code:
+            cure = "read that file, then give --trust-code"
+            raise SpecError(f"needs its own {CODE} to be run", where=str(folder / "submission.toml"), cure=cure)
+        method = load_code(folder / CODE, trained=bool(submission.weights))
+        if method.id != submission.method:
+            message = f"field 'method': '{method.id}' is not the '{submission.method}' of submission.toml"
+            raise SpecError(message, where=str(folder / CODE), cure="give both one id")
+    return from_submission(submission, folder, targets)
+
+
+def fetch_weights(submission: Submission, targets: Sequence[TargetSpec]) -> None:
+    """Download a submission's inverses of `targets`, without looking into them or importing anything of it.
+
+    Raises:
+        SpecError: they cannot be fetched, or are larger than any inverse may be.
+    """
+    for target in targets:
+        weights = submission.weights.get(target.id)
+        if weights is not None and weights.repo_id is not None and weights.revision is not None:
+            for name, limit in (("config.json", MAX_CONFIG_BYTES), ("model.safetensors", MAX_BYTES)):
+                hub.fetch_file(weights.repo_id, weights.revision, name, max_bytes=limit)
 
 
 def _slug(name: str) -> str:
     """Return a name as an id: lower case, and nothing but letters, digits, dots, hyphens and underscores."""
-    return re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-._")[:64] or "inverse"
+    return re.sub(r"[^a-z0-9._]+|[._-]{2,}", "-", name.lower()).strip("-._")[:64].rstrip("-._") or "inverse"
 
 
 def _resolve(reference: str) -> tuple[str, StoredInverse]:
@@ -118,7 +158,8 @@ def from_references(references: Sequence[str], suite: Suite) -> Candidate:
             f"methods differ: {', '.join(sorted(methods))}", where="--inverse", cure="evaluate each by itself"
         )
     method = methods.pop()
-    return Candidate(_slug(names[0]), method, f"{get_method(method).title} ({', '.join(names)})", inverses)
+    title = "".join(c if c.isprintable() else " " for c in f"{get_method(method).title} ({', '.join(names)})")
+    return Candidate(_slug(names[0]), method, title[:120].strip(), inverses)
 
 
 def load_candidate(
@@ -133,11 +174,12 @@ def load_candidate(
         SpecError: it is for another method, target, input size or other taps, or for other weights of the target.
         IntegrityError: its tensors are not what its configuration says.
     """
+    code = {candidate.code.name: sha256_file(candidate.code)} if candidate.code else {}
     if not get_method(candidate.method).trained:
         config = InverseConfig(
             method=candidate.method, target=spec.id, target_sha256="0" * 64, input_size=spec.input_size, taps={}
         )
-        return build_inverse(config).eval(), InverseInfo(files={}, parameters=0)
+        return build_inverse(config).eval(), InverseInfo(files=code, parameters=0)
     stored = candidate.inverses[spec.id]
     inverse = load_inverse(stored.folder, device)
     config, where = inverse.config, str(stored.folder / "config.json")
@@ -151,7 +193,7 @@ def load_candidate(
         state = "unknown" if differing[0] in config.taps else "missing"
         raise SpecError(f"field 'taps': '{differing[0]}' is {state}", where=where)
     info = InverseInfo(
-        files={name: sha256_file(stored.folder / name) for name in ("config.json", "model.safetensors")},
+        files={name: sha256_file(stored.folder / name) for name in ("config.json", "model.safetensors")} | code,
         parameters=sum(tensor.numel() for tensor in inverse.parameters()),
         repo_id=stored.repo_id,
         revision=stored.revision,

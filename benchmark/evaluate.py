@@ -5,22 +5,21 @@ dataset -> perturbation -> target taps -> inverse -> metrics -> record.
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import torch
-from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from benchmark.aggregate import TargetScores, scores_to_table, summarize
+from benchmark.aggregate import TargetScores, find_status, get_reason_names, scores_to_table, summarize
+from benchmark.audit import audit_to_table
 from benchmark.candidates import Candidate, load_candidate
 from benchmark.content import Content
 from benchmark.datasets.base import ImageSet, Sample
@@ -31,9 +30,9 @@ from benchmark.layers import LayerScorer, find_groups, summarize_layers
 from benchmark.metrics.case import Networks
 from benchmark.networks import load_networks, with_target
 from benchmark.provenance import Meter
-from benchmark.records import AUDIT_SCHEMA, INPUT, Record, StageLayers, SubmissionInfo, write_record
+from benchmark.records import INPUT, Record, StageLayers, SubmissionInfo, write_record
 from benchmark.runs import ChunkStore, code_digest
-from benchmark.scoring import TILE, Scorer, Tile, get_reason_names, iter_tiles
+from benchmark.scoring import TILE, Scorer, Tile, iter_tiles
 from benchmark.spec import Suite, TargetSpec, sha256_file
 from benchmark.targets import load_target
 from benchmark.targets.base import Target
@@ -108,24 +107,13 @@ class _Stage:
         if not reads_input:
             _check_shapes(target, inverse)
         self.scorer = Scorer(suite, taps, invert, with_target(networks, target))
-        self.layers = None if reads_input else LayerScorer(suite, target, inverse, networks)
+        # Without a configuration of its own, an inverse says nothing of which taps have one shape.
+        comparable = not reads_input and inverse.config.taps
+        self.layers = LayerScorer(suite, target, inverse, networks) if comparable else None
 
     def run(self, tile: Tile) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays of a tile: those of Scorer, and those of LayerScorer where it applies."""
         return self.scorer.run(tile) | (self.layers.run(tile) if self.layers else {})
-
-
-def _audit_table(suite: Suite, target: TargetSpec, images: Sequence[str], pixels: npt.NDArray[np.uint8]) -> pa.Table:
-    rows: dict[str, list[Any]] = {name: [] for name in AUDIT_SCHEMA.names}
-    for i, image in enumerate(images):
-        for t, tap in enumerate((INPUT, *(tap.name for tap in target.taps))):
-            for p, perturbation in enumerate(suite.perturbations):
-                buffer = io.BytesIO()
-                Image.fromarray(pixels[i, t, p]).save(buffer, "PNG", optimize=True)
-                for name, value in zip(rows, (image, target.id, tap, perturbation, buffer.getvalue()), strict=True):
-                    rows[name].append(value)
-    columns = [pa.array(rows[field.name]).dictionary_encode() for field in AUDIT_SCHEMA]
-    return pa.Table.from_arrays(columns, schema=AUDIT_SCHEMA)
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,7 +180,7 @@ def _evaluate_target(
         parts.append(arrays)
         bar.update(count)
     joined = {field: np.concatenate([part[field] for part in parts]) for field in parts[0]}
-    audit = _audit_table(suite, spec, [image for image in ids if image in audited], joined.pop("audit"))
+    audit = audit_to_table(suite, spec, [image for image in ids if image in audited], joined.pop("audit"))
     layers: tuple[StageLayers, ...] = ()
     transfer, hsics = joined.pop("transfer", None), joined.pop("hsic", None)
     if transfer is not None and hsics is not None and content.lock.anchors.get(spec.id):
@@ -210,10 +198,6 @@ def _evaluate_target(
     recons = len(ids) * len(suite.perturbations) * len(spec.taps)
     ms = round(stage.scorer.seconds / recons * 1e3, 4) if stage else None
     return _TargetResult(scores, layers, audit, store, ms)
-
-
-def _status(suite: Suite, images: int, targets: Sequence[TargetSpec]) -> Literal["complete", "partial"]:
-    return "complete" if images == suite.dataset.images and len(targets) == len(suite.targets) else "partial"
 
 
 def evaluate(content: Content, candidate: Candidate, options: Options) -> Evaluation:
@@ -269,7 +253,7 @@ def evaluate(content: Content, candidate: Candidate, options: Options) -> Evalua
         inverses={name: info for name, (_, info) in loaded.items()},
         code_version=meter.version,
         precision="float32",
-        status=_status(suite, len(ids), chosen),
+        status=find_status(suite, scores),
         draft=lock.draft or suite.draft,
         images=len(ids),
         targets=targets,

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import torch
 
+from benchmark.receipts import Environment
 from benchmark.records import Run
 from benchmark.spec import PACKAGE
 
-__all__ = ["Meter", "get_device", "get_device_name"]
+__all__ = ["Meter", "environment", "get_device", "get_device_name"]
 
 PACKAGES = ("torch", "transformers", "datasets", "huggingface-hub", "numpy", "scikit-image", "pillow", "pyarrow")
 
@@ -48,6 +49,20 @@ def _cpu_name() -> str:
 def get_device_name(device: torch.device) -> str:
     """Return the model of the GPU or CPU that `device` stands for."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
+
+
+def environment(device: torch.device) -> Environment:
+    """Return device and versions of this process, as receipts state them."""
+    return Environment(
+        device=device.type,
+        device_name=get_device_name(device),
+        python=platform.python_version(),
+        packages=_versions(),
+    )
+
+
+def _versions() -> dict[str, str]:
+    return {name: metadata.version(name) for name in PACKAGES}
 
 
 class Meter:
@@ -85,7 +100,7 @@ class Meter:
             peak_memory_mib=round(self._peak_mib(), 1),
             ms_per_recon=ms_per_recon,
             python=platform.python_version(),
-            packages={name: metadata.version(name) for name in PACKAGES},
+            packages=_versions(),
             git_commit=_git("rev-parse", "HEAD"),
             git_dirty=None if dirty is None else bool(dirty),
         )

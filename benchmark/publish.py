@@ -15,6 +15,7 @@ from benchmark.errors import SpecError, UserError
 from benchmark.hub_errors import one_line
 from benchmark.inverses.base import load_inverse
 from benchmark.inverses.spec import InverseConfig, get_method
+from benchmark.markdown import plain
 from benchmark.records import Record, load_record
 from benchmark.spec import AXES, sha256_file
 
@@ -57,12 +58,6 @@ def find_records(folder: Path, target: str, roots: Sequence[Path]) -> list[Recor
             if target in record.inverses and record.inverses[target].files.get("model.safetensors") == weights:
                 found[record.suite] = record
     return [found[suite] for suite in sorted(found)]
-
-
-def _plain(text: object) -> str:
-    """Return a text as one line of Markdown that stays text."""
-    line = " ".join(str(text).split())
-    return "".join(f"\\{c}" if c in "\\`*_{}[]<>()#+!|" else c for c in line)
 
 
 def _results(config: InverseConfig, record: Record) -> list[Any]:
@@ -135,7 +130,7 @@ def _render_card(repo_id: str, config: InverseConfig, records: Sequence[Record],
     else:
         lines.append("Not evaluated yet.")
     lines += ["", "## Training", "", "| | |", "|---|---|"]
-    lines += [f"| {_plain(name)} | {_plain(value)} |" for name, value in config.training.items()]
+    lines += [f"| {plain(name)} | {plain(value)} |" for name, value in config.training.items()]
     lines += ["", "## Layers", "", "| tap | features |", "|---|---|"]
     lines += [f"| {tap} | {' x '.join(map(str, shape))} |" for tap, shape in config.taps.items()]
     return str(ModelCard(f"---\n{metadata.to_yaml()}\n---\n\n" + "\n".join(lines) + "\n"))

@@ -20,10 +20,11 @@ from typing import Annotated, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from benchmark.errors import IntegrityError, SpecError
-from benchmark.spec import Axis, Frozen, Id, Perturbation, Sha256, digest_of, explain
+from benchmark.spec import Axis, Frozen, Id, Lock, Perturbation, Sha256, Suite, digest_of, read_json, unset
+from benchmark.tables import read_table
 
 __all__ = [
     "AUDIT_SCHEMA",
@@ -38,6 +39,7 @@ __all__ = [
     "SubmissionInfo",
     "TapScore",
     "TargetScore",
+    "check_origin",
     "load_audit",
     "load_record",
     "load_scores",
@@ -47,6 +49,8 @@ __all__ = [
 
 INPUT = "input"
 """Name that stands for the tap where an audit row holds what the target saw."""
+
+MAX_RECORD_BYTES = 32_000_000
 
 _NAME = pa.dictionary(pa.int32(), pa.string())
 SCORE_SCHEMA = pa.schema(
@@ -197,6 +201,7 @@ class Record(Frozen):
     audit_sha256: Sha256
     digest: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
     run: Run
+    run_sha256: Sha256 | None = Field(default=None, exclude_if=unset)
 
     @property
     def rankable(self) -> bool:
@@ -205,11 +210,30 @@ class Record(Frozen):
 
     def content_digest(self) -> str:
         """Return the SHA-256 of what the same evaluation reproduces: all but `run` and the digest itself."""
-        return digest_of(self.model_dump(mode="json", exclude={"run", "digest"}))
+        return digest_of(self.model_dump(mode="json", exclude={"run", "run_sha256", "digest"}))
 
     def sealed(self) -> Record:
-        """Return the record with its digest filled in."""
-        return self.model_copy(update={"digest": self.content_digest()})
+        """Return the record with its digest, and the hash of `run`, filled in."""
+        run = digest_of(self.run.model_dump(mode="json"))
+        return self.model_copy(update={"digest": self.content_digest(), "run_sha256": run})
+
+
+def check_origin(suite: Suite, lock: Lock, submission_id: str, record: Record, where: str) -> None:
+    """Check that a record is of a submission, and was made for this text and lock of a suite.
+
+    Raises:
+        SpecError: it is of another submission or suite.
+        IntegrityError: it was made for another text or lock.
+    """
+    if record.submission.id != submission_id:
+        raise SpecError(f"is the record of '{record.submission.id}', not of '{submission_id}'", where=where)
+    if record.suite != suite.id:
+        raise SpecError(f"is a record on {record.suite!r:.80}, not on {suite.id}", where=where)
+    cure = f"run: invbench eval --submission {submission_id} --suite {suite.id}"
+    if record.suite_digest != suite.digest:
+        raise IntegrityError(f"made for another text of {suite.id}", where=where, cure=cure)
+    if record.lock_digest != lock.digest:
+        raise IntegrityError(f"made under another lock of {suite.id}", where=where, cure=cure)
 
 
 def table_digest(table: pa.Table) -> str:
@@ -269,24 +293,17 @@ def load_record(folder: Path) -> Record:
         IntegrityError: the content does not have the digest that it states.
     """
     path = folder / "record.json"
-    try:
-        record = Record.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise SpecError("no such record", where=str(path)) from None
-    except ValidationError as error:
-        raise explain(error, str(path)) from None
+    record = read_json(path, Record, MAX_RECORD_BYTES)
     if record.content_digest() != record.digest:
         raise IntegrityError("the digest does not match the content", where=str(path), cure="evaluate again")
+    if record.run_sha256 not in (None, digest_of(record.run.model_dump(mode="json"))):
+        message = "field 'run_sha256': section 'run' was changed"
+        raise IntegrityError(message, where=str(path), cure="evaluate again")
     return record
 
 
 def _load_table(path: Path, schema: pa.Schema, digest: str) -> pa.Table:
-    try:
-        table = pq.read_table(path, schema=schema)
-    except FileNotFoundError:
-        raise SpecError("no such file", where=str(path)) from None
-    except (pa.ArrowException, OSError) as error:
-        raise SpecError(f"not readable as {path.stem}: {str(error).splitlines()[0]}", where=str(path)) from None
+    table = read_table(path, schema)
     if table_digest(table) != digest:
         raise IntegrityError("differs from what record.json states", where=str(path), cure="evaluate again")
     return table

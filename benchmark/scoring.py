@@ -26,10 +26,9 @@ from benchmark.metrics.spec import get_metric
 from benchmark.perturbations import perturb
 from benchmark.spec import Suite
 
-__all__ = ["TILE", "Invert", "Scorer", "Tile", "get_reason_names", "iter_tiles", "load_metric"]
+__all__ = ["TILE", "Invert", "Scorer", "Tile", "iter_tiles", "load_metric"]
 
 TILE = 8
-NOT_FINITE = "recon is not finite"
 Invert = Callable[[Tensor], Mapping[str, Tensor]]
 """What the target saw (N, 3, H, W) -> a recon for every tap."""
 
@@ -125,8 +124,3 @@ class Scorer:
 
 def _pixels(images: Tensor) -> npt.NDArray[np.uint8]:
     return torch.round(images * 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-
-
-def get_reason_names(suite: Suite) -> tuple[str, ...]:
-    """Return what the reason codes 1, 2, ... of `Scorer.run` mean."""
-    return (NOT_FINITE, *(f"{metric_id}: {get_metric(metric_id).unscored}" for metric_id in suite.metrics))

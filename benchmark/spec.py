@@ -5,14 +5,16 @@ Import-light: reading a suite needs neither torch nor transformers.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from benchmark.errors import IntegrityError, SpecError, did_you_mean
 
@@ -39,9 +41,13 @@ __all__ = [
     "list_suites",
     "load_lock",
     "load_suite",
+    "read_json",
+    "read_toml",
     "sha256_file",
+    "unset",
 ]
 
+Model = TypeVar("Model", bound=BaseModel)
 Axis = Literal["detail", "shape", "color"]
 AXES: tuple[Axis, ...] = ("detail", "shape", "color")
 Perturbation = Literal["identity", "hue_set_0", "hue_set_120", "hue_set_240", "hue_shift_120", "hue_shift_240", "gray"]
@@ -54,6 +60,8 @@ RepoId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$"
 Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Size = tuple[Annotated[int, Field(gt=0, le=4096)], Annotated[int, Field(gt=0, le=4096)]]
 TRAINING_MEAN = "training_mean"
+MAX_TEXT_BYTES = 1_000_000
+MAX_LOCK_BYTES = 64_000_000
 PACKAGE = Path(__file__).parent
 SUITES = PACKAGE / "suites"
 
@@ -72,7 +80,7 @@ class TapSpec(Frozen):
     depth: float = Field(ge=0, le=1)
 
 
-def _unset(value: Any) -> bool:
+def unset(value: Any) -> bool:
     """Leave an optional field out of the dump while it is not set: a field added later changes no older digest."""
     return value in (None, False, {})
 
@@ -87,7 +95,7 @@ class Source(Frozen):
     path: str | None = None
     repo_id: RepoId | None = None
     revision: Revision | None = None
-    megabytes: int | None = Field(default=None, gt=0, exclude_if=_unset)
+    megabytes: int | None = Field(default=None, gt=0, exclude_if=unset)
 
     @model_validator(mode="after")
     def _one_place(self) -> Source:
@@ -202,7 +210,7 @@ class Suite(Frozen):
     audit_images: tuple[str, ...] | Annotated[int, Field(gt=0)]
     bootstrap_resamples: int = Field(gt=0)
     bootstrap_seed: int
-    draft: bool = Field(default=False, exclude_if=_unset)
+    draft: bool = Field(default=False, exclude_if=unset)
     _file: Path | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
@@ -283,7 +291,7 @@ class Lock(Frozen):
     perturbed: dict[str, Sha256]
     anchors: dict[str, dict[str, Anchor]]
     gaps: tuple[str, ...] = ()
-    revisions: dict[str, Revision] = Field(default={}, exclude_if=_unset)
+    revisions: dict[str, Revision] = Field(default={}, exclude_if=unset)
 
     @property
     def draft(self) -> bool:
@@ -312,12 +320,77 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def explain(error: ValidationError, where: str) -> SpecError:
-    """Return a one-line error that names file, field and fault of a failed validation."""
+def _cure(kind: str, loc: tuple[int | str, ...], model: type[BaseModel] | None) -> str | None:
+    """Return what to write instead, from the declaration of the field that `loc` leads to."""
+    if model is None or not loc:
+        return None
+    field: FieldInfo | None = None
+    for part in loc:
+        if model is None:
+            break
+        if kind == "extra_forbidden" and part == loc[-1]:
+            near = difflib.get_close_matches(str(part), model.model_fields, n=1, cutoff=0.5)
+            return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(model.model_fields)}"
+        if part in model.model_fields:
+            field = model.model_fields[str(part)]
+            inner = [t for t in (field.annotation, *get_args(field.annotation)) if isinstance(t, type)]
+            model = next((t for t in inner if issubclass(t, BaseModel)), None)
+    if field is None or not field.description:
+        return None
+    return f"{field.description}, such as {field.examples[0]!r}" if field.examples else field.description
+
+
+def explain(error: ValidationError, where: str, model: type[BaseModel] | None = None) -> SpecError:
+    """Return a one-line error that names file, field, value, fault and (from the declarations of `model`) the cure."""
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"]) or "(whole file)"
-    more = f" and {error.error_count() - 1} more" if error.error_count() > 1 else ""
-    return SpecError(f"field '{field}': {first['msg']}{more}", where=where)
+    value = first.get("input")
+    shown = isinstance(value, str | int | float) and first["type"] != "missing"
+    got = f", not {_short(repr(value))}" if shown else ""
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    message = first["msg"].removeprefix("Value error, ")
+    cure = _cure(first["type"], first["loc"], model)
+    return SpecError(f"field {_short(repr(field))}: {message}{got}{more}", where=where, cure=cure)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 100 else f"{text[:96]}...{text[-1]}"
+
+
+def _read(path: Path, max_bytes: int) -> bytes:
+    """Return the content of a regular file of at most `max_bytes`."""
+    try:
+        if path.stat().st_size > max_bytes:
+            raise SpecError(f"is larger than the {max_bytes:,} bytes allowed", where=str(path))
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise SpecError("no such file", where=str(path)) from None
+    except OSError as error:
+        raise SpecError(f"cannot be read: {error.strerror}", where=str(path)) from None
+
+
+def read_toml(path: Path, model: type[Model], max_bytes: int = MAX_TEXT_BYTES) -> Model:
+    """Read a declaration from a TOML file.
+
+    Raises:
+        SpecError: absent, too large, not TOML or not what `model` asks for; names file, field, value and cure.
+    """
+    data = _read(path, max_bytes)
+    try:
+        return model.model_validate(tomllib.loads(data.decode()))
+    except ValidationError as error:
+        raise explain(error, str(path), model) from None
+    except (ValueError, RecursionError) as error:
+        raise SpecError(f"not valid TOML: {str(error).splitlines()[0]}", where=str(path)) from None
+
+
+def read_json(path: Path, model: type[Model], max_bytes: int = MAX_TEXT_BYTES) -> Model:
+    """Read a declaration from a JSON file; see `read_toml`."""
+    data = _read(path, max_bytes)
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as error:
+        raise explain(error, str(path), model) from None
 
 
 def list_suites() -> list[str]:
@@ -332,14 +405,7 @@ def load_suite_file(path: Path) -> Suite:
     Raises:
         SpecError: absent or not a suite; names the field.
     """
-    try:
-        suite = Suite.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise SpecError(f"cannot be read: {error.strerror}", where=str(path)) from None
-    except ValidationError as error:
-        raise explain(error, str(path)) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SpecError(f"not valid TOML: {error}", where=str(path)) from None
+    suite = read_toml(path, Suite)
     suite._file = path
     return suite
 
@@ -369,10 +435,7 @@ def load_lock(suite: Suite) -> Lock:
     path = suite.lock_path
     if not path.exists():
         raise SpecError("no lock", where=str(path), cure=f"write it with: invbench suite lock {suite.id}")
-    try:
-        lock = Lock.model_validate_json(path.read_text(encoding="utf-8"))
-    except ValidationError as error:
-        raise explain(error, str(path)) from None
+    lock = read_json(path, Lock, MAX_LOCK_BYTES)
     if lock.suite_digest != suite.digest:
         raise IntegrityError(
             f"made for another text of {suite.id}", where=str(path), cure=f"run: invbench suite lock {suite.id}"

@@ -1,34 +1,139 @@
-"""Submissions: `submissions/<id>/submission.toml`, and the records below it. Torch-free."""
+"""Submissions: `submissions/<id>/submission.toml`, and where the records below it lie. Torch-free."""
 
 from __future__ import annotations
 
 import json
-import tomllib
+import unicodedata
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import ValidationError
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+from pydantic import AfterValidator, Field, model_validator
 
 from benchmark.errors import SpecError, did_you_mean
-from benchmark.spec import PACKAGE, Frozen, Id, Source, explain
+from benchmark.spec import PACKAGE, Frozen, Id, RepoId, Revision, read_toml
 
 __all__ = [
-    "Submission", "describe_candidate", "list_submissions", "load_submission", "record_folder", "submissions_root",
+    "CODE", "Links", "Submission", "Weights", "describe_candidate", "find_submission", "list_submissions",
+    "load_submission", "load_submission_folder", "look_alike", "record_folder", "submissions_root",
 ]  # fmt: skip
+
+CODE = "inverse.py"
+"""Name of the file in a submission's folder that holds an architecture of its own."""
+
+_RESERVED = {"con", "prn", "aux", "nul", *(f"{name}{digit}" for name in ("com", "lpt") for digit in range(10))}
+_LOOKS = str.maketrans({"0": "o", "1": "l", "-": None, "_": None, ".": None})
+
+
+def look_alike(submission_id: str) -> str:
+    """Return what an id looks like to a hasty reader: ids with the same look collide."""
+    return submission_id.translate(_LOOKS)
+
+
+def _check_id(value: str) -> str:
+    if value.split(".")[0] in _RESERVED:
+        raise ValueError("is the name of a device on some systems")
+    return value
+
+
+def _check_text(value: str) -> str:
+    """Refuse what shows up as something else than it is: control, formatting and private characters."""
+    for character in value:
+        if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}:
+            raise ValueError(f"holds the invisible character U+{ord(character):04X}")
+    if value != value.strip():
+        raise ValueError("begins or ends with a space")
+    return value
+
+
+def _check_license(value: str) -> str:
+    try:
+        canonicalize_license_expression(value)
+    except InvalidLicenseExpression:
+        raise ValueError("is no SPDX license expression") from None
+    return value
+
+
+SubmissionId = Annotated[
+    str, Field(pattern=r"^[a-z0-9]+([._-][a-z0-9]+)*$", max_length=64), AfterValidator(_check_id)
+]  # fmt: skip
+Line = Annotated[str, Field(min_length=1, max_length=120), AfterValidator(_check_text)]
+Paragraph = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_check_text)]
+_HOST = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+"
+_URL = rf"https://{_HOST}(/[A-Za-z0-9._~:/?#@!$&+,;=%-]*)?"
+Url = Annotated[str, Field(pattern=rf"^{_URL}$", max_length=300)]
+Contact = Annotated[str, Field(pattern=rf"^({_URL}|[A-Za-z0-9._%+-]+@{_HOST})$", max_length=300)]
+SuiteId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}@[1-9][0-9]{0,5}$")]
+License = Annotated[str, Field(max_length=200), AfterValidator(_check_license)]
+
+
+class Weights(Frozen):
+    """Where the inverse of one target lies: a commit of a Hub repository, or a folder.
+
+    A `path` that begins with `./` is a folder beside `submission.toml`, for trying things out; any other is one of
+    the package's own inverses.
+    """
+
+    path: str | None = Field(default=None, max_length=300, description="one of the package's inverses")
+    repo_id: RepoId | None = Field(default=None, description="the Hub repository", examples=["name/ridge-mini-vit"])
+    revision: Revision | None = Field(default=None, description="the full commit, 40 hex digits")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Weights:
+        if (self.path is None) == (self.repo_id is None):
+            raise ValueError("give either 'repo_id' and 'revision', or 'path'")
+        if self.repo_id is not None and self.revision is None:
+            raise ValueError("'repo_id' needs 'revision', the full commit of 40 hex digits")
+        if self.path is not None and (self.path.startswith("/") or "\\" in self.path or ".." in self.path.split("/")):
+            raise ValueError("'path' must not leave its folder")
+        return self
+
+    @property
+    def beside(self) -> bool:
+        """Whether it is a folder beside `submission.toml`."""
+        return self.path is not None and self.path.startswith("./")
+
+    def directory(self, folder: Path) -> Path:
+        """Return the directory of an inverse that is not on the Hub; `folder` is the submission's."""
+        if self.path is None:
+            raise SpecError(f"'{self.repo_id}' is not embedded", cure="load it through the Hub")
+        return (folder if self.beside else PACKAGE) / self.path
+
+
+class Links(Frozen):
+    """Where readers find more; https only."""
+
+    paper: Url | None = Field(default=None, description="a link", examples=["https://arxiv.org/abs/2412.06534"])
+    code: Url | None = Field(default=None, description="a link", examples=["https://github.com/name/project"])
+    project: Url | None = Field(default=None, description="a link", examples=["https://name.github.io/project"])
 
 
 class Submission(Frozen):
-    """One method's entry: who made it, what it is, and where its weights lie for each target.
+    """One method's entry: who made it, what it is, what it enters, and where its weights lie for each target.
 
-    `weights` is empty for methods that need none.
+    `weights` is empty for methods that need none. `trust_code` says that the method's architecture is in
+    `inverse.py` beside the file, which is only ever imported under `--trust-code`.
     """
 
-    id: Id
-    method: Id
-    title: str
-    description: str
-    authors: tuple[str, ...]
-    license: str
-    weights: dict[Id, Source] = {}
+    id: SubmissionId = Field(
+        description="lower-case letters and digits, joined by '-', '_' or '.'; the name of the folder",
+        examples=["my-method"],
+    )
+    method: Id = Field(
+        description="a method of the package (invbench list methods), or a new one in inverse.py", examples=["ridge"]
+    )
+    title: Line = Field(description="one line for the board", examples=["Ridge (linear decoder per tap)"])
+    description: Paragraph = Field(description="what the method does, in a few plain sentences")
+    authors: tuple[Line, ...] = Field(min_length=1, max_length=100, description="names", examples=[["A. Author"]])
+    contact: Contact = Field(description="an address or a link", examples=["https://github.com/name"])
+    license: License = Field(description="an SPDX expression, of weights and code", examples=["Apache-2.0"])
+    trained_on: Paragraph = Field(description="the data that the inverse was fitted to", examples=["mini@1's scenes"])
+    suites: tuple[SuiteId, ...] = Field(
+        min_length=1, max_length=16, description="suites that it enters", examples=[["mini@1"]]
+    )
+    trust_code: bool = Field(default=False, description="whether inverse.py must be imported")
+    links: Links = Field(default=Links(), description="paper, code, project")
+    weights: dict[Id, Weights] = Field(default={}, max_length=64, description="by target, where its inverse lies")
 
 
 def submissions_root() -> Path:
@@ -42,40 +147,65 @@ def list_submissions(root: Path) -> list[str]:
     return sorted(path.parent.name for path in root.glob("*/submission.toml"))
 
 
+def load_submission_folder(folder: Path) -> Submission:
+    """Read the submission in a folder.
+
+    Raises:
+        SpecError: the file is not a submission, or its id differs from its folder; names the field.
+    """
+    path = folder / "submission.toml"
+    submission = read_toml(path, Submission)
+    if submission.id != folder.resolve().name:
+        cure = "rename the one or the other"
+        raise SpecError(f"field 'id': '{submission.id}' is not the folder's name", where=str(path), cure=cure)
+    return submission
+
+
 def load_submission(root: Path, submission_id: str) -> Submission:
-    """Read one submission.
+    """Read one submission below `root`.
 
     Raises:
         NotFoundError: no such submission; names the nearest.
-        SpecError: the file is not a submission, or its id differs from its folder; names the field.
+        SpecError: see `load_submission_folder`.
     """
     known = list_submissions(root)
     if submission_id not in known:
         raise did_you_mean("submission", submission_id, known)
-    path = root / submission_id / "submission.toml"
-    try:
-        submission = Submission.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except ValidationError as error:
-        raise explain(error, str(path)) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SpecError(f"not valid TOML: {error}", where=str(path)) from None
-    if submission.id != submission_id:
-        raise SpecError(f"field 'id': '{submission.id}' is not the folder's name", where=str(path))
-    return submission
+    return load_submission_folder(root / submission_id)
 
 
-def describe_candidate(candidate_id: str, method: str, title: str) -> str:
+def find_submission(reference: str) -> tuple[Path, bool]:
+    """Return the folder of the submission that an id or a path names, and whether it was the path.
+
+    Raises:
+        NotFoundError: neither; names the nearest id.
+        SpecError: the folder holds no submission.
+    """
+    known, path = list_submissions(submissions_root()), Path(reference)
+    if reference in known:
+        return submissions_root() / reference, False
+    if (path / "submission.toml").is_file():
+        return path.resolve(), True
+    if path.is_dir() or len(path.parts) > 1:
+        raise SpecError("no such submission", where=str(path / "submission.toml"), cure="make one: invbench init ID")
+    raise did_you_mean("submission", reference, known)
+
+
+def describe_candidate(candidate_id: str, method: str, title: str, suite_id: str) -> str:
     """Return a `submission.toml` for an inverse that was evaluated without one."""
     fields = {
         "id": candidate_id,
         "method": method,
         "title": title,
         "description": "Evaluated with invbench eval --inverse; not submitted.",
-        "license": "not stated",
+        "authors": ["not stated"],
+        "contact": "https://example.org",
+        "license": "LicenseRef-not-stated",
+        "trained_on": "not stated",
+        "suites": [suite_id],
     }
-    # A JSON string is a TOML string.
-    lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in fields.items()]
-    return "\n".join([*lines, "authors = []"]) + "\n"
+    # JSON strings and lists of them are TOML, too.
+    return "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in fields.items())
 
 
 def record_folder(root: Path, submission_id: str, suite_id: str) -> Path:

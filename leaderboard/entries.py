@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from benchmark.aggregate import image_axes, scores_from_table
-from benchmark.errors import IntegrityError, SpecError, UserError
-from benchmark.records import Record, load_record, load_scores
+from benchmark.errors import UserError
+from benchmark.history import Event, History, is_withdrawn, load_history, superseded_folders
+from benchmark.receipts import Receipt, Trust, load_receipts, trust_of
+from benchmark.records import Record, check_origin, load_record, load_scores
 from benchmark.spec import Axis, Lock, Suite
 from benchmark.submissions import Submission, list_submissions, load_submission, record_folder
 
@@ -23,13 +25,26 @@ class Entry:
     """A submission with its record on a suite; `folder` holds the files of the record.
 
     `image_axes` gives, by target and axis, the anchored score of every image (images,); it is empty for
-    records that may not be ranked.
+    records that may not be ranked. `superseded` holds the records that this one replaced, the oldest first.
     """
 
     submission: Submission
     record: Record
     folder: Path
+    receipts: tuple[Receipt, ...] = ()
+    withdrawal: Event | None = None
+    superseded: tuple[tuple[Event, Record], ...] = ()
     image_axes: Mapping[str, Mapping[Axis, npt.NDArray[np.float64]]] = field(default_factory=dict, compare=False)
+
+    @property
+    def rankable(self) -> bool:
+        """Whether the record may be ranked: as `Record.rankable`, and it was not withdrawn."""
+        return self.record.rankable and self.withdrawal is None
+
+    @property
+    def trust(self) -> Trust:
+        """What the receipts say of the record."""
+        return trust_of(self.record, self.receipts, self.submission.authors)
 
     def image_axis(self, target: str | None, axis: Axis) -> npt.NDArray[np.float64] | None:
         """Return the score of every image on `target`, or its mean over all targets; None where there is none."""
@@ -40,27 +55,32 @@ class Entry:
         return np.mean([axes[axis] for axes in self.image_axes.values()], axis=0)
 
 
-def _check(suite: Suite, lock: Lock, name: str, record: Record, where: str) -> None:
-    if record.submission.id != name:
-        raise SpecError(f"is the record of '{record.submission.id}', not of '{name}'", where=where)
-    if record.suite != suite.id:
-        raise SpecError(f"is a record on {record.suite}, not on {suite.id}", where=where)
-    cure = f"run: invbench eval --submission {name} --suite {suite.id}"
-    if record.suite_digest != suite.digest:
-        raise IntegrityError(f"made for another text of {suite.id}", where=where, cure=cure)
-    if record.lock_digest != lock.digest:
-        raise IntegrityError(f"made under another lock of {suite.id}", where=where, cure=cure)
+def _superseded(folder: Path, history: History) -> tuple[tuple[Event, Record], ...]:
+    records = {record.digest: record for record in map(load_record, superseded_folders(folder))}
+    events = (event for event in history.events if event.kind == "superseded")
+    return tuple((event, records[event.record]) for event in events if event.record in records)
 
 
 def _load_entry(suite: Suite, lock: Lock, root: Path, name: str) -> Entry:
     folder = record_folder(root, name, suite.id)
-    submission, record = load_submission(root, name), load_record(folder)
-    _check(suite, lock, name, record, str(folder / "record.json"))
-    axes = {}
-    if record.rankable:
-        values = scores_from_table(suite, load_scores(folder, record))
-        axes = {target: image_axes(suite, lock.anchors[target], found) for target, found in values.items()}
-    return Entry(submission, record, folder, axes)
+    submission, record, history = load_submission(root, name), load_record(folder), load_history(root / name)
+    check_origin(suite, lock, name, record, str(folder / "record.json"))
+    entry = Entry(
+        submission,
+        record,
+        folder,
+        receipts=tuple(load_receipts(folder, record)),
+        withdrawal=is_withdrawn(history, record.digest),
+        superseded=_superseded(folder, history),
+    )
+    if not entry.rankable:
+        return entry
+    try:
+        scores = scores_from_table(suite, load_scores(folder, record), record.targets.keys(), record.images)
+    except UserError as error:
+        raise type(error)(error.message, where=error.where or str(folder / "scores.parquet"), cure=error.cure) from None
+    axes = {s.target.id: image_axes(suite, lock.anchors[s.target.id], s.values[np.argsort(s.images)]) for s in scores}
+    return replace(entry, image_axes=axes)
 
 
 def load_entries(

@@ -29,7 +29,7 @@ def pairs(suite: Suite, entries: Sequence[Entry]) -> list[Pair]:
     Scores are the anchored, unclipped axis scores of the images, so that a difference of means is the mean of
     differences.
     """
-    rankable = [entry for entry in entries if entry.record.rankable and reference_of(entry) is None]
+    rankable = [entry for entry in entries if entry.rankable and reference_of(entry) is None]
     found = []
     for first, second in combinations(rankable, 2):
         differences = {}

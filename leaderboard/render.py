@@ -187,7 +187,7 @@ def board_data(suite: Suite, entries: Sequence[Entry]) -> dict[str, Any]:
             {
                 "submission": entry.submission.model_dump(mode="json", include={"id", "method", "title", "authors"}),
                 "record_digest": entry.record.digest,
-                "rankable": entry.record.rankable,
+                "rankable": entry.rankable,
                 "reference": reference_of(entry),
                 "badges": list(rows[None][entry.submission.id].badges),
                 "overall": _row_data(rows[None][entry.submission.id]),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmark.audit import check_png
 from benchmark.errors import IntegrityError
 from benchmark.records import INPUT, load_audit
 from benchmark.spec import Suite, TargetSpec
@@ -20,7 +20,6 @@ IMAGES = 3
 PERTURBATIONS = ("identity", "hue_set_120", "hue_set_240", "gray")
 FIRST_METHODS = ("modular", "ridge")
 SIDE = 96
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
@@ -63,10 +62,12 @@ class ImageStore:
         """Write a PNG of `size` (height, width) once and return its path relative to the page.
 
         Raises:
-            IntegrityError: not a PNG of that size; `where` names its origin.
+            IntegrityError: not a plain PNG of that size; `where` names its origin.
         """
-        if png[:8] != _SIGNATURE or png[12:16] != b"IHDR" or struct.unpack(">II", png[16:24]) != size[::-1]:
-            raise IntegrityError(f"holds something that is no PNG of {size[0]}x{size[1]} pixels", where=where)
+        try:
+            check_png(png, size)
+        except IntegrityError as error:
+            raise IntegrityError(error.message, where=where) from None
         name = f"{hashlib.sha256(png).hexdigest()[:20]}.png"
         if name not in self._names:
             self.folder.mkdir(parents=True, exist_ok=True)

@@ -142,7 +142,7 @@ def _cell(suite: Suite, entry: Entry, target: str | None, axis: Axis, rank: int 
 
 def table(suite: Suite, entries: Sequence[Entry], target: str | None = None) -> Table:
     """Return the rows of one target, or of all targets together when `target` is None."""
-    axes, rankable = axes_of(suite), [e for e in entries if e.record.rankable and reference_of(e) is None]
+    axes, rankable = axes_of(suite), [e for e in entries if e.rankable and reference_of(e) is None]
     by_axis: dict[Axis, dict[str, int]] = {}
     for axis in axes:
         scored = [e for e in rankable if (score := _score(e.record, target, axis)) and score.value is not None]

@@ -15,6 +15,7 @@ from benchmark.aggregate import (
     NOT_APPLICABLE,
     TargetScores,
     applies,
+    get_reason_names,
     image_axes,
     image_scores,
     scores_from_table,
@@ -34,7 +35,6 @@ from benchmark.records import (
     table_digest,
     write_record,
 )
-from benchmark.scoring import get_reason_names
 from benchmark.spec import HUE_PERTURBATIONS, Anchor, Lock, Suite
 
 ANCHOR = Anchor(answer="another_image", floor=0.2, ceiling=1)
@@ -59,6 +59,7 @@ def made_up(mini: Suite, images: int = 12, seed: int = 0) -> list[TargetScores]:
     for target in mini.targets:
         shape = (images, len(target.taps), len(mini.perturbations), len(mini.metrics))
         values = generator.uniform(0.2, 1, shape).astype(np.float32)
+        values[..., mini.metrics.index("f50")] += 10
         reasons = np.zeros(shape, np.uint8)
         for p, perturbation in enumerate(mini.perturbations):
             for m, metric in enumerate(mini.metrics):
@@ -163,9 +164,11 @@ def test_a_metric_without_any_score_leaves_its_axis_absent(mini: Suite, lock: Lo
 def test_scores_survive_the_table(mini: Suite) -> None:
     scores = made_up(mini)
     table = scores_to_table(mini, scores)
-    again = scores_from_table(mini, table)
-    for item in scores:
-        assert np.array_equal(again[item.target.id], item.values, equal_nan=True)
+    again = scores_from_table(mini, table, [item.target.id for item in scores], 12)
+    for item, read in zip(scores, again, strict=True):
+        assert (read.target, read.images) == (item.target, item.images)
+        assert np.array_equal(read.values, item.values, equal_nan=True)
+        assert np.array_equal(read.reasons, item.reasons)
     missing = table.filter(pa.compute.is_null(table["value"]))
     assert missing.num_rows == len(scores)
     assert set(missing["reason"].to_pylist()) == {f"contour_f: {get_metric('contour_f').unscored}"}
@@ -185,7 +188,8 @@ def test_records_round_trip(record: Record, tmp_path: Path, mini: Suite) -> None
     assert again == record
     assert load_scores(tmp_path, again).num_rows > 0
     assert load_audit(tmp_path, again).num_rows == 0
-    assert scores_from_table(mini, load_scores(tmp_path, again)).keys() == {"mini-detr", "mini-vit", "mini-swin"}
+    read = scores_from_table(mini, load_scores(tmp_path, again), again.targets.keys(), again.images)
+    assert [item.target.id for item in read] == ["mini-detr", "mini-vit", "mini-swin"]
 
 
 def test_the_digest_leaves_out_the_run(record: Record) -> None:
@@ -224,7 +228,7 @@ def test_malformed_records_name_the_field(record: Record, tmp_path: Path) -> Non
     path.write_text(json.dumps(json.loads(path.read_text()) | {"images": "many"}))
     with pytest.raises(SpecError, match=r"record\.json: field 'images'"):
         load_record(tmp_path)
-    with pytest.raises(SpecError, match="no such record"):
+    with pytest.raises(SpecError, match="no such file"):
         load_record(tmp_path / "nowhere")
 
 

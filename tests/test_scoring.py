@@ -11,14 +11,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmark.aggregate import NOT_APPLICABLE, SCORED, applies
+from benchmark.aggregate import NOT_APPLICABLE, NOT_FINITE, SCORED, applies, get_reason_names
 from benchmark.anchors import ANSWERS, measure_anchors
 from benchmark.datasets.base import Sample
 from benchmark.degradation_table import with_every_metric
 from benchmark.errors import UserError
 from benchmark.metrics.case import Networks, quantize
 from benchmark.metrics.spec import METRICS
-from benchmark.scoring import NOT_FINITE, TILE, Scorer, get_reason_names, iter_tiles
+from benchmark.scoring import TILE, Scorer, iter_tiles
 from benchmark.spec import Suite
 from benchmark.targets.labels import LabelProbabilities
 

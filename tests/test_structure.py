@@ -15,6 +15,11 @@ LIGHT = {
     "benchmark.errors",
     "benchmark.records",
     "benchmark.submissions",
+    "benchmark.history",
+    "benchmark.receipts",
+    "benchmark.markdown",
+    "benchmark.review",
+    "benchmark.validate",
     "benchmark.metrics.spec",
     "benchmark.metrics.page",
 }
@@ -27,7 +32,7 @@ STAGES = {
     "benchmark/inverses": {"benchmark.targets.taps"},
     "benchmark/metrics": set(),
     "benchmark/stats.py": set(),
-    "leaderboard": {"benchmark.stats", "benchmark.aggregate"},
+    "leaderboard": {"benchmark.stats", "benchmark.aggregate", "benchmark.audit"},
 }
 
 
@@ -69,7 +74,12 @@ def test_light_modules_need_neither_torch_nor_transformers(module: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["eval", "--help"], ["list", "taps"], ["board", "build", "--help"]])
+LIGHT_COMMANDS = (
+    ["--help"], ["eval", "--help"], ["list", "taps"], ["board", "build", "--help"], ["validate", "mean"],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", LIGHT_COMMANDS)
 def test_light_commands_need_no_torch(arguments: list[str]) -> None:
     done = run_without(["torch", "transformers", "datasets"], f"from cli import main\nmain({arguments!r})")
     assert done.returncode == 0, done.stderr

@@ -33,7 +33,7 @@ def test_records_are_whole_and_of_what_is_in_the_tree(mini: Suite, records: dict
     assert scores.num_rows == sum(cell.scored + sum(cell.unscored.values()) for cell in record.cells)
     for target, source in load_submission(submissions_root(), name).weights.items():
         for file, digest in record.inverses[target].files.items():
-            assert sha256_file(source.directory() / file) == digest
+            assert sha256_file(source.directory(submissions_root() / name) / file) == digest
 
 
 def test_copy_is_above_modular_is_above_mean_in_detail_at_every_tap(mini: Suite, records: dict[str, Record]) -> None:

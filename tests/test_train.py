@@ -127,7 +127,7 @@ def test_modules_learn_from_their_own_component_alone(mini: Suite, cpu: torch.de
     from benchmark.submissions import load_submission, submissions_root
     from benchmark.targets import load_target
 
-    folder = load_submission(submissions_root(), "modular").weights["mini-vit"].directory()
+    folder = load_submission(submissions_root(), "modular").weights["mini-vit"].directory(submissions_root())
     inverse = build_inverse(load_inverse(folder, cpu).config).train()
     assert isinstance(inverse, ModularInverse)
     spec = mini.target("mini-vit")

@@ -15,7 +15,7 @@ from benchmark.errors import UserError
 
 __all__ = [
     "EXISTING_FOLDER", "FILE", "FILE_OR_FOLDER", "FOLDER", "OUTPUT_FILE", "Cli", "data_folder_option", "device_option",
-    "json_option", "open_device", "parse_size", "perceptual_option", "print_json", "quiet", "suite_option",
+    "json_option", "open_device", "parse_size", "perceptual_option", "print_json", "printable", "quiet", "suite_option",
     "threads_option",
 ]  # fmt: skip
 
@@ -50,7 +50,7 @@ class Cli(click.Group):
             click.echo(f"Error: {error.format_message()}", err=True)
             sys.exit(error.exit_code)
         except UserError as error:
-            click.echo(f"Error: {error}", err=True)
+            click.echo(f"Error: {printable(str(error))}", err=True)
             sys.exit(error.exit_code)
         except click.Abort:
             click.echo("Interrupted; the same command goes on where it stood (eval, train, data fetch).", err=True)
@@ -67,6 +67,11 @@ def parse_size(text: str) -> tuple[int, int]:
     if not (height.isdecimal() and width.isdecimal() and int(height) * int(width)):
         raise UserError(f"'{text}' is no size such as 96x96", where="--size")
     return int(height), int(width)
+
+
+def printable(text: str) -> str:
+    """Return a text with its control and invisible characters escaped: what others wrote cannot steer a terminal."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def print_json(value: Any) -> None:

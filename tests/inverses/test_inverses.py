@@ -124,7 +124,7 @@ def test_the_embedded_inverses_load_and_invert(
     mini: Suite, cpu: torch.device, images: Tensor, method: str, target_id: str
 ) -> None:
     spec = mini.target(target_id)
-    folder = load_submission(submissions_root(), method).weights[target_id].directory()
+    folder = load_submission(submissions_root(), method).weights[target_id].directory(submissions_root())
     inverse, target = load_inverse(folder, cpu), load_target(spec, spec.source.directory(), cpu)
     with torch.inference_mode():
         features = target.features(images)

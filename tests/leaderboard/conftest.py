@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from benchmark.aggregate import NOT_APPLICABLE, TargetScores, applies, scores_to_table
+from benchmark.metrics.spec import get_metric
 from benchmark.records import (
     AUDIT_SCHEMA,
     INPUT,
@@ -82,16 +83,17 @@ def audit_table(suite: Suite, level: float) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=AUDIT_SCHEMA)
 
 
-def score_table(suite: Suite, level: float, images: int = 16) -> pa.Table:
+def score_table(suite: Suite, level: float, targets: Collection[str], images: int = 16) -> pa.Table:
     """Return scores around `level`, with noise that all entries share and a little of their own."""
     results = []
-    for target in suite.targets:
+    for target in (target for target in suite.targets if target.id in targets):
         shape = (images, len(target.taps), len(suite.perturbations), len(suite.metrics))
         shared = np.random.default_rng(1).normal(0, 0.05, shape)
         own = np.random.default_rng(int(level * 1000)).normal(0, 0.01, shape)
         fits = [[applies(metric, kind) for metric in suite.metrics] for kind in suite.perturbations]
         reasons = np.broadcast_to(np.where(fits, 0, NOT_APPLICABLE).astype(np.uint8), shape)
-        values = (level + shared + own).astype(np.float32)
+        limits = np.array([get_metric(metric).range for metric in suite.metrics], np.float32)
+        values = np.fmin(np.fmax((level + shared + own).astype(np.float32), limits[:, 0]), limits[:, 1])
         ids = tuple(f"scene-{i:04d}" for i in range(images))
         results.append(TargetScores(target, ids, values, reasons, np.zeros(shape[:3], np.float32), ()))
     return scores_to_table(suite, results)
@@ -152,7 +154,8 @@ def enter(suite: Suite, lock: Lock, root: Path) -> Enter:
         folder = into / name
         folder.mkdir()
         text = f"id = '{name}'\nmethod = '{name}'\ntitle = '''{title}'''\ndescription = '''{title}'''\n"
-        (folder / "submission.toml").write_text(text + "authors = ['A. Author']\nlicense = 'MIT'\n")
+        text += "authors = ['A. Author']\nlicense = 'MIT'\ncontact = 'https://example.org'\n"
+        (folder / "submission.toml").write_text(text + "trained_on = 'scenes'\nsuites = ['mini@1']\n")
         targets = {}
         for target in suite.targets:
             taps = {
@@ -177,7 +180,7 @@ def enter(suite: Suite, lock: Lock, root: Path) -> Enter:
             precision="float32",
             status="complete",
             draft=False,
-            images=128,
+            images=16,
             targets=targets,
             overall={axis: axis_score(suite, axis, level * 0.7) for axis in suite.axes},
             cells=tuple(cell for target in suite.targets for cell in cells(target, level)),
@@ -186,7 +189,7 @@ def enter(suite: Suite, lock: Lock, root: Path) -> Enter:
             run=RUN,
         ).model_copy(update=changes)
         place = record_folder(into, name, suite.id)
-        write_record(place, record, score_table(suite, level), images(suite, level))
+        write_record(place, record, score_table(suite, level, record.targets), images(suite, level))
         return place
 
     return _enter

@@ -165,7 +165,9 @@ def test_the_layer_scorer_feeds_one_taps_features_to_anothers_inverse(
 ) -> None:
     spec = mini.target("mini-vit")
     target = load_target(spec, spec.source.directory(), cpu)
-    inverse = load_inverse(load_submission(submissions_root(), "ridge").weights[spec.id].directory(), cpu)
+    inverse = load_inverse(
+        load_submission(submissions_root(), "ridge").weights[spec.id].directory(submissions_root()), cpu
+    )
     scorer = LayerScorer(mini, target, inverse, Networks())
     tile = next(iter_tiles(samples[:5], cpu))
     found = scorer.run(tile)

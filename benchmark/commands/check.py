@@ -1,0 +1,186 @@
+"""Commands that check records by computing again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from benchmark.commands.common import (
+    EXISTING_FOLDER,
+    data_folder_option,
+    device_option,
+    json_option,
+    open_device,
+    print_json,
+    quiet,
+    suite_option,
+    threads_option,
+)
+
+if TYPE_CHECKING:
+    from benchmark.receipts import Receipt
+
+__all__ = ["rescore_", "verify"]
+
+by_option = click.option("--by", metavar="NAME", help="Who checks; with it a receipt is written beside the record.")
+
+
+def _report(receipt: Receipt, folder: Path, by: str | None, as_json: bool, allowed: Mapping[str, str]) -> None:
+    """Print what a check found, and write its receipt if it agrees and somebody stands by it."""
+    from tabulate import tabulate
+
+    from benchmark.errors import IntegrityError
+    from benchmark.receipts import write_receipt
+
+    path = write_receipt(folder, receipt) if by and receipt.agrees else None
+    if as_json:
+        print_json(receipt.model_dump(mode="json") | {"agrees": receipt.agrees, "receipt": str(path) if path else None})
+    else:
+        head = ["metric", "compared", "equal", "largest", "allowed", "beyond", "unmatched"]
+        rows = [
+            [name, d.compared, d.equal, f"{d.largest:.3g}", allowed[name], d.beyond, d.unmatched]
+            for name, d in receipt.differences.items()
+        ]
+        click.echo(tabulate(rows, headers=head, tablefmt="simple", disable_numparse=True))
+        word = "agrees" if receipt.agrees else "differs"
+        click.echo(f"\n{receipt.submission} on {receipt.suite}, {receipt.images} images, {receipt.kind}: {word}")
+        if path:
+            click.echo(f"Receipt {path}")
+    if not receipt.agrees:
+        worst = [name for name, d in receipt.differences.items() if d.beyond or d.unmatched]
+        message = f"{', '.join(worst) or 'nothing'} is not what the record states" if worst else "nothing was compared"
+        raise IntegrityError(message, where=str(folder / "record.json"), cure="evaluate again")
+
+
+def _open(reference: str, suite_id: str, data_folder: Path | None) -> tuple[Path, Any, Any, Any]:
+    """Return the record's folder, the suite's content, the record, and what its tables hold."""
+    from benchmark.consistency import check_record
+    from benchmark.content import Content
+    from benchmark.records import load_record
+    from benchmark.spec import load_lock, load_suite
+    from benchmark.submissions import find_submission
+
+    suite = load_suite(suite_id)
+    lock = load_lock(suite)
+    submission, _ = find_submission(reference)
+    folder = submission / "records" / suite.id
+    record = load_record(folder)
+    return folder, Content(suite, lock, data_folder), record, check_record(suite, lock, submission.name, folder, record)
+
+
+@click.command("rescore")
+@click.argument("reference", metavar="ID|PATH")
+@suite_option
+@by_option
+@data_folder_option
+@device_option
+@threads_option
+@json_option
+def rescore_(
+    reference: str,
+    suite_id: str,
+    by: str | None,
+    data_folder: Path | None,
+    device: str,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Score the audit images of a record again, from their pixels, and compare. Imports nothing of the submission.
+
+    Before that, everything in the record that follows from its tables is recomputed and compared.
+
+    \b
+    Examples:
+      invbench rescore ridge
+      invbench rescore submissions/my-method --json
+    """
+    from benchmark.evaluate import set_determinism
+    from benchmark.receipts import ROUNDING
+    from benchmark.rescore import make_receipt, rescore
+
+    quiet()
+    set_determinism()
+    folder, content, record, checked = _open(reference, suite_id, data_folder)
+    place = open_device("cpu" if device == "auto" else device, threads)
+    images = len(content.suite.audit_ids(checked[0][0].images))
+    differences = rescore(content, checked, place)
+    receipt = make_receipt("rescored", record, differences, place, by or "nobody", images)
+    _report(receipt, folder, by, as_json, dict.fromkeys(differences, f"{ROUNDING:g} rel."))
+
+
+@click.command("verify")
+@click.argument("reference", metavar="ID|PATH")
+@suite_option
+@click.option("--rerun", type=EXISTING_FOLDER, help="Folder with the record of a rerun [default: run it now].")
+@click.option("--limit", type=click.IntRange(1), help="Only the first N images; that reproduces nothing yet.")
+@click.option("--trust-code", is_flag=True, help="Import and run the submission's inverse.py. Read it first.")
+@by_option
+@data_folder_option
+@device_option
+@threads_option
+@json_option
+def verify(
+    reference: str,
+    suite_id: str,
+    rerun: Path | None,
+    limit: int | None,
+    trust_code: bool,
+    by: str | None,
+    data_folder: Path | None,
+    device: str,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Run the evaluation behind a record again and compare, within the tolerances of the metrics.
+
+    With --rerun, the record in that folder is compared instead; it is treated as data that anybody may have written,
+    and its own audit images are scored again.
+
+    \b
+    Examples:
+      invbench verify ridge --by "B. Reader"
+      invbench verify my-method --suite coco@1 --device cuda --by "B. Reader"
+      invbench verify my-method --rerun invbench-results --by "B. Reader"
+    """
+    import tempfile
+
+    from benchmark.aggregate import scores_from_table
+    from benchmark.consistency import check_record
+    from benchmark.errors import IntegrityError
+    from benchmark.evaluate import Options, set_determinism
+    from benchmark.metrics.spec import get_metric
+    from benchmark.records import load_record
+    from benchmark.rescore import compare_reruns, make_receipt, rescore
+    from benchmark.submissions import record_folder
+
+    quiet()
+    set_determinism()
+    folder, content, record, checked = _open(reference, suite_id, data_folder)
+    suite, place = content.suite, open_device(device, threads)
+    if rerun is not None:
+        own = record_folder(rerun, record.submission.id, suite.id)
+        again = load_record(own)
+        scores, audit = check_record(suite, content.lock, record.submission.id, own, again)
+        found = rescore(content, (scores, audit), place)
+        if any(item.beyond or item.unmatched for item in found.values()):
+            raise IntegrityError("its audit images do not give its scores", where=str(own), cure="run it again")
+        if {n: i.files for n, i in again.inverses.items()} != {n: i.files for n, i in record.inverses.items()}:
+            raise IntegrityError("was made with other weights or code", where=str(own), cure="run it again")
+    else:
+        from benchmark.candidates import open_submission
+        from benchmark.evaluate import evaluate
+        from benchmark.inverses.code import blame
+
+        submission = folder.parent.parent
+        candidate = open_submission(submission, [suite.target(name) for name in record.targets], trust_code=trust_code)
+        targets = None if len(record.targets) == len(suite.targets) else tuple(record.targets)
+        with blame(candidate.code), tempfile.TemporaryDirectory() as temporary:
+            evaluation = evaluate(content, candidate, Options(place, limit=limit or record.images, targets=targets))
+            again = evaluation.write(Path(temporary))
+        scores = scores_from_table(suite, evaluation.scores, again.targets.keys(), again.images)
+    differences = compare_reruns(suite, checked[0], scores)
+    receipt = make_receipt("reproduced", record, differences, place, by or "nobody", again.images, again.digest)
+    _report(receipt, folder, by, as_json, {name: f"{get_metric(name).tolerance:g}" for name in differences})

@@ -1,0 +1,83 @@
+"""What the workflows run on a pull request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from benchmark.commands.common import EXISTING_FOLDER, FILE, OUTPUT_FILE, Cli, quiet, threads_option
+
+__all__ = ["ci"]
+
+
+@click.group("ci", cls=Cli)
+def ci() -> None:
+    """The steps of the workflows that check pull requests."""
+
+
+@ci.command("scope")
+@click.argument("changed", type=FILE)
+def scope(changed: Path) -> None:
+    """Print the id of the one submission that all changed paths belong to; fail if there are others.
+
+    CHANGED holds the paths, each ended by a NUL byte.
+
+    \b
+    Example:
+      git diff --name-only -z --no-renames main...HEAD > changed && invbench ci scope changed
+    """
+    from benchmark.review import find_scope
+
+    paths = changed.read_bytes().decode(errors="replace").split("\0")
+    click.echo(find_scope(path for path in paths if path))
+
+
+@ci.command("review")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--base", type=EXISTING_FOLDER, required=True, help="Folder of the published submissions.")
+@click.option("--rerun", type=EXISTING_FOLDER, help="Folder with the record of a rerun on mini@1.")
+@click.option("--scope-failed", is_flag=True, help="The change is not of one submission alone: ask a maintainer.")
+@click.option("--out", type=OUTPUT_FILE, required=True, help="File to write.")
+@threads_option
+def review(folder: Path, base: Path, rerun: Path | None, scope_failed: bool, out: Path, threads: int | None) -> None:
+    """Validate the submission in FOLDER, rescore its records and compare them with a rerun; write what was found.
+
+    FOLDER and the rerun are data: nothing of them is imported.
+
+    \b
+    Example:
+      invbench ci review head/submissions/my-method --base base/submissions --out review.json
+    """
+    from benchmark.review import Review
+
+    if scope_failed:
+        result = Review(submission=None)
+    else:
+        from benchmark.commands.common import open_device
+        from benchmark.reviewing import review_submission
+
+        quiet()
+        result = review_submission(folder, base, rerun, open_device("cpu", threads))
+    out.write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    for finding in result.findings:
+        where = f"{finding.where}: " if finding.where else ""
+        click.echo(f"{finding.severity.capitalize()}: {where}{finding.message}", err=True)
+    if not result.passed:
+        raise SystemExit(2)
+
+
+@ci.command("comment")
+@click.argument("review_file", metavar="REVIEW", type=FILE)
+def comment(review_file: Path) -> None:
+    """Print the comment for a pull request from a review, which may come from anywhere: its text stays text.
+
+    \b
+    Example:
+      invbench ci comment review.json > comment.md
+    """
+    from benchmark.review import MAX_REVIEW_BYTES, Review
+    from benchmark.spec import read_json
+    from leaderboard.comment import render_comment
+
+    click.echo(render_comment(read_json(review_file, Review, MAX_REVIEW_BYTES)), nl=False)

@@ -1,0 +1,147 @@
+"""Commands of those who submit: make a submission, validate it, withdraw a record, hand it in."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import click
+
+from benchmark.commands.common import EXISTING_FOLDER, FOLDER, json_option, print_json, printable
+
+__all__ = ["init", "submit", "validate_", "withdraw_"]
+
+
+@click.command("init")
+@click.argument("submission_id", metavar="ID")
+@click.option("--method", help="Method of the package [default: ridge]; with --code, id of the new one [default: ID].")
+@click.option("--code", is_flag=True, help="Add inverse.py, a template for an architecture of your own.")
+@click.option("--author", default="A. Author", show_default=True, help="Who made it.")
+@click.option("--root", type=FOLDER, help="Folder of submissions [default: that of the checkout, else ./submissions].")
+def init(submission_id: str, method: str | None, code: bool, author: str, root: Path | None) -> None:
+    """Make a new submission ID, which is valid and runs on mini@1 as it is.
+
+    \b
+    Examples:
+      invbench init my-ridge --author "A. Author"
+      invbench init my-net --code
+    """
+    from benchmark.scaffold import write_scaffold
+    from benchmark.spec import PACKAGE
+
+    checkout = PACKAGE.parent / "submissions"
+    root = root or (checkout if (PACKAGE.parent / "pyproject.toml").is_file() else Path("submissions"))
+    paths = write_scaffold(root, submission_id, method, author, code=code)
+    folder = paths[0].parent
+    with suppress(ValueError):
+        folder = folder.relative_to(Path.cwd())
+    for path in paths:
+        click.echo(f"Wrote {path}")
+    trust = " --trust-code" if code else ""
+    click.echo(
+        f"\nNext:\n  invbench validate {folder}\n  invbench eval --submission {folder}{trust}\n"
+        f"  invbench submit {folder} --dry-run"
+    )
+
+
+@click.command("validate")
+@click.argument("references", nargs=-1, metavar="[ID|PATH]...")
+@click.option(
+    "--base", type=EXISTING_FOLDER, help="Folder of the published submissions, to which a change may only add."
+)
+@json_option
+def validate_(references: tuple[str, ...], base: Path | None, as_json: bool) -> None:
+    """Check submissions [default: all] for everything that their pull request will be checked for, offline.
+
+    Nothing of a submission is imported. Errors keep it out, notes do not.
+
+    \b
+    Examples:
+      invbench validate
+      invbench validate submissions/my-method
+      invbench validate my-method --json
+    """
+    from benchmark.submissions import list_submissions, submissions_root
+    from benchmark.validate import check_additions, validate
+
+    root = submissions_root()
+    folders = [_folder(reference, root) for reference in references] or [root / n for n in list_submissions(root)]
+    found = {}
+    for folder in folders:
+        found[folder] = validate(folder) + (check_additions(folder, base / folder.name) if base else [])
+    errors = [item for items in found.values() for item in items if item.severity == "error"]
+    if as_json:
+        print_json(
+            [
+                {"submission": folder.name, "valid": all(item.severity != "error" for item in items)}
+                | {"findings": [vars(item) for item in items]}
+                for folder, items in found.items()
+            ]
+        )
+    else:
+        for folder, items in found.items():
+            for item in items:
+                click.secho(
+                    f"{item.severity.capitalize()}: {printable(str(item))}", fg="red" if item in errors else None
+                )
+            if not any(item in errors for item in items):
+                click.echo(f"{folder.name}: valid")
+    if errors:
+        raise SystemExit(max(item.exit_code for item in errors))
+
+
+def _folder(reference: str, root: Path) -> Path:
+    """Return the folder that an id below `root` or a path names, whatever it holds."""
+    path = root / reference
+    return path if "/" not in reference and (path / "submission.toml").is_file() else Path(reference).resolve()
+
+
+@click.command("withdraw")
+@click.argument("reference", metavar="ID|PATH")
+@click.option("--suite", "suite_id", default="mini@1", show_default=True, help="Suite of the record.")
+@click.option("--reason", required=True, help="Why, in a sentence or two; the board shows it.")
+def withdraw_(reference: str, suite_id: str, reason: str) -> None:
+    """Withdraw the record of a submission: it stays in the tree and is no longer ranked.
+
+    \b
+    Example:
+      invbench withdraw my-method --suite mini@1 --reason "Trained on the test images by mistake."
+    """
+    from datetime import date
+
+    from benchmark.history import HISTORY, withdraw
+    from benchmark.submissions import find_submission
+
+    folder, _ = find_submission(reference)
+    event = withdraw(folder, suite_id, reason, date.today())
+    click.echo(f"Withdrew record {event.record[:16]} of {suite_id}; told in {folder / HISTORY}")
+
+
+@click.command("submit")
+@click.argument("reference", metavar="ID|PATH")
+@click.option("--dry-run", is_flag=True, help="Change nothing; show the steps that remain.")
+def submit(reference: str, dry_run: bool) -> None:
+    """Make a branch with one commit of a valid submission, and show the steps to its pull request.
+
+    Nothing is pushed: that step, and the pull request, are yours.
+
+    \b
+    Example:
+      invbench submit my-method --dry-run
+    """
+    from benchmark.errors import SpecError
+    from benchmark.handin import commit, plan
+    from benchmark.submissions import find_submission
+    from benchmark.validate import validate
+
+    folder, _ = find_submission(reference)
+    findings = validate(folder)
+    if errors := [item for item in findings if item.severity == "error"]:
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        raise SpecError(f"{errors[0]}{more}", cure=f"see: invbench validate {reference}")
+    for item in findings:
+        click.echo(f"Note: {item}", err=True)
+    steps = plan(folder)
+    if not dry_run:
+        click.echo(f"Committed on branch {commit(folder, steps)}.")
+    click.echo(steps.render(done=not dry_run))

@@ -1,0 +1,82 @@
+"""Importing an architecture that is not in the package: executes the file, so only ever under an explicit flag."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import re
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmark.errors import SpecError, UserError
+from benchmark.inverses.base import Inverse
+from benchmark.inverses.spec import METHODS, Method
+
+__all__ = ["blame", "load_code"]
+
+
+def load_code(path: Path, *, trained: bool) -> Method:
+    """Import `path`, and declare the one subclass of Inverse that it defines as a method.
+
+    Args:
+        trained: whether its inverses have weights.
+
+    Raises:
+        SpecError: absent, it raises when it is imported, defines no or several inverses, or takes the id of a method
+            that is there already.
+    """
+    if not path.is_file():
+        raise SpecError("no such file", where=str(path), cure="see invbench init --help")
+    name = f"invbench_code_{re.sub(r'[^a-z0-9]', '_', path.resolve().parent.name)}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise SpecError("is no Python file", where=str(path))
+    module = importlib.util.module_from_spec(spec)
+    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    sys.modules[name] = module
+    try:
+        with blame(path):
+            spec.loader.exec_module(module)
+    finally:
+        sys.dont_write_bytecode = writes
+    found = [c for c in vars(module).values() if inspect.isclass(c) and issubclass(c, Inverse) and c.__module__ == name]
+    if len(found) != 1:
+        message = f"defines {len(found)} subclasses of Inverse, not one"
+        raise SpecError(message, where=str(path), cure="keep one; see invbench init --code")
+    method = getattr(found[0], "method", None)
+    if not isinstance(method, str) or (method in METHODS and not METHODS[method].implementation.startswith(name)):
+        raise SpecError(f"field 'method': {method!r} is no new id", where=str(path), cure="give it an id of its own")
+    METHODS[method] = Method(
+        id=method,
+        title=(inspect.getdoc(found[0]) or method).splitlines()[0],
+        role="entry",
+        source=path.name,
+        implementation=f"{name}:{found[0].__name__}",
+        trained=trained,
+    )
+    return METHODS[method]
+
+
+@contextmanager
+def blame(path: Path | None) -> Iterator[None]:
+    """Turn what the code at `path` raises into one line that names its place; None: there is no such code.
+
+    Raises:
+        SpecError: instead of an exception that came through a line of `path`, or of a syntax error in it.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if path and Path(frame.filename) == path]
+        if isinstance(error, SyntaxError) and path and error.filename == str(path):
+            lines.append(error.lineno)
+        if not lines:
+            raise
+        message = f"line {lines[-1]}: {type(error).__name__}: {' '.join(str(error).split()):.300}"
+        raise SpecError(message, where=str(path), cure="mend it") from None

@@ -1,0 +1,62 @@
+"""The comment on a pull request: what the checks found, beside the reference methods. All text of others stays text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchmark.markdown import code
+from benchmark.review import Review, SuiteReview
+from benchmark.spec import AXES, load_lock, load_suite
+from benchmark.submissions import submissions_root
+from leaderboard.entries import load_entries
+from leaderboard.tables import number, reference_of
+
+__all__ = ["render_comment"]
+
+_WORDS = {"agrees": "agrees", "differs": "**differs**", "not run": "not run"}
+
+
+def _table(item: SuiteReview, submission_id: str) -> Iterator[str]:
+    suite = load_suite(item.suite)
+    state = [item.status, *(["draft"] if item.draft else [])]
+    yield f"### {item.suite}"
+    yield f"Record {code(item.digest[:16])} ({', '.join(state)}). Rescored from its audit images: "
+    yield f"{_WORDS[item.rescored]}; run again: {_WORDS[item.rerun]}."
+    yield ""
+    yield f"| submission | {' | '.join(AXES)} |"
+    yield f"|---|{'---:|' * len(AXES)}"
+    yield f"| **{code(submission_id)}** | {' | '.join(number(item.axes.get(axis)) for axis in AXES)} |"
+    for entry in load_entries(suite, load_lock(suite), [submissions_root()], on_unusable=lambda error: None):
+        if entry.submission.id != submission_id and entry.submission.method == entry.submission.id:
+            scores = (entry.record.overall.get(axis) for axis in AXES)
+            role = reference_of(entry)
+            name = code(entry.submission.id) + (f" ({role})" if role else "")
+            yield f"| {name} | {' | '.join(number(score.value if score else None) for score in scores)} |"
+    yield ""
+
+
+def render_comment(review: Review) -> str:
+    """Return the comment as Markdown: findings, a table against the reference methods, and the next step."""
+    lines = ["<!-- invbench review -->"]
+    if review.submission is None:
+        lines += [
+            "## A maintainer will look at this",
+            "It changes more than the folder of one submission, so nothing was run. If it was meant to be a "
+            "submission, keep the change inside `submissions/<id>/`.",
+        ]
+        return "\n".join(lines) + "\n"
+    lines.append(f"## Submission {code(review.submission)}: {'all checks passed' if review.passed else 'not yet'}")
+    for finding in review.findings:
+        mark = "**Error**" if finding.severity == "error" else "Note"
+        cure = f" ({code(finding.cure)})" if finding.cure else ""
+        lines.append(f"- {mark} in {code(finding.where)}: {code(finding.message)}{cure}")
+    lines.append("")
+    for item in review.suites:
+        lines += _table(item, review.submission)
+    step = (
+        "a maintainer reads the submission and merges it; a label may ask for a rerun on a GPU."
+        if review.passed
+        else f"mend what is listed, then {code(f'invbench validate submissions/{review.submission}')}, and push again."
+    )
+    lines.append(f"Next: {step}")
+    return "\n".join(lines) + "\n"
