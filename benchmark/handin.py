@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from benchmark.errors import SpecError
 from benchmark.markdown import code, plain
 from benchmark.records import load_record
+from benchmark.spec import AXES
 from benchmark.submissions import load_submission_folder
 
 __all__ = ["Steps", "commit", "plan"]
@@ -16,19 +18,20 @@ __all__ = ["Steps", "commit", "plan"]
 
 @dataclass(frozen=True)
 class Steps:
-    """What remains to be done."""
+    """What remains to be done; `folder` and `files` as seen from the root of the repository."""
 
     branch: str
+    folder: str
     files: tuple[str, ...]
     title: str
     body: str
 
     def render(self, *, done: bool) -> str:
         """Return the steps as text; `done`: branch and commit are made."""
-        parts = [] if done else ["Files", *(f"  {name}" for name in self.files), "", "Steps"]
+        parts: list[str] = []
         if not done:
-            paths = self.files[0].rsplit("/", 1)[0]
-            parts += [f"  git switch -c {self.branch}", f"  git add {paths}", f"  git commit -m '{self.title}'"]
+            parts += ["Files", *(f"  {name}" for name in self.files), "", "Steps", f"  git switch -c {self.branch}"]
+            parts += [f"  git add {shlex.quote(self.folder)}", f"  git commit -m {shlex.quote(self.title)}"]
         parts += [f"  git push -u origin {self.branch}", "  and open a pull request:", "", self.title, "", self.body]
         return "\n".join(parts)
 
@@ -61,11 +64,14 @@ def plan(folder: Path) -> Steps:
             cure = f"run: invbench eval --submission {folder} --suite {suite}"
             raise SpecError(f"there is no record on {suite} yet", where=str(folder), cure=cure)
         record = load_record(folder / "records" / suite)
-        axes = ", ".join(f"{a} {'–' if s.value is None else format(s.value, '.3f')}" for a, s in record.overall.items())
+        scores = [(axis, record.overall[axis].value) for axis in AXES if axis in record.overall]
+        axes = ", ".join(f"{axis} {'–' if value is None else format(value, '.3f')}" for axis, value in scores)
         state = [record.status, *(["draft"] if record.draft else [])]
         lines.append(f"- {suite}: {axes} ({', '.join(state)}, digest {code(record.digest[:16])})")
-    files = [path.relative_to(folder.parent.parent).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
-    return Steps(f"submit/{submission.id}", tuple(files), f"Submit {submission.id}", "\n".join(lines))
+    top = folder.parent.parent
+    files = tuple(path.relative_to(top).as_posix() for path in sorted(folder.rglob("*")) if path.is_file())
+    place = folder.relative_to(top).as_posix()
+    return Steps(f"submit/{submission.id}", place, files, f"Submit {submission.id}", "\n".join(lines))
 
 
 def commit(folder: Path, steps: Steps) -> str:

@@ -14,6 +14,7 @@ from benchmark import hub
 from benchmark.errors import SpecError, UserError
 from benchmark.hub_errors import one_line
 from benchmark.inverses.base import load_inverse
+from benchmark.inverses.code import load_code
 from benchmark.inverses.spec import InverseConfig, get_method
 from benchmark.markdown import plain
 from benchmark.records import Record, load_record
@@ -136,13 +137,16 @@ def _render_card(repo_id: str, config: InverseConfig, records: Sequence[Record],
     return str(ModelCard(f"---\n{metadata.to_yaml()}\n---\n\n" + "\n".join(lines) + "\n"))
 
 
-def prepare(folder: Path, repo_id: str, roots: Sequence[Path], license_id: str | None = None) -> Publication:
+def prepare(
+    folder: Path, repo_id: str, roots: Sequence[Path], license_id: str | None = None, code: Path | None = None
+) -> Publication:
     """Check an inverse and write its model card, without any network.
 
     Args:
         folder: holds `config.json` and `model.safetensors`; other files are left out.
         repo_id: `owner/name` on the Hub.
         roots: folders of submissions in which records of this very inverse are looked for.
+        code: the file with the inverse's architecture, if it is not the package's own; it is imported.
 
     Raises:
         SpecError: a file is absent, a link or malformed, or the id is none.
@@ -152,6 +156,8 @@ def prepare(folder: Path, repo_id: str, roots: Sequence[Path], license_id: str |
     for name in FILES:
         if (folder / name).is_symlink():
             raise SpecError("is a link; a file is uploaded as it lies", where=str(folder / name), cure="copy the file")
+    if code is not None:
+        load_code(code, trained=True)
     config = load_inverse(folder, torch.device("cpu")).config
     records = find_records(folder, config.target, roots)
     card = _render_card(repo_id, config, records, license_id)

@@ -190,6 +190,14 @@ def board_data(suite: Suite, entries: Sequence[Entry]) -> dict[str, Any]:
                 "rankable": entry.rankable,
                 "reference": reference_of(entry),
                 "badges": list(rows[None][entry.submission.id].badges),
+                "trust": entry.trust,
+                "receipts": [receipt.model_dump(mode="json") for receipt in entry.receipts],
+                "withdrawal": entry.withdrawal.model_dump(mode="json") if entry.withdrawal else None,
+                "superseded": [
+                    event.model_dump(mode="json")
+                    | {"overall": record.model_dump(mode="json", include={"overall"})["overall"]}
+                    for event, record in entry.superseded
+                ],
                 "overall": _row_data(rows[None][entry.submission.id]),
                 "targets": {t.id: _row_data(rows[t.id][entry.submission.id]) for t in suite.targets},
                 "layers": entry.record.model_dump(mode="json", include={"layers"})["layers"],

@@ -101,8 +101,14 @@ def reference_of(entry: Entry) -> str | None:
     return method.role if method and method.role != "entry" else None
 
 
-def _badges(record: Record) -> tuple[str, ...]:
-    marks = {"partial": record.status == "partial", "draft": record.draft, "bf16": record.precision == "bfloat16"}
+def _badges(entry: Entry) -> tuple[str, ...]:
+    record = entry.record
+    marks = {
+        "withdrawn": entry.withdrawal is not None,
+        "partial": record.status == "partial",
+        "draft": record.draft,
+        "bf16": record.precision == "bfloat16",
+    }
     return tuple(name for name, holds in marks.items() if holds)
 
 
@@ -158,7 +164,7 @@ def table(suite: Suite, entries: Sequence[Entry], target: str | None = None) -> 
         mean = means.get(name)
         place = None if mean is None else 1 + sum(other < mean for other in means.values())
         cells = tuple(_cell(suite, entry, target, axis, by_axis[axis].get(name)) for axis in axes)
-        rows.append(Row(entry, cells, reference_of(entry), _badges(entry.record), place))
+        rows.append(Row(entry, cells, reference_of(entry), _badges(entry), place))
     rows.sort(key=lambda row: (row.place or 0, row.reference or "", row.entry.submission.id))
     return Table(
         ranked=tuple(row for row in rows if row.place is not None),

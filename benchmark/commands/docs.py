@@ -1,4 +1,4 @@
-"""Commands that write the generated pages."""
+"""Commands that write what is generated in docs/."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from benchmark.commands.common import OUTPUT_FILE, Cli
+from benchmark.commands.common import FOLDER, OUTPUT_FILE, Cli
 
 __all__ = ["docs"]
 
 
 @click.group("docs", cls=Cli)
 def docs() -> None:
-    """Write the pages of docs/ that are generated."""
+    """Write the files of docs/ that are generated."""
 
 
 @docs.command("metrics")
@@ -33,3 +33,18 @@ def docs_metrics(out: Path | None) -> None:
         return
     out.write_text(page, encoding="utf-8", newline="\n")
     click.echo(out)
+
+
+@docs.command("schemas")
+@click.option("--out", required=True, type=FOLDER, help="Folder to write.")
+def docs_schemas(out: Path) -> None:
+    """Write the JSON Schemas of the files of a submission: what an editor or another tool can check.
+
+    \b
+    Example:
+      invbench docs schemas --out docs/schemas
+    """
+    from benchmark.schemas import write_schemas
+
+    for path in write_schemas(out):
+        click.echo(path)

@@ -42,14 +42,17 @@ def _check_place(folder: Path, supersede: str | None, *, overwrite: bool) -> Non
 
 
 def _write(evaluation: Evaluation, folder: Path, supersede: str | None) -> Record:
-    """Write a record; one that is there is put aside unchanged, unless it is the very same."""
+    """Write a record; one that is there is put aside unchanged, unless it is the very same or never published."""
     from datetime import date
 
     from benchmark.history import RECORD_FILES
     from benchmark.history import supersede as put_aside
+    from benchmark.receipts import list_receipts
     from benchmark.records import load_record
 
     if supersede is None or not (folder / "record.json").is_file():
+        for receipt in list_receipts(folder):
+            receipt.unlink()
         return evaluation.write(folder)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as temporary:
         record = evaluation.write(Path(temporary))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from benchmark.commands.common import EXISTING_FOLDER, json_option, print_json
+from benchmark.commands.common import EXISTING_FOLDER, FILE, json_option, print_json
 
 __all__ = ["publish"]
 
@@ -22,6 +22,7 @@ __all__ = ["publish"]
     help="Folder with records of this inverse; may be repeated [default: invbench-results].",
 )
 @click.option("--license", "license_id", help="License of the weights, for the model card: apache-2.0, mit, ...")
+@click.option("--code", type=FILE, help="Import the architecture from this file, an inverse.py of yours.")
 @click.option("--private", is_flag=True, help="Make a new repository private.")
 @click.option("--dry-run", is_flag=True, help="Upload nothing; show the files and the model card.")
 @json_option
@@ -30,6 +31,7 @@ def publish(
     repo_id: str,
     roots: tuple[Path, ...],
     license_id: str | None,
+    code: Path | None,
     private: bool,
     dry_run: bool,
     as_json: bool,
@@ -49,7 +51,7 @@ def publish(
     from benchmark.publish import prepare, upload
 
     default = Path("invbench-results")
-    publication = prepare(folder, repo_id, roots or ([default] if default.is_dir() else []), license_id)
+    publication = prepare(folder, repo_id, roots or ([default] if default.is_dir() else []), license_id, code)
     commit = None if dry_run else upload(publication, private=private)
     if as_json:
         print_json(

@@ -11,9 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from benchmark.errors import SpecError, UserError
 from benchmark.inverses.base import Inverse
-from benchmark.inverses.spec import METHODS, Method
+from benchmark.inverses.spec import METHODS, TRUSTED, Method
+from benchmark.spec import explain
 
 __all__ = ["blame", "load_code"]
 
@@ -47,17 +50,20 @@ def load_code(path: Path, *, trained: bool) -> Method:
         message = f"defines {len(found)} subclasses of Inverse, not one"
         raise SpecError(message, where=str(path), cure="keep one; see invbench init --code")
     method = getattr(found[0], "method", None)
-    if not isinstance(method, str) or (method in METHODS and not METHODS[method].implementation.startswith(name)):
+    if not isinstance(method, str) or method in METHODS:
         raise SpecError(f"field 'method': {method!r} is no new id", where=str(path), cure="give it an id of its own")
-    METHODS[method] = Method(
-        id=method,
-        title=(inspect.getdoc(found[0]) or method).splitlines()[0],
-        role="entry",
-        source=path.name,
-        implementation=f"{name}:{found[0].__name__}",
-        trained=trained,
-    )
-    return METHODS[method]
+    try:
+        TRUSTED[method] = Method(
+            id=method,
+            title=(inspect.getdoc(found[0]) or method).splitlines()[0],
+            role="entry",
+            source=path.name,
+            implementation=f"{name}:{found[0].__name__}",
+            trained=trained,
+        )
+    except ValidationError as error:
+        raise explain(error, str(path)) from None
+    return TRUSTED[method]
 
 
 @contextmanager

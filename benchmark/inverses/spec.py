@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from benchmark.errors import did_you_mean
 from benchmark.spec import Frozen, Id, RepoId, Revision, Sha256, Size
 
-__all__ = ["METHODS", "InverseConfig", "Method", "get_method"]
+__all__ = ["METHODS", "TRUSTED", "InverseConfig", "Method", "get_method"]
 
 
 class Method(Frozen):
@@ -96,8 +96,13 @@ METHODS: dict[str, Method] = {
 }
 
 
+TRUSTED: dict[str, Method] = {}
+"""Methods that this process imported from a submission, because its user said so; see `inverses.code`."""
+
+
 def get_method(method_id: str) -> Method:
     """Return the declaration of a method; raises NotFoundError with the nearest name."""
-    if method_id not in METHODS:
-        raise did_you_mean("method", method_id, METHODS)
-    return METHODS[method_id]
+    known = METHODS | TRUSTED
+    if method_id not in known:
+        raise did_you_mean("method", method_id, known)
+    return known[method_id]
