@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +16,7 @@ from benchmark.records import load_record
 from benchmark.spec import AXES
 from benchmark.submissions import load_submission_folder
 
-__all__ = ["Steps", "commit", "plan"]
+__all__ = ["Steps", "commit", "plan", "published"]
 
 
 @dataclass(frozen=True)
@@ -36,15 +39,44 @@ class Steps:
         return "\n".join(parts)
 
 
-def _git(folder: Path, *arguments: str) -> str:
+def _run(folder: Path, *arguments: str) -> bytes:
     try:
-        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=60)
+        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SpecError(f"git cannot be run: {error}", where=str(folder)) from None
     if done.returncode:
-        line = next(iter(done.stderr.strip().splitlines()), "failed")
+        line = next(iter(done.stderr.decode(errors="replace").strip().splitlines()), "failed")
         raise SpecError(f"git {arguments[0]}: {line}", where=str(folder), cure="work in a clone of the repository")
-    return done.stdout.strip()
+    return done.stdout
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    return _run(folder, *arguments).decode(errors="replace").strip()
+
+
+@contextmanager
+def published(base: str, folder: Path) -> Iterator[Path]:
+    """Give the folder of the submission in `folder` as it is published; it may be absent.
+
+    Args:
+        base: a folder of submissions, or a commit, branch or tag of the clone that `folder` lies in.
+
+    Raises:
+        SpecError: neither.
+    """
+    if Path(base).is_dir():
+        yield Path(base) / folder.name
+        return
+    commit_id = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{base}^{{commit}}")
+    place = _git(folder, "rev-parse", "--show-prefix")
+    names = _git(folder, "ls-tree", "-r", "-z", "--name-only", commit_id, "--", ".").split("\0")
+    with tempfile.TemporaryDirectory() as temporary:
+        target = Path(temporary) / folder.name
+        for name in filter(None, names):
+            path = target / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(_run(folder, "cat-file", "blob", f"{commit_id}:{place}{name}"))
+        yield target
 
 
 def plan(folder: Path) -> Steps:

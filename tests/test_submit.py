@@ -236,6 +236,16 @@ def test_the_commit_holds_the_submission_and_nothing_else(clone: Path) -> None:
         commit(clone, plan(clone))
 
 
+def test_what_a_branch_has_published_is_not_edited(run: Run, clone: Path) -> None:
+    commit(clone, plan(clone))
+    assert "ridge: valid" in run("validate", str(clone), "--base", "submit/ridge").stdout
+    assert "git rev-parse" in run("validate", str(clone), "--base", "nowhere", code=2).stderr
+    record = clone / "records/mini@1/record.json"
+    record.write_text(record.read_text() + "\n")
+    done = run("validate", str(clone), "--base", "submit/ridge", code=3)
+    assert "was edited or removed (restore it; a better one supersedes it" in done.stdout
+
+
 def test_nothing_is_handed_in_before_it_is_valid_and_evaluated(run: Run, tmp_path: Path) -> None:
     run("init", "mine", "--root", "submissions")
     assert "there is no record on mini@1 yet" in run("submit", "submissions/mine", "--dry-run", code=2).stderr

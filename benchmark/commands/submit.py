@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from benchmark.commands.common import EXISTING_FOLDER, FOLDER, json_option, print_json, printable
+from benchmark.commands.common import FOLDER, json_option, print_json, printable
 
 __all__ = ["init", "submit", "validate_", "withdraw_"]
 
@@ -47,10 +47,12 @@ def init(submission_id: str, method: str | None, code: bool, author: str, root: 
 @click.command("validate")
 @click.argument("references", nargs=-1, metavar="[ID|PATH]...")
 @click.option(
-    "--base", type=EXISTING_FOLDER, help="Folder of the published submissions, to which a change may only add."
+    "--base",
+    metavar="DIR|REF",
+    help="The published submissions, to which a change may only add: a folder, or a branch of this clone.",
 )
 @json_option
-def validate_(references: tuple[str, ...], base: Path | None, as_json: bool) -> None:
+def validate_(references: tuple[str, ...], base: str | None, as_json: bool) -> None:
     """Check submissions [default: all] for everything that their pull request will be checked for, offline.
 
     Nothing of a submission is imported. Errors keep it out, notes do not.
@@ -59,8 +61,10 @@ def validate_(references: tuple[str, ...], base: Path | None, as_json: bool) -> 
     Examples:
       invbench validate
       invbench validate submissions/my-method
+      invbench validate my-method --base main
       invbench validate my-method --json
     """
+    from benchmark.handin import published
     from benchmark.submissions import list_submissions, submissions_root
     from benchmark.validate import check_additions, validate
 
@@ -68,7 +72,10 @@ def validate_(references: tuple[str, ...], base: Path | None, as_json: bool) -> 
     folders = [_folder(reference, root) for reference in references] or [root / n for n in list_submissions(root)]
     found = {}
     for folder in folders:
-        found[folder] = validate(folder) + (check_additions(folder, base / folder.name) if base else [])
+        found[folder] = validate(folder)
+        if base and folder.is_dir():
+            with published(base, folder) as before:
+                found[folder] += check_additions(folder, before)
     errors = [item for items in found.values() for item in items if item.severity == "error"]
     if as_json:
         print_json(
