@@ -13,8 +13,10 @@ import pytest
 
 from benchmark.aggregate import (
     NOT_APPLICABLE,
+    NOT_FINITE,
     TargetScores,
     applies,
+    find_status,
     get_reason_names,
     image_axes,
     image_scores,
@@ -159,6 +161,14 @@ def test_a_metric_without_any_score_leaves_its_axis_absent(mini: Suite, lock: Lo
     assert overall["shape"].low is None
     assert overall["detail"].value is not None
     assert targets["mini-vit"].axes["shape"].parts["recognition"] is None
+
+
+def test_a_recon_that_is_not_finite_leaves_the_record_partial(mini: Suite) -> None:
+    scores = made_up(mini, images=mini.dataset.images)
+    assert find_status(mini, scores) == "complete"
+    assert find_status(mini, scores[:2]) == "partial"
+    scores[1].reasons[3, 0, 0, 0] = 1 + get_reason_names(mini).index(NOT_FINITE)
+    assert find_status(mini, scores) == "partial"
 
 
 def test_scores_survive_the_table(mini: Suite) -> None:
