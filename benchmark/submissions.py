@@ -22,7 +22,7 @@ CODE = "inverse.py"
 """Name of the file in a submission's folder that holds an architecture of its own."""
 
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{name}{digit}" for name in ("com", "lpt") for digit in range(10))}
-_LOOKS = str.maketrans({"0": "o", "1": "l", "-": None, "_": None, ".": None})
+_LOOKS = str.maketrans({"0": "o", "1": "l", "i": "l", "-": None, "_": None, ".": None})
 
 
 def look_alike(submission_id: str) -> str:
@@ -155,7 +155,7 @@ def load_submission_folder(folder: Path) -> Submission:
     """
     path = folder / "submission.toml"
     submission = read_toml(path, Submission)
-    if submission.id != folder.resolve().name:
+    if submission.id != folder.absolute().name:
         cure = "rename the one or the other"
         raise SpecError(f"field 'id': '{submission.id}' is not the folder's name", where=str(path), cure=cure)
     return submission

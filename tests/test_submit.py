@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from hubserver import HubServer
 
 from benchmark.errors import SpecError
 from benchmark.handin import commit, plan
@@ -176,6 +177,36 @@ def test_weights_of_ones_own_architecture_are_tried_beside_the_file(run: Run, tm
     assert "unknown method 'my-net'" in done.stderr
     run("publish", "submissions/my-net/weights/mini-vit", "name/my-net", "--dry-run", "--code",
         "submissions/my-net/inverse.py")  # fmt: skip
+
+
+@pytest.mark.slow
+def test_weights_on_the_hub_are_fetched_first_and_run_without_a_connection(
+    invbench: Callable[..., subprocess.CompletedProcess[str]],
+    hub: HubServer,
+    hub_environment: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    source = PACKAGE / "assets/mini/inverses/ridge/mini-vit"
+    commit_id = hub.add_repo("name/ridge-vit", {path.name: path.read_bytes() for path in source.iterdir()})
+    (path,) = write_scaffold(tmp_path / "submissions", "mine", "ridge", "A. Author", code=False)
+    text = path.read_text().partition("[weights]\n")[0]
+    weights = f'mini-vit = {{ repo_id = "name/ridge-vit", revision = "{commit_id}" }}'
+    path.write_text(f"{text}[weights]\n{weights}\n")
+    command = ["eval", "--submission", "submissions/mine"]
+    done = invbench(*command, "--fetch-only", **hub_environment)
+    assert done.returncode == 0, done.stderr
+    assert not (path.parent / "records").exists()
+    requests = len(hub.log)
+    assert requests
+
+    offline = hub_environment | {"HF_HUB_OFFLINE": "1"}
+    done = invbench(*command, "--target", "mini-vit", "--limit", "8", "--threads", "1", **offline)
+    assert done.returncode == 0, done.stderr
+    assert len(hub.log) == requests
+    assert errors(path.parent) == []
+    path.write_text(path.read_text().replace(commit_id, "0" * 40))
+    (error,) = errors(path.parent)
+    assert f"made with name/ridge-vit@{commit_id}, not the weights of submission.toml" in error
 
 
 @pytest.mark.parametrize(
