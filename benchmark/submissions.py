@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, StrictBool, model_validator
 
 from benchmark.errors import SpecError, did_you_mean
 from benchmark.spec import PACKAGE, Frozen, Id, RepoId, Revision, read_toml
@@ -131,7 +131,7 @@ class Submission(Frozen):
     suites: tuple[SuiteId, ...] = Field(
         min_length=1, max_length=16, description="suites that it enters", examples=[["mini@1"]]
     )
-    trust_code: bool = Field(default=False, description="whether inverse.py must be imported")
+    trust_code: StrictBool = Field(default=False, description="whether inverse.py must be imported")
     links: Links = Field(default=Links(), description="paper, code, project")
     weights: dict[Id, Weights] = Field(default={}, max_length=64, description="by target, where its inverse lies")
 
