@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ from benchmark.spec import Suite, TargetSpec
 __all__ = ["audit_to_table", "check_png", "decode_png", "read_audit"]
 
 Pixels = npt.NDArray[np.uint8]
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_HEAD = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR"
 _RGB8 = bytes([8, 2, 0, 0, 0])
 """Bit depth 8, color type RGB, and the only compression, filter and no interlacing."""
 
@@ -33,7 +34,7 @@ def check_png(png: bytes, size: tuple[int, int]) -> None:
         IntegrityError: they are not; says in which way.
     """
     what = f"a plain RGB PNG of {size[0]}x{size[1]} pixels"
-    if png[:8] != _SIGNATURE or png[12:16] != b"IHDR" or struct.unpack(">II", png[16:24]) != size[::-1]:
+    if png[:16] != _HEAD or len(png) < 29 or struct.unpack(">II", png[16:24]) != size[::-1]:
         raise IntegrityError(f"holds something that is not {what}")
     if png[24:29] != _RGB8:
         raise IntegrityError(f"holds a PNG of another kind than {what}")
@@ -46,18 +47,34 @@ def check_png(png: bytes, size: tuple[int, int]) -> None:
         raise IntegrityError(f"holds a PNG with other chunks than {what} needs")
 
 
+def _check_data(png: bytes, size: tuple[int, int]) -> None:
+    """Check that the data of a PNG inflate to its pixels and nothing beyond, without inflating more than that."""
+    place, data = 8, []
+    while place < len(png):
+        (length,) = struct.unpack(">I", png[place : place + 4])
+        if png[place + 4 : place + 8] == b"IDAT":
+            data.append(png[place + 8 : place + 8 + length])
+        place += 12 + length
+    expected, inflate = size[0] * (1 + 3 * size[1]), zlib.decompressobj()
+    found = len(inflate.decompress(b"".join(data), expected + 1))
+    if found != expected or not inflate.eof or inflate.unused_data:
+        raise ValueError("its data are not those of its pixels")
+
+
 def decode_png(png: bytes, size: tuple[int, int]) -> Pixels:
     """Return the pixels (H, W, 3) of a PNG that passes `check_png`.
 
     Raises:
-        IntegrityError: it does not pass, or its data are damaged.
+        IntegrityError: it does not pass, or its data are damaged or more than its pixels.
     """
     check_png(png, size)
     try:
+        _check_data(png, size)
         with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
             return np.asarray(image)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise IntegrityError(f"holds a damaged PNG: {str(error).splitlines()[0]}") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, zlib.error) as error:
+        line = next(iter(str(error).splitlines()), type(error).__name__)
+        raise IntegrityError(f"holds a damaged PNG: {line}") from None
 
 
 def _labels(suite: Suite, target: TargetSpec, images: Sequence[str]) -> list[tuple[str, str, str, str]]:
@@ -99,9 +116,9 @@ def read_audit(suite: Suite, table: pa.Table, targets: Sequence[TargetSpec], ima
         IntegrityError: a row holds no plain PNG of the target's input size.
     """
     expected = [row for target in targets for row in _labels(suite, target, images)]
+    if table.num_rows != len(expected):
+        raise SpecError(f"holds {table.num_rows:,} rows, not {len(expected):,}", cure="evaluate again")
     found = list(zip(*(table.column(name).to_pylist() for name in AUDIT_SCHEMA.names[:4]), strict=True))
-    if len(found) != len(expected):
-        raise SpecError(f"holds {len(found):,} rows, not {len(expected):,}", cure="evaluate again")
     for number, (labels, wanted) in enumerate(zip(found, expected, strict=True), 1):
         if labels != wanted:
             message = f"row {number} is of {labels!r:.160}, not of {wanted!r}"

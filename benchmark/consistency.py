@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.aggregate import TargetScores, find_status, scores_from_table, summarize
+from benchmark.aggregate import TargetScores, applies, find_status, scores_from_table, summarize
 from benchmark.audit import read_audit
 from benchmark.errors import IntegrityError, UserError
+from benchmark.metrics.layers import MIN_ROOM, normalized_transfer, summarize_transfer
 from benchmark.records import Record, StageLayers, check_origin, load_audit, load_scores
 from benchmark.spec import TRAINING_MEAN, Lock, Suite, TargetSpec
 from benchmark.stats import anchored
 
-__all__ = ["CheckedRecord", "check_record"]
+__all__ = ["CheckedRecord", "check_complete", "check_record"]
 
 ROUNDED = 2e-6
 """Aggregates are rounded to six digits; another machine may round the other way."""
@@ -67,6 +68,19 @@ def _check_images(suite: Suite, lock: Lock, scores: Sequence[TargetScores], wher
             raise IntegrityError(f"image {strange[0]!r:.80} is not one of {suite.id}", where=where)
 
 
+def check_complete(suite: Suite, lock: Lock, scores: Sequence[TargetScores], where: str) -> None:
+    """Check that scores are of all images that the lock names, as those of ranked records must be.
+
+    Raises:
+        IntegrityError: they are of other images.
+    """
+    _check_images(suite, lock, scores, where)
+    for item in scores:
+        missing = _image_names(suite, lock, item.target).keys() - set(item.images)
+        if missing:
+            raise IntegrityError(f"image '{min(missing)}' of {suite.id} was not scored", where=where)
+
+
 def _check_seen(
     suite: Suite, lock: Lock, scores: TargetScores, pixels: npt.NDArray[np.uint8], images: Sequence[str], where: str
 ) -> None:
@@ -86,29 +100,33 @@ def _check_stage(suite: Suite, lock: Lock, record: Record, target: str, stage: S
     anchors = [lock.anchors[target][metric] for metric in suite.axes["detail"]]
     floors = [anchored(np.array(a.answers.get(TRAINING_MEAN, np.nan)), a) for a in anchors]
     _compare(stage.floor, round(float(np.mean(floors)), 6), f"{path}.floor", where)
-    count = len(stage.taps)
+    count, places = len(stage.taps), {tap.name: tap.stage for tap in suite.target(target).taps}
+    if count < 2 or len(set(stage.taps)) < count or any(places.get(tap) != stage.stage for tap in stage.taps):
+        raise IntegrityError(f"field '{path}.taps': are not taps of that stage", where=where, cure="evaluate again")
     for name in ("transfer", "normalized", "cka"):
         rows = getattr(stage, name)
-        if len(rows) != count or any(len(row) != count for row in rows):
-            raise IntegrityError(f"field '{path}.{name}': is no matrix of {count} taps", where=where)
         limits = (-0.5, 1.5) if name == "cka" else (0.0, 1.0)
         if any(value is not None and not limits[0] <= value <= limits[1] for row in rows for value in row):
             raise IntegrityError(f"field '{path}.{name}': holds a value out of its range", where=where)
     for place, tap in enumerate(stage.taps):
-        if tap not in taps:
-            raise IntegrityError(f"field '{path}.taps': there is no tap {tap!r:.80}", where=where)
         own, stated = taps[tap].axes["detail"].value, stage.transfer[place][place]
         if own is not None and (stated is None or abs(own - stated) > 1e-4):
             message = f"field '{path}.transfer.{place}.{place}': is {stated}, but the detail at {tap} is {own}"
             raise IntegrityError(message, where=where, cure="evaluate again")
-        for row in range(count):
-            value, share = stage.transfer[row][place], stage.normalized[row][place]
-            if value is None or share is None or stated is None:
-                continue
-            expected = min(max((value - stage.floor) / (stated - stage.floor), 0), 1) if stated > stage.floor else None
-            if expected is None or abs(expected - share) > 1e-2:
-                message = f"field '{path}.normalized.{row}.{place}': is {share}, but follows as {expected}"
-                raise IntegrityError(message, where=where, cure="evaluate again")
+    matrix, normalized = (np.array(rows, np.float64) for rows in (stage.transfer, stage.normalized))
+    expected = normalized_transfer(matrix, stage.floor)
+    # A quotient of rounded numbers; whether there is room for it at all may be rounded either way, too.
+    unclear = np.abs(np.diagonal(matrix) - stage.floor - MIN_ROOM) < ROUNDED
+    wrong = ~np.isclose(normalized, expected, rtol=0, atol=1e-2, equal_nan=True) & ~unclear
+    for row, column in np.argwhere(wrong):
+        stated, found = stage.normalized[row][column], expected[row, column]
+        message = f"field '{path}.normalized.{row}.{column}': is {stated}, but follows as {found:.6f} from 'transfer'"
+        raise IntegrityError(message, where=where, cure="evaluate again")
+    for name, found in summarize_transfer(normalized)._asdict().items():
+        stated = getattr(stage, name)
+        if (stated is None) != (found is None) or (found is not None and abs(stated - found) > 1e-2):
+            message = f"field '{path}.{name}': is {stated}, but follows as {found} from 'normalized'"
+            raise IntegrityError(message, where=where, cure="evaluate again")
 
 
 def _check_aggregates(suite: Suite, lock: Lock, record: Record, scores: Sequence[TargetScores], where: str) -> None:
@@ -149,7 +167,9 @@ def check_record(suite: Suite, lock: Lock, submission_id: str, folder: Path, rec
     if not 0 < record.images <= suite.dataset.images:
         raise IntegrityError(f"field 'images': {suite.id} does not have {record.images}", where=where)
     targets = [target for target in suite.targets if target.id in record.targets]
-    table, path = load_scores(folder, record), folder / "scores.parquet"
+    kinds = sum(applies(metric, kind) for metric in suite.metrics for kind in suite.perturbations)
+    taps = sum(len(target.taps) for target in targets)
+    table, path = load_scores(folder, record, record.images * taps * kinds), folder / "scores.parquet"
     try:
         scores = scores_from_table(suite, table, record.targets.keys(), record.images)
         _check_images(suite, lock, scores, str(path))
@@ -161,7 +181,8 @@ def check_record(suite: Suite, lock: Lock, submission_id: str, folder: Path, rec
                 _check_stage(suite, lock, record, name, stage, where)
         path = folder / "audit.parquet"
         images = suite.audit_ids(scores[0].images)
-        audit = read_audit(suite, load_audit(folder, record), targets, images)
+        rows = len(images) * (taps + len(targets)) * len(suite.perturbations)
+        audit = read_audit(suite, load_audit(folder, record, rows), targets, images)
         for item, pixels in zip(scores, audit, strict=True):
             _check_seen(suite, lock, item, pixels, images, str(path))
     except UserError as error:

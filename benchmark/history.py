@@ -9,13 +9,13 @@ import json
 import re
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from benchmark.errors import IntegrityError, SpecError
-from benchmark.records import load_record
-from benchmark.spec import Frozen, Sha256, read_toml
+from benchmark.records import load_audit, load_record, load_scores
+from benchmark.spec import Frozen, Sha256, explain, read_toml
 from benchmark.submissions import Paragraph, SuiteId
 
 __all__ = [
@@ -63,6 +63,13 @@ def is_withdrawn(history: History, digest: str) -> Event | None:
     return next((e for e in history.events if e.kind == "withdrawn" and e.record == digest), None)
 
 
+def _make_event(folder: Path, **fields: Any) -> Event:
+    try:
+        return Event.model_validate(fields)
+    except ValidationError as error:
+        raise explain(error, str(folder / HISTORY), Event) from None
+
+
 def _append(folder: Path, event: Event) -> None:
     """Add an event to the end of the file; what stands there is not touched."""
     path = folder / HISTORY
@@ -83,12 +90,16 @@ def supersede(folder: Path, suite_id: str, reason: str, new_digest: str, today: 
     """Put the record of a suite aside, unchanged, for one with `new_digest`; return where it went.
 
     Raises:
-        SpecError: there is no record, or it is damaged.
+        SpecError: there is no record, it was superseded once before, or the reason is none.
+        IntegrityError: it is damaged.
     """
     records = folder / "records" / suite_id
     old = load_record(records)
-    event = Event(kind="superseded", suite=suite_id, record=old.digest, by=new_digest, reason=reason, date=today)
+    fields = {"suite": suite_id, "record": old.digest, "by": new_digest, "reason": reason, "date": today}
+    event = _make_event(folder, kind="superseded", **fields)
     place = records / SUPERSEDED / old.digest[:16]
+    if place.exists():
+        raise SpecError("was superseded once before", where=str(records / "record.json"), cure="keep its successor")
     place.mkdir(parents=True)
     for name in (*RECORD_FILES, "receipts"):
         if (records / name).exists():
@@ -101,21 +112,36 @@ def withdraw(folder: Path, suite_id: str, reason: str, today: date) -> Event:
     """Withdraw the record of a suite: it stays where it is, and is no longer ranked.
 
     Raises:
-        SpecError: there is no record, or it was withdrawn already.
+        SpecError: there is no record, it was withdrawn already, or the reason is none.
     """
     record = load_record(folder / "records" / suite_id)
     if is_withdrawn(load_history(folder), record.digest):
         raise SpecError("was withdrawn already", where=str(folder / "records" / suite_id / "record.json"))
-    event = Event(kind="withdrawn", suite=suite_id, record=record.digest, reason=reason, date=today)
+    fields = {"suite": suite_id, "record": record.digest, "reason": reason, "date": today}
+    event = _make_event(folder, kind="withdrawn", **fields)
     _append(folder, event)
     return event
+
+
+def _check_superseded(folder: Path, submission_id: str, suite_id: str) -> str:
+    """Check that a superseded record is whole, and was one of a submission on a suite; return its digest."""
+    record = load_record(folder)
+    if not re.fullmatch(r"[0-9a-f]{16}", folder.name) or not record.digest.startswith(folder.name):
+        raise SpecError(f"holds record {record.digest[:16]}", where=str(folder), cure="name it so")
+    if (record.submission.id, record.suite) != (submission_id, suite_id):
+        message, where = f"is the record of '{record.submission.id}' on {record.suite!r:.80}", folder / "record.json"
+        raise SpecError(message, where=str(where), cure=f"only records of '{submission_id}' on {suite_id} belong there")
+    load_scores(folder, record)
+    load_audit(folder, record)
+    return record.digest
 
 
 def check_history(folder: Path) -> None:
     """Check that the records below `folder` and its history tell the same story.
 
     Raises:
-        SpecError: an event is of a record that is not there, or a record lies in a folder of another name.
+        SpecError: an event is of a record that is not there, or a superseded record is damaged, of something else or
+            lies in a folder of another name.
         IntegrityError: a superseded record has no event or several, or no line of successors to the present one.
     """
     history, where = load_history(folder), str(folder / HISTORY)
@@ -129,9 +155,7 @@ def check_history(folder: Path) -> None:
             successors[event.record] = event.by
         there = set()
         for place in superseded_folders(records):
-            digest = load_record(place).digest
-            if not re.fullmatch(r"[0-9a-f]{16}", place.name) or not digest.startswith(place.name):
-                raise SpecError(f"holds record {digest[:16]}", where=str(place), cure="name it so")
+            digest = _check_superseded(place, folder.resolve().name, records.name)
             if digest not in successors:
                 cure = "let invbench eval --supersede REASON write it"
                 raise IntegrityError(f"no event supersedes record {digest[:16]}", where=where, cure=cure)
@@ -148,8 +172,11 @@ def check_history(folder: Path) -> None:
                 message = f"record {digest[:16]} leads to {place_of[:16]}, which is not the present record"
                 raise IntegrityError(message, where=where)
         known = there | {present}
-        if lost := [e for e in events if e.kind == "withdrawn" and e.record not in known]:
-            raise IntegrityError(f"withdrawn record {lost[0].record[:16]} is not in the tree", where=where)
+        withdrawn = [event.record for event in events if event.kind == "withdrawn"]
+        if twice := [record for record in withdrawn if withdrawn.count(record) > 1]:
+            raise IntegrityError(f"record {twice[0][:16]} is withdrawn twice", where=where)
+        if lost := [record for record in withdrawn if record not in known]:
+            raise IntegrityError(f"withdrawn record {lost[0][:16]} is not in the tree", where=where)
     suites = {path.name for path in (folder / "records").glob("*")}
     if strange := [event.suite for event in history.events if event.suite not in suites]:
         raise SpecError(f"tells of {strange[0]}, of which there are no records", where=where)

@@ -20,7 +20,7 @@ from typing import Annotated, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
 
 from benchmark.errors import IntegrityError, SpecError
 from benchmark.spec import Axis, Frozen, Id, Lock, Perturbation, Sha256, Suite, digest_of, read_json, unset
@@ -75,7 +75,13 @@ AUDIT_SCHEMA = pa.schema(
 )
 
 
-class SubmissionInfo(Frozen):
+class _Part(Frozen):
+    """A part of a record; its numbers are finite, as JSON asks for."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+class SubmissionInfo(_Part):
     """Who entered: the submission's id, its method and a title for readers."""
 
     id: Id
@@ -83,7 +89,7 @@ class SubmissionInfo(Frozen):
     title: str
 
 
-class InverseInfo(Frozen):
+class InverseInfo(_Part):
     """The weights that inverted one target: file hashes, size and how they were trained."""
 
     files: dict[str, Sha256]
@@ -93,7 +99,7 @@ class InverseInfo(Frozen):
     training: dict[str, str | int | float] = {}
 
 
-class AxisScore(Frozen):
+class AxisScore(_Part):
     """An anchored axis score (0 the best trivial answer, 1 identity) with its 95 % interval; None: no score."""
 
     value: float | None
@@ -102,21 +108,21 @@ class AxisScore(Frozen):
     parts: dict[Id, float | None]
 
 
-class TapScore(Frozen):
+class TapScore(_Part):
     """The axes at one tap, and the mean share of recon values that had to be clamped to [0, 1]."""
 
     axes: dict[Axis, AxisScore]
     clamped: float
 
 
-class TargetScore(Frozen):
+class TargetScore(_Part):
     """The axes of one target (unweighted mean over its taps) and of each tap."""
 
     axes: dict[Axis, AxisScore]
     taps: dict[Id, TapScore]
 
 
-class Cell(Frozen):
+class Cell(_Part):
     """One metric at one tap under one perturbation: its mean (or median, as the metric declares) over images.
 
     `scored` images have a score; `unscored` counts the others by reason.
@@ -136,7 +142,7 @@ class Cell(Frozen):
 Matrix = tuple[tuple[float | None, ...], ...]
 
 
-class StageLayers(Frozen):
+class StageLayers(_Part):
     """The taps of a stage compared: the inverse of one fed the features of another. None: not scored.
 
     Attributes:
@@ -158,8 +164,16 @@ class StageLayers(Frozen):
     asymmetry: float | None
     cka: Matrix
 
+    @model_validator(mode="after")
+    def _square(self) -> StageLayers:
+        for name in ("transfer", "normalized", "cka"):
+            rows = getattr(self, name)
+            if len(rows) != len(self.taps) or any(len(row) != len(self.taps) for row in rows):
+                raise ValueError(f"'{name}' is no matrix of {len(self.taps)} taps")
+        return self
 
-class Run(Frozen):
+
+class Run(_Part):
     """Circumstances of the run, outside the digest."""
 
     device: str
@@ -176,7 +190,7 @@ class Run(Frozen):
     git_dirty: bool | None
 
 
-class Record(Frozen):
+class Record(_Part):
     """One submission on one suite; see the module for the files beside it.
 
     `layers` holds the layer comparison by target, for methods that read features.
@@ -302,18 +316,18 @@ def load_record(folder: Path) -> Record:
     return record
 
 
-def _load_table(path: Path, schema: pa.Schema, digest: str) -> pa.Table:
-    table = read_table(path, schema)
+def _load_table(path: Path, schema: pa.Schema, digest: str, rows: int | None) -> pa.Table:
+    table = read_table(path, schema, rows)
     if table_digest(table) != digest:
         raise IntegrityError("differs from what record.json states", where=str(path), cure="evaluate again")
     return table
 
 
-def load_scores(folder: Path, record: Record) -> pa.Table:
-    """Read `scores.parquet` (SCORE_SCHEMA) of a record folder, checked against the record."""
-    return _load_table(folder / "scores.parquet", SCORE_SCHEMA, record.scores_sha256)
+def load_scores(folder: Path, record: Record, rows: int | None = None) -> pa.Table:
+    """Read `scores.parquet` (SCORE_SCHEMA) of a record folder, checked against the record; see `read_table`."""
+    return _load_table(folder / "scores.parquet", SCORE_SCHEMA, record.scores_sha256, rows)
 
 
-def load_audit(folder: Path, record: Record) -> pa.Table:
-    """Read `audit.parquet` (AUDIT_SCHEMA) of a record folder, checked against the record."""
-    return _load_table(folder / "audit.parquet", AUDIT_SCHEMA, record.audit_sha256)
+def load_audit(folder: Path, record: Record, rows: int | None = None) -> pa.Table:
+    """Read `audit.parquet` (AUDIT_SCHEMA) of a record folder, checked against the record; see `read_table`."""
+    return _load_table(folder / "audit.parquet", AUDIT_SCHEMA, record.audit_sha256, rows)

@@ -19,6 +19,13 @@ __all__ = ["MAX_REVIEW_BYTES", "Review", "ReviewFinding", "SuiteReview", "find_s
 MAX_REVIEW_BYTES = 200_000
 MAX_FINDINGS = 100
 Text = Annotated[str, Field(max_length=1000)]
+
+
+def _cut(text: str) -> str:
+    """Return a text that fits; names of files may hold bytes that are no text."""
+    return text.encode(errors="replace").decode()[:1000]
+
+
 Outcome = Literal["agrees", "differs", "not run"]
 
 
@@ -34,8 +41,8 @@ class ReviewFinding(Frozen):
     def of(cls, finding: Finding, folder: Path) -> ReviewFinding:
         """Return a finding with paths told from the submission's folder."""
         where = finding.where.replace(f"{folder}/", "").replace(str(folder), folder.name)
-        cure = finding.cure[:1000] if finding.cure else None
-        return cls(severity=finding.severity, message=finding.message[:1000], where=where[:1000], cure=cure)
+        cure = _cut(finding.cure) if finding.cure else None
+        return cls(severity=finding.severity, message=_cut(finding.message), where=_cut(where), cure=cure)
 
 
 class SuiteReview(Frozen):

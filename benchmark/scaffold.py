@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from benchmark.errors import SpecError
 from benchmark.inverses.spec import METHODS, get_method
 from benchmark.spec import PACKAGE, explain, load_suite
-from benchmark.submissions import CODE, Line, SubmissionId
+from benchmark.submissions import CODE, PLACEHOLDERS, Line, SubmissionId
 
 __all__ = ["write_scaffold"]
 
@@ -53,6 +53,7 @@ def write_scaffold(root: Path, submission_id: str, method: str | None, author: s
         "method": method,
         "author": author,
         "code": code,
+        "placeholders": PLACEHOLDERS,
         "title": f"{submission_id}: {'a new architecture' if code else get_method(method).title}"[:120],
         "trained_on": "nothing" if code else "scenes of the generator of mini@1",
         "targets": [target.id for target in load_suite("mini@1").targets],

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,7 +62,10 @@ Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Size = tuple[Annotated[int, Field(gt=0, le=4096)], Annotated[int, Field(gt=0, le=4096)]]
 TRAINING_MEAN = "training_mean"
 MAX_TEXT_BYTES = 1_000_000
+MAX_ITEMS = 150_000
 MAX_LOCK_BYTES = 64_000_000
+_LONG_KEY = re.compile(rb"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){24}""")
+"""A dotted key whose parsing would take time and memory with the square of its length."""
 PACKAGE = Path(__file__).parent
 SUITES = PACKAGE / "suites"
 
@@ -340,13 +344,19 @@ def _cure(kind: str, loc: tuple[int | str, ...], model: type[BaseModel] | None) 
     return f"{field.description}, such as {field.examples[0]!r}" if field.examples else field.description
 
 
+def _show(value: Any) -> str:
+    """Return a value as a message shows it; integers too long to be written are not."""
+    huge = isinstance(value, int) and value.bit_length() > 256
+    return "a number of more than 77 digits" if huge else _short(repr(value))
+
+
 def explain(error: ValidationError, where: str, model: type[BaseModel] | None = None) -> SpecError:
     """Return a one-line error that names file, field, value, fault and (from the declarations of `model`) the cure."""
-    first = error.errors()[0]
+    first = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in first["loc"]) or "(whole file)"
     value = first.get("input")
     shown = isinstance(value, str | int | float) and first["type"] != "missing"
-    got = f", not {_short(repr(value))}" if shown else ""
+    got = f", not {_show(value)}" if shown else ""
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     message = first["msg"].removeprefix("Value error, ")
     cure = _cure(first["type"], first["loc"], model)
@@ -358,11 +368,16 @@ def _short(text: str) -> str:
 
 
 def _read(path: Path, max_bytes: int) -> bytes:
-    """Return the content of a regular file of at most `max_bytes`."""
+    """Return the content of a regular file of at most `max_bytes` and MAX_ITEMS: every one may become an error."""
     try:
+        if not path.is_file() and path.exists():
+            raise SpecError("is no regular file", where=str(path))
         if path.stat().st_size > max_bytes:
             raise SpecError(f"is larger than the {max_bytes:,} bytes allowed", where=str(path))
-        return path.read_bytes()
+        data = path.read_bytes()
+        if max(data.count(b","), data.count(b"\n")) > MAX_ITEMS:
+            raise SpecError(f"holds more than the {MAX_ITEMS:,} items allowed", where=str(path))
+        return data
     except FileNotFoundError:
         raise SpecError("no such file", where=str(path)) from None
     except OSError as error:
@@ -376,6 +391,8 @@ def read_toml(path: Path, model: type[Model], max_bytes: int = MAX_TEXT_BYTES) -
         SpecError: absent, too large, not TOML or not what `model` asks for; names file, field, value and cure.
     """
     data = _read(path, max_bytes)
+    if _LONG_KEY.search(data):
+        raise SpecError("not valid TOML: a key has too many parts", where=str(path))
     try:
         return model.model_validate(tomllib.loads(data.decode()))
     except ValidationError as error:
@@ -419,10 +436,12 @@ def load_suite(suite_id: str) -> Suite:
     """
     if suite_id.endswith(".toml"):
         return load_suite_file(Path(suite_id))
-    known = list_suites()
-    if suite_id not in known:
-        raise did_you_mean("suite", suite_id, known)
-    return load_suite_file(SUITES / f"{suite_id.replace('@', '-')}.toml")
+    name = suite_id.replace("@", "-")
+    path = next((path for path in SUITES.glob("*.toml") if path.stem == name), None)
+    suite = load_suite_file(path) if path else None
+    if suite is None or suite.id != suite_id:
+        raise did_you_mean("suite", suite_id, list_suites())
+    return suite
 
 
 def load_lock(suite: Suite) -> Lock:
@@ -434,7 +453,8 @@ def load_lock(suite: Suite) -> Lock:
     """
     path = suite.lock_path
     if not path.exists():
-        raise SpecError("no lock", where=str(path), cure=f"write it with: invbench suite lock {suite.id}")
+        name = suite._file if suite._file and suite._file.parent != SUITES else suite.id
+        raise SpecError("no lock", where=str(path), cure=f"write it with: invbench suite lock {name}")
     lock = read_json(path, Lock, MAX_LOCK_BYTES)
     if lock.suite_digest != suite.digest:
         raise IntegrityError(

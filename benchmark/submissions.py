@@ -14,12 +14,18 @@ from benchmark.errors import SpecError, did_you_mean
 from benchmark.spec import PACKAGE, Frozen, Id, RepoId, Revision, read_toml
 
 __all__ = [
-    "CODE", "Links", "Submission", "Weights", "describe_candidate", "find_submission", "list_submissions",
-    "load_submission", "load_submission_folder", "look_alike", "record_folder", "submissions_root",
+    "CODE", "PLACEHOLDERS", "Links", "Submission", "Weights", "describe_candidate", "find_submission",
+    "list_submissions", "load_submission", "load_submission_folder", "look_alike", "record_folder", "submissions_root",
 ]  # fmt: skip
 
 CODE = "inverse.py"
 """Name of the file in a submission's folder that holds an architecture of its own."""
+
+PLACEHOLDERS = {
+    "description": "What the method does, in a few plain sentences.",
+    "contact": "https://github.com/name",
+}
+"""What a new submission says until its author says better."""
 
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{name}{digit}" for name in ("com", "lpt") for digit in range(10))}
 _LOOKS = str.maketrans({"0": "o", "1": "l", "i": "l", "-": None, "_": None, ".": None})

@@ -16,7 +16,11 @@ MAX_FILE_BYTES = 512 * 2**20
 MAX_TABLE_BYTES = 1024 * 2**20
 MAX_ROWS = 20_000_000
 _MAX_HEADER_BYTES = 64 * 1024
+_MAX_FOOTER_BYTES = 16 * 2**20
 _MAX_ROW_GROUPS = 10_000
+_MAX_PAGES = 50_000
+_I32 = 5
+"""Type of the sizes in a page header: a reader of Parquet passes over a field of another type, and so must we."""
 
 
 class _PageHeader(NamedTuple):
@@ -52,6 +56,8 @@ class _Compact:
         return (value >> 1) ^ -(value & 1)
 
     def _value(self, kind: int, depth: int) -> int | None:
+        if depth > 8:
+            raise ValueError("holds what no page header holds")
         if kind in {1, 2}:
             return None
         if kind == 3:
@@ -62,7 +68,7 @@ class _Compact:
             length = 8 if kind == 7 else self._varint()
             self.place += length
             return None
-        if kind == 12 and depth < 8:
+        if kind == 12:
             self.fields(depth + 1)
             return None
         if kind in {9, 10}:
@@ -77,13 +83,13 @@ class _Compact:
         raise ValueError("holds what no page header holds")
 
     def fields(self, depth: int = 0) -> dict[int, int]:
-        """Return the integers among the fields of a struct, by their ids."""
+        """Return the 32-bit integers among the fields of a struct, by their ids."""
         found: dict[int, int] = {}
         number = 0
         while head := self._byte():
             number = number + (head >> 4) if head >> 4 else self._integer()
             value = self._value(head & 15, depth)
-            if value is not None:
+            if value is not None and head & 15 == _I32:
                 found[number] = value
         return found
 
@@ -100,7 +106,7 @@ def _read_header(file: BinaryIO, place: int) -> _PageHeader:
 
 def _count_bytes(file: BinaryIO, metadata: pq.FileMetaData) -> int:
     """Return how many bytes the pages of a file take uncompressed, as their own headers say."""
-    total = 0
+    total = pages = 0
     for group in range(metadata.num_row_groups):
         for index in range(metadata.num_columns):
             column = metadata.row_group(group).column(index)
@@ -109,6 +115,9 @@ def _count_bytes(file: BinaryIO, metadata: pq.FileMetaData) -> int:
             end = place + column.total_compressed_size if column.num_values else place
             while place < end:
                 page = _read_header(file, place)
+                pages += 1
+                if pages > _MAX_PAGES:
+                    raise ValueError(f"has more than {_MAX_PAGES:,} pages")
                 total += page.uncompressed
                 place += page.length + page.compressed
                 if total > MAX_TABLE_BYTES:
@@ -116,8 +125,20 @@ def _count_bytes(file: BinaryIO, metadata: pq.FileMetaData) -> int:
     return total
 
 
-def read_table(path: Path, schema: pa.Schema) -> pa.Table:
+def _check_footer(file: BinaryIO, size: int) -> None:
+    """Refuse a footer that would take much memory: it is parsed before anything that it says can be judged."""
+    file.seek(max(0, size - 8))
+    length = int.from_bytes(file.read(4), "little")
+    if length > _MAX_FOOTER_BYTES:
+        raise ValueError(f"its footer takes {length:,} bytes")
+    file.seek(0)
+
+
+def read_table(path: Path, schema: pa.Schema, rows: int | None = None) -> pa.Table:
     """Read a Parquet file of exactly the columns of `schema`, refused by size before anything is decompressed.
+
+    Args:
+        rows: how many it must have, where that is known.
 
     Raises:
         SpecError: absent, a link, too large (file, rows, or pages once decompressed), not Parquet or of other columns.
@@ -129,16 +150,23 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
         if (size := path.stat().st_size) > MAX_FILE_BYTES:
             raise SpecError(f"takes {size:,} bytes, more than the {MAX_FILE_BYTES:,} allowed", where=where)
         with path.open("rb") as raw:
+            _check_footer(raw, size)
             file = pq.ParquetFile(raw)
             metadata = file.metadata
-            if metadata.num_rows > MAX_ROWS or metadata.num_row_groups > _MAX_ROW_GROUPS:
+            if metadata.num_row_groups > _MAX_ROW_GROUPS:
+                raise SpecError(f"has {metadata.num_row_groups:,} groups of rows", where=where)
+            if metadata.num_rows > MAX_ROWS:
                 raise SpecError(f"has {metadata.num_rows:,} rows, more than the {MAX_ROWS:,} allowed", where=where)
+            if rows is not None and metadata.num_rows != rows:
+                raise SpecError(f"holds {metadata.num_rows:,} rows, not {rows:,}", where=where, cure="evaluate again")
             if not file.schema_arrow.remove_metadata().equals(schema.remove_metadata()):
                 raise SpecError(f"has other columns than {', '.join(schema.names)}", where=where)
             if _count_bytes(raw, metadata) > MAX_TABLE_BYTES:
                 message = f"takes more than the {MAX_TABLE_BYTES:,} bytes allowed once it is decompressed"
                 raise SpecError(message, where=where)
-            return file.read()
+            table = file.read()
+            table.validate(full=True)
+            return table
     except (pa.ArrowException, OSError, ValueError) as error:
         line = next(iter(str(error).splitlines()), type(error).__name__)
         raise SpecError(f"not readable as {path.stem}: {line:.200}", where=where) from None

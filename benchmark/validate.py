@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +20,7 @@ from benchmark.records import MAX_RECORD_BYTES, Record, load_record
 from benchmark.spec import MAX_TEXT_BYTES, Suite, load_lock, load_suite, sha256_file
 from benchmark.submissions import (
     CODE,
+    PLACEHOLDERS,
     Submission,
     list_submissions,
     load_submission_folder,
@@ -82,9 +83,12 @@ class _Findings:
 
 def _check_files(folder: Path) -> None:
     """Check names, kinds and sizes of all files below a submission's folder, without opening any."""
+    if folder.is_symlink():
+        raise SpecError("is a link", where=str(folder), cure="put the folder itself there")
     waiting, count = [folder], 0
     while waiting:
-        for path in sorted(waiting.pop().iterdir()):
+        # No more than there may be: a folder can hold more names than memory does.
+        for path in sorted(islice(waiting.pop().iterdir(), MAX_FILES + 1)):
             name, status = path.relative_to(folder).as_posix(), path.lstat()
             count += 1
             if count > MAX_FILES:
@@ -257,6 +261,9 @@ def validate(folder: Path, root: Path | None = None) -> list[Finding]:
             except NotFoundError as error:
                 message, where = f"field 'suites': {error.message}", str(folder / "submission.toml")
                 raise NotFoundError(message, where=where, cure=error.cure) from None
+        if untouched := [name for name, text in PLACEHOLDERS.items() if getattr(submission, name) == text]:
+            message = f"{' and '.join(untouched)} still say what the template says"
+            findings.note(message, folder / "submission.toml", "say it in your own words")
         with findings.collect(folder):
             _check_method(submission, folder)
             _check_weights(submission, folder, suites, findings)
@@ -298,10 +305,16 @@ def check_additions(folder: Path, base: Path) -> list[Finding]:
         before, after = (p.read_bytes() if p.is_file() else b"" for p in (base / HISTORY, folder / HISTORY))
         if not after.startswith(before):
             raise IntegrityError("published history was edited", where=str(folder / HISTORY), cure="only add to it")
-    known = {hashlib.sha256(path.read_bytes()).hexdigest() for path in base.glob("records/**/receipts/*.json")}
-    for path in sorted(folder.glob("records/**/receipts/*.json")):
+    known = {sha256_file(path): path for path in sorted(base.glob("records/**/receipts/*.json"))}
+    submitted = {path: sha256_file(path) for path in sorted(folder.glob("records/**/receipts/*.json"))}
+    for digest, path in known.items():
+        with findings.collect(folder):
+            if digest not in submitted.values():
+                message, where = "a published receipt was edited or removed", folder / path.relative_to(base)
+                raise IntegrityError(message, where=str(where), cure="restore it")
+    for path, digest in submitted.items():
         with findings.collect(path):
-            if sha256_file(path) not in known:
+            if digest not in known:
                 cure = "leave it out; a maintainer adds it after a check of their own"
                 raise IntegrityError(
                     "a receipt cannot be submitted with the record that it is of", where=str(path), cure=cure

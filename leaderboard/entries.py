@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmark.aggregate import image_axes, scores_from_table
+from benchmark.consistency import check_complete
 from benchmark.errors import UserError
 from benchmark.history import Event, History, is_withdrawn, load_history, superseded_folders
 from benchmark.receipts import Receipt, Trust, load_receipts, trust_of
@@ -79,6 +80,7 @@ def _load_entry(suite: Suite, lock: Lock, root: Path, name: str) -> Entry:
         scores = scores_from_table(suite, load_scores(folder, record), record.targets.keys(), record.images)
     except UserError as error:
         raise type(error)(error.message, where=error.where or str(folder / "scores.parquet"), cure=error.cure) from None
+    check_complete(suite, lock, scores, str(folder / "scores.parquet"))
     axes = {s.target.id: image_axes(suite, lock.anchors[s.target.id], s.values[np.argsort(s.images)]) for s in scores}
     return replace(entry, image_axes=axes)
 

@@ -32,7 +32,7 @@ STAGES = {
     "benchmark/inverses": {"benchmark.targets.taps"},
     "benchmark/metrics": set(),
     "benchmark/stats.py": set(),
-    "leaderboard": {"benchmark.stats", "benchmark.aggregate", "benchmark.audit"},
+    "leaderboard": {"benchmark.stats", "benchmark.aggregate", "benchmark.audit", "benchmark.consistency"},
 }
 
 

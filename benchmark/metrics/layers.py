@@ -7,14 +7,15 @@ both hold the image in the same code.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
-__all__ = ["TransferSummary", "hsic", "linear_cka", "normalized_transfer", "summarize_transfer"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["MIN_ROOM", "TransferSummary", "hsic", "linear_cka", "normalized_transfer", "summarize_transfer"]
 
 Array = npt.NDArray[np.float64]
 MIN_IMAGES = 4
@@ -30,6 +31,8 @@ def hsic(features: Sequence[Tensor]) -> Tensor:
     Args:
         features: one tensor (N, ...) a tap; any shapes.
     """
+    import torch
+
     count = features[0].shape[0]
     if count < MIN_IMAGES:
         return torch.full((len(features), len(features)), torch.nan, dtype=torch.float64)

@@ -1,0 +1,192 @@
+"""A small suite and an honest record of it, cut from the committed ones, and ways to make them dishonest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmark.aggregate import TargetScores, find_status, scores_from_table, scores_to_table, summarize
+from benchmark.audit import audit_to_table
+from benchmark.consistency import check_record
+from benchmark.metrics.layers import normalized_transfer, summarize_transfer
+from benchmark.records import Record, StageLayers, SubmissionInfo, load_record, table_digest, write_record
+from benchmark.rescore import select_images
+from benchmark.spec import TRAINING_MEAN, Lock, Suite, load_lock, load_suite
+from benchmark.stats import anchored
+from benchmark.submissions import record_folder, submissions_root
+
+__all__ = [
+    "IMAGES", "SMALL", "TARGET", "World", "edit_json", "edit_toml", "make_world", "reseal", "write_submission",
+    "write_tables",
+]  # fmt: skip
+
+SMALL, TARGET = "small", "mini-vit"
+IMAGES = ("scene-0025", "scene-0043", "scene-0000", "scene-0001", "scene-0002")
+_TAPS = ("encoder.0", "encoder.1")
+_KINDS = ("identity", "hue_set_0", "gray")
+
+
+class World:
+    """A suite of one target, its lock, and the record of `modular` cut down to it: five images, two of them audited."""
+
+    def __init__(self, suite: Suite, lock: Lock, record: Record, scores: list[TargetScores], audit: pa.Table) -> None:
+        self.suite, self.lock, self.record, self.scores, self.audit = suite, lock, record, scores, audit
+        self.table = scores_to_table(suite, scores)
+
+    def write(self, root: Path, name: str = SMALL) -> Path:
+        """Write the honest submission below `root`, and return the folder of its record."""
+        write_submission(root / name)
+        folder = record_folder(root, name, self.suite.id)
+        info = SubmissionInfo(id=name, method="modular", title="Small")
+        write_record(folder, self.record.model_copy(update={"submission": info}), self.table, self.audit)
+        return folder
+
+    def check(self, folder: Path, name: str = SMALL) -> Any:
+        """Check the record in `folder`."""
+        return check_record(self.suite, self.lock, name, folder, load_record(folder))
+
+    def summarized(self, scores: list[TargetScores]) -> dict[str, Any]:
+        """Return the fields of a record that follow from scores, as a forger who knows how would fill them in."""
+        targets, overall, cells = summarize(self.suite, self.lock, scores)
+        return {"targets": targets, "overall": overall, "cells": tuple(cells)}
+
+
+def _layers(suite: Suite, lock: Lock, record: Record) -> tuple[StageLayers, ...]:
+    anchors = [lock.anchors[TARGET][metric] for metric in suite.axes["detail"]]
+    floor = float(np.mean([anchored(np.array(a.answers[TRAINING_MEAN]), a) for a in anchors]))
+    own = [record.targets[TARGET].taps[tap].axes["detail"].value or 0 for tap in _TAPS]
+    matrix = np.array([[own[0], own[1] * 0.9], [own[0] * 0.8, own[1]]])
+    normalized = normalized_transfer(matrix, floor)
+    summary = summarize_transfer(normalized)
+
+    def rows(values: Any) -> Any:
+        return tuple(tuple(round(float(v), 6) for v in row) for row in values)
+
+    numbers = {name: None if v is None else round(v, 6) for name, v in summary._asdict().items()}
+    return (
+        StageLayers(
+            stage="encoder", taps=_TAPS, floor=round(floor, 6), transfer=rows(matrix), normalized=rows(normalized),
+            cka=((1.0, 0.9), (0.9, 1.0)), **numbers,
+        ),
+    )  # fmt: skip
+
+
+@cache
+def make_world() -> World:
+    """Return the small suite with its honest record; everything is cut from the committed record of `modular`."""
+    full = load_suite("mini@1")
+    lock, folder = load_lock(full), record_folder(submissions_root(), "modular", full.id)
+    record = load_record(folder)
+    table, pixels = pq.read_table(folder / "scores.parquet"), check_record(full, lock, "modular", folder, record)[1]
+
+    order = [target.id for target in full.targets if target.id in record.targets]
+    whole = scores_from_table(full, table, record.targets.keys(), record.images)[order.index(TARGET)]
+    target = full.target(TARGET)
+    taps = [target.tap_names.index(tap) for tap in _TAPS]
+    kinds = [full.perturbations.index(kind) for kind in _KINDS]
+    cut = target.model_copy(update={"taps": tuple(target.taps[tap] for tap in taps)})
+    suite = full.model_copy(
+        update={
+            "targets": (cut,),
+            "perturbations": _KINDS,
+            "audit_images": IMAGES[:2],
+            "bootstrap_resamples": 50,
+        }
+    )
+    own = lock.model_copy(
+        update={
+            "suite_digest": suite.digest,
+            "anchors": {TARGET: lock.anchors[TARGET]},
+            "perturbed": {
+                k: v for k, v in lock.perturbed.items() if k.split("/")[1] in _KINDS and k.startswith(IMAGES[:2])
+            },
+        }
+    )
+    chosen = select_images(whole, IMAGES)
+    scores = [
+        replace(
+            chosen, target=cut,
+            values=chosen.values[:, taps][:, :, kinds], reasons=chosen.reasons[:, taps][:, :, kinds],
+            clamped=np.zeros((len(IMAGES), len(taps), len(kinds)), np.float32),
+        )
+    ]  # fmt: skip
+    audited = full.audit_ids(whole.images)
+    seen = pixels[order.index(TARGET)][[audited.index(name) for name in IMAGES[:2]]]
+    audit = audit_to_table(suite, cut, IMAGES[:2], seen[:, [0, *(1 + tap for tap in taps)]][:, :, kinds])
+    targets, overall, cells = summarize(suite, own, scores)
+    update = {
+        "suite_digest": suite.digest,
+        "lock_digest": own.digest,
+        "inverses": {TARGET: record.inverses[TARGET]},
+        "status": find_status(suite, scores),
+        "images": len(IMAGES),
+        "targets": targets,
+        "overall": overall,
+        "cells": tuple(cells),
+    }
+    small = record.model_copy(update=update)
+    small = small.model_copy(update={"layers": {TARGET: _layers(suite, own, small)}})
+
+    return World(suite, own, small, scores, audit)
+
+
+def write_submission(folder: Path, **changes: str) -> Path:
+    """Write a valid `submission.toml` into `folder`; `changes` are fields as TOML, an empty one leaves a field out."""
+    weights = {t: f'{{ path = "assets/mini/inverses/modular/{t}" }}' for t in ("mini-detr", "mini-vit", "mini-swin")}
+    fields = {
+        "id": json.dumps(folder.name),
+        "method": '"modular"',
+        "title": '"A title"',
+        "description": '"What it does."',
+        "authors": '["A. Author"]',
+        "contact": '"https://example.org/me"',
+        "license": '"Apache-2.0"',
+        "trained_on": '"scenes"',
+        "suites": '["mini@1"]',
+        "weights": f"{{ {', '.join(f'{name} = {value}' for name, value in weights.items())} }}",
+    } | changes
+    folder.mkdir(parents=True, exist_ok=True)
+    text = "".join(f"{name} = {value}\n" for name, value in fields.items() if value)
+    (folder / "submission.toml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def edit_toml(folder: Path, old: str, new: str) -> None:
+    """Replace a text in `submission.toml`, which must be there."""
+    path = folder / "submission.toml"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def edit_json(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change the JSON in a file and nothing else: digests stay what they were."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    change(content)
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def reseal(folder: Path, change: Callable[[dict[str, Any]], None] | None = None) -> None:
+    """Change `record.json`, then state the hashes of the tables as they are now, and the digests that follow."""
+    path = folder / "record.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    for name in ("scores", "audit"):
+        content[f"{name}_sha256"] = table_digest(pq.read_table(folder / f"{name}.parquet"))
+    if change is not None:
+        change(content)
+    record = Record.model_validate_json(json.dumps(content)).sealed()
+    path.write_text(record.model_dump_json(), encoding="utf-8")
+
+
+def write_tables(folder: Path, **tables: pa.Table) -> None:
+    """Write `scores` or `audit` over the tables of a record."""
+    for name, table in tables.items():
+        pq.write_table(table, folder / f"{name}.parquet", compression="zstd")
