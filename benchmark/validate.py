@@ -140,8 +140,10 @@ def _check_weights(submission: Submission, folder: Path, suites: list[Suite], fi
         if weights.beside:
             cure = "upload them: invbench publish FOLDER ORG/NAME, then give repo_id and revision"
             raise SpecError(f"field 'weights.{name}': lie beside the file", where=str(path), cure=cure)
-        if weights.path is not None and not weights.directory(folder).is_dir():
-            raise SpecError(f"field 'weights.{name}.path': no such inverse in the package", where=str(path))
+        if weights.path is not None:
+            here = weights.directory(folder)
+            if not all((here / file).is_file() for file in WEIGHT_FILES):
+                raise SpecError(f"field 'weights.{name}.path': no such inverse in the package", where=str(path))
     if submission.weights or (method is not None and method.trained):
         for suite in suites:
             missing = [target.id for target in suite.targets if target.id not in submission.weights]
@@ -153,9 +155,8 @@ def _check_weights(submission: Submission, folder: Path, suites: list[Suite], fi
                     f"no weights for {', '.join(missing)} of {suite.id}: its record will be partial, and not ranked"
                 )
                 findings.note(message, path)
-    if len(
-        embedded := [name for name, w in submission.weights.items() if w.path and submission.id != submission.method]
-    ):
+    embedded = [name for name, weights in submission.weights.items() if weights.path]
+    if embedded and submission.id != submission.method:
         message = f"the weights for {', '.join(embedded)} are the package's own '{submission.method}'"
         findings.note(message, path, "put your own on the Hub before you submit: invbench publish --help")
 

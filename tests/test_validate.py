@@ -92,6 +92,8 @@ MISTAKES: dict[str, tuple[dict[str, str], str, str]] = {
     "an unknown method": ({"method": '"rigde"'}, "method", "known: copy, mean, ridge, modular; or add inverse.py"),
     "a method that is the board's": ({"method": '"copy"', "weights": ""}, "method", "is the ceiling of the board"),
     "an unknown target": ({"weights": weights(path="x").replace("mini-vit", "mini-vti")}, "weights.mini-vti", "known:"),
+    "a folder of the package that is no inverse": (
+        {"weights": weights(path="suites")}, "weights.mini-vit.path", "no such inverse in the package"),
     "weights of no target": ({"weights": ""}, "weights", "none for a target of mini@1"),
     "an unknown license": ({"license": '"MIT-ish"'}, "license", "no SPDX license expression, not 'MIT-ish'"),
     "a license with markup": ({"license": '"<b>MIT</b>"'}, "license", "no SPDX"),
