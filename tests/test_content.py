@@ -84,7 +84,7 @@ def test_suite_show_names_the_gaps_and_diff_the_fields() -> None:
 
 
 def test_suite_files_of_ones_own_are_named_by_their_path(tmp_path: Path) -> None:
-    say_once(run("suite", "show", "absent.toml"), 2, "absent.toml", "No such file")
+    say_once(run("suite", "show", "absent.toml"), 2, "absent.toml", "no such file")
     (tmp_path / "mine.toml").write_text("name = ")
     say_once(run("suite", "show", "mine.toml"), 2, "mine.toml", "not valid TOML")
     say_once(run("suite", "check", "coca@1"), 2, "did you mean 'coco@1'")

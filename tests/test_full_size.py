@@ -27,7 +27,7 @@ version = 1
 draft = true
 title = "one network at its published size"
 summary = "eight photographs"
-perturbations = ["identity", "hue_shift_120"]
+perturbations = ["identity"]
 report = ["psnr", "self_recognition", "redetection_ap"]
 audit_images = 1
 bootstrap_resamples = 100
@@ -36,7 +36,6 @@ bootstrap_seed = 1
 [axes]
 detail = ["ssim", "spectral_ev"]
 shape = ["contour_f", "fg_transfer"]
-color = ["color_retention", "color_ev"]
 
 [dataset]
 source = "coco"

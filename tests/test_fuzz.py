@@ -239,7 +239,7 @@ def check_submission(sandbox: Sandbox, folder: Path) -> None:
     assert all(str(finding) for finding in found)
 
 
-@fuzz(5000)
+@fuzz(4600)
 def test_submissions(sandbox: Sandbox, chance: Chance) -> None:
     done["submissions"] += 1
     folder = sandbox.fresh()
@@ -308,7 +308,7 @@ def place_record(sandbox: Sandbox, honest: Path) -> Path:
     return Path(shutil.copytree(honest, folder / "records" / "mini@1"))
 
 
-@fuzz(2000)
+@fuzz(1500)
 def test_records(world: World, sandbox: Sandbox, honest: Path, content: Any, chance: Chance) -> None:
     done["records"] += 1
     place = place_record(sandbox, honest)
