@@ -19,7 +19,7 @@ from benchmark.spec import Frozen, Sha256, explain, read_toml
 from benchmark.submissions import Paragraph, SuiteId
 
 __all__ = [
-    "HISTORY", "RECORD_FILES", "SUPERSEDED", "Event", "History", "check_history", "is_withdrawn", "load_history",
+    "HISTORY", "RECORD_FILES", "SUPERSEDED", "Event", "History", "check_history", "find_withdrawal", "load_history",
     "supersede", "superseded_folders", "withdraw",
 ]  # fmt: skip
 
@@ -58,7 +58,7 @@ def load_history(folder: Path) -> History:
     return read_toml(path, History) if path.exists() else History()
 
 
-def is_withdrawn(history: History, digest: str) -> Event | None:
+def find_withdrawal(history: History, digest: str) -> Event | None:
     """Return the withdrawal of the record with `digest`, if it was withdrawn."""
     return next((e for e in history.events if e.kind == "withdrawn" and e.record == digest), None)
 
@@ -115,7 +115,7 @@ def withdraw(folder: Path, suite_id: str, reason: str, today: date) -> Event:
         SpecError: there is no record, it was withdrawn already, or the reason is none.
     """
     record = load_record(folder / "records" / suite_id)
-    if is_withdrawn(load_history(folder), record.digest):
+    if find_withdrawal(load_history(folder), record.digest):
         raise SpecError("was withdrawn already", where=str(folder / "records" / suite_id / "record.json"))
     fields = {"suite": suite_id, "record": record.digest, "reason": reason, "date": today}
     event = _make_event(folder, kind="withdrawn", **fields)

@@ -48,6 +48,11 @@ class Difference(Frozen):
     beyond: int = Field(ge=0)
     unmatched: int = Field(ge=0)
 
+    @property
+    def agrees(self) -> bool:
+        """Whether nothing is farther apart than allowed, or in one of the two only."""
+        return self.beyond == 0 and self.unmatched == 0
+
 
 class Environment(Frozen):
     """Where a check ran."""
@@ -92,8 +97,8 @@ class Receipt(Frozen):
     @property
     def agrees(self) -> bool:
         """Whether nothing is farther apart than allowed, and something was compared at all."""
-        clean = all(d.beyond == 0 and d.unmatched == 0 for d in self.differences.values())
-        return clean and any(d.compared for d in self.differences.values())
+        found = self.differences.values()
+        return all(difference.agrees for difference in found) and any(difference.compared for difference in found)
 
 
 def write_receipt(folder: Path, receipt: Receipt) -> Path:

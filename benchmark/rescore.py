@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -16,21 +17,23 @@ import torch
 from torch import Tensor
 
 from benchmark.aggregate import NOT_APPLICABLE, NOT_FINITE, SCORED, TargetScores, get_reason_names
-from benchmark.consistency import CheckedRecord
+from benchmark.consistency import CheckedRecord, check_record
 from benchmark.content import Content
-from benchmark.errors import SpecError
+from benchmark.errors import IntegrityError, SpecError
 from benchmark.metrics.case import Networks
 from benchmark.metrics.spec import get_metric
 from benchmark.networks import load_networks, with_target
 from benchmark.provenance import environment
 from benchmark.receipts import ROUNDING, Difference, Receipt
-from benchmark.records import Record
+from benchmark.records import Record, load_record
 from benchmark.scoring import TILE, Scorer, iter_tiles
 from benchmark.spec import Suite
 from benchmark.targets import load_target
 from benchmark.targets.base import Target
 
-__all__ = ["compare_reruns", "make_receipt", "measure_differences", "rescore", "select_images"]
+__all__ = [
+    "check_inverses", "compare_reruns", "load_rerun", "make_receipt", "measure_differences", "rescore", "select_images",
+]  # fmt: skip
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -143,6 +146,38 @@ def rescore(content: Content, checked: CheckedRecord, device: torch.device) -> d
         stated.append(replace(own, reasons=np.where(skipped, NOT_APPLICABLE, own.reasons)))
         found.append(replace(again, reasons=np.where(skipped, NOT_APPLICABLE, again.reasons)))
     return measure_differences(suite, stated, found, None)
+
+
+def check_inverses(record: Record, rerun: Record, where: str) -> None:
+    """Check that a rerun was made with the weights and the code of a record.
+
+    Raises:
+        IntegrityError: it was not.
+    """
+    if {n: i.files for n, i in rerun.inverses.items()} != {n: i.files for n, i in record.inverses.items()}:
+        raise IntegrityError("was made with other weights or code", where=where, cure="run it again")
+
+
+def load_rerun(
+    content: Content, record: Record, folder: Path, device: torch.device
+) -> tuple[Record, list[TargetScores]]:
+    """Read the record of a rerun, which the code of the submission may have written, and its scores.
+
+    It is checked as any record is, its audit images are scored again, and it must be of the weights and code of
+    `record`.
+
+    Args:
+        folder: that of the rerun's record.
+
+    Raises:
+        SpecError, IntegrityError: it does not pass.
+    """
+    rerun = load_record(folder)
+    checked = check_record(content.suite, content.lock, record.submission.id, folder, rerun)
+    if not all(difference.agrees for difference in rescore(content, checked, device).values()):
+        raise IntegrityError("its audit images do not give its scores", where=str(folder), cure="run it again")
+    check_inverses(record, rerun, str(folder / "record.json"))
+    return rerun, checked[0]
 
 
 def compare_reruns(

@@ -166,10 +166,10 @@ def _check_inverses(submission: Submission, folder: Path, record: Record, where:
     if record.submission.method != submission.method:
         message = f"field 'submission.method': is '{record.submission.method}', not '{submission.method}'"
         raise IntegrityError(message, where=where, cure="evaluate again")
-    code = {CODE: sha256_file(folder / CODE)} if submission.trust_code else {}
+    code = sha256_file(folder / CODE) if submission.trust_code else None
     for target, inverse in record.inverses.items():
         field, weights, cure = f"field 'inverses.{target}'", submission.weights.get(target), "evaluate again"
-        if {CODE: inverse.files[CODE]} != code if CODE in inverse.files else code:
+        if inverse.files.get(CODE) != code:
             raise IntegrityError(f"{field}: made with another {CODE}", where=where, cure=cure)
         files = {name: digest for name, digest in inverse.files.items() if name != CODE}
         if weights is None:

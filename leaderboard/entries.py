@@ -12,7 +12,7 @@ import numpy.typing as npt
 from benchmark.aggregate import image_axes, scores_from_table
 from benchmark.consistency import check_complete
 from benchmark.errors import UserError
-from benchmark.history import Event, History, is_withdrawn, load_history, superseded_folders
+from benchmark.history import Event, History, find_withdrawal, load_history, superseded_folders
 from benchmark.receipts import Receipt, Trust, load_receipts, trust_of
 from benchmark.records import Record, check_origin, load_record, load_scores
 from benchmark.spec import Axis, Lock, Suite
@@ -71,7 +71,7 @@ def _load_entry(suite: Suite, lock: Lock, root: Path, name: str) -> Entry:
         record,
         folder,
         receipts=tuple(load_receipts(folder, record)),
-        withdrawal=is_withdrawn(history, record.digest),
+        withdrawal=find_withdrawal(history, record.digest),
         superseded=_superseded(folder, history),
     )
     if not entry.rankable:

@@ -22,10 +22,11 @@ from benchmark.rescore import select_images
 from benchmark.spec import TRAINING_MEAN, Lock, Suite, load_lock, load_suite
 from benchmark.stats import anchored
 from benchmark.submissions import record_folder, submissions_root
+from benchmark.validate import Finding, validate
 
 __all__ = [
-    "IMAGES", "SMALL", "TARGET", "World", "edit_json", "edit_toml", "make_world", "reseal", "write_submission",
-    "write_tables",
+    "IMAGES", "SMALL", "TARGET", "World", "edit_json", "edit_toml", "errors", "make_world", "only_error", "reseal",
+    "write_submission", "write_tables",
 ]  # fmt: skip
 
 SMALL, TARGET = "small", "mini-vit"
@@ -190,3 +191,15 @@ def write_tables(folder: Path, **tables: pa.Table) -> None:
     """Write `scores` or `audit` over the tables of a record."""
     for name, table in tables.items():
         pq.write_table(table, folder / f"{name}.parquet", compression="zstd")
+
+
+def errors(folder: Path) -> list[Finding]:
+    """What keeps the submission in a folder out."""
+    return [finding for finding in validate(folder) if finding.severity == "error"]
+
+
+def only_error(folder: Path) -> Finding:
+    """The one thing that keeps the submission in a folder out."""
+    found = errors(folder)
+    assert len(found) == 1, found
+    return found[0]

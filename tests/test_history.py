@@ -19,7 +19,7 @@ from benchmark.history import (
     RECORD_FILES,
     SUPERSEDED,
     check_history,
-    is_withdrawn,
+    find_withdrawal,
     load_history,
     supersede,
     superseded_folders,
@@ -104,10 +104,10 @@ def test_a_withdrawn_record_stays_where_it_is(world: World, folder: Path) -> Non
     before = contents(folder)
     event = withdraw(folder, SUITE, "Trained on the test images.", DAY)
     assert {name: data for name, data in contents(folder).items() if name != HISTORY} == before
-    assert is_withdrawn(load_history(folder), event.record) == event
+    assert find_withdrawal(load_history(folder), event.record) == event
     check_history(folder)
     renew(world, folder, "2")
-    assert is_withdrawn(load_history(folder), load_record(folder / "records" / SUITE).digest) is None
+    assert find_withdrawal(load_history(folder), load_record(folder / "records" / SUITE).digest) is None
     check_history(folder)
 
 

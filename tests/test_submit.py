@@ -136,6 +136,7 @@ def test_the_way_of_an_architecture_of_ones_own(run: Run, tmp_path: Path) -> Non
     code = folder / "inverse.py"
     code.write_text(code.read_text() + "\n# An edit.\n")
     assert any("made with another inverse.py" in line for line in errors(folder))
+    assert "was made with other weights or code" in run(*verify, "--limit", "8", code=3).stderr
     run(*again, "--limit", "8", "--overwrite")
     assert list((folder / "records/mini@1/receipts").iterdir()) == []
     assert "submissions/my-net/records/mini@1: valid" not in run("validate", "submissions/my-net", code=3).stdout

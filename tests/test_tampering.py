@@ -19,7 +19,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from forge import IMAGES, SMALL, TARGET, World, edit_json, edit_toml, make_world, reseal, write_submission, write_tables
+from forge import (
+    IMAGES,
+    SMALL,
+    TARGET,
+    World,
+    edit_json,
+    edit_toml,
+    errors,
+    make_world,
+    only_error,
+    reseal,
+    write_submission,
+    write_tables,
+)
 
 from benchmark.aggregate import scores_to_table
 from benchmark.content import Content
@@ -28,7 +41,7 @@ from benchmark.records import AUDIT_SCHEMA, INPUT, SCORE_SCHEMA, SubmissionInfo,
 from benchmark.rescore import compare_reruns, rescore
 from benchmark.spec import sha256_file
 from benchmark.submissions import CODE, record_folder, submissions_root
-from benchmark.validate import Finding, validate
+from benchmark.validate import validate
 from leaderboard.entries import load_entries
 
 Rows = list[dict[str, Any]]
@@ -308,16 +321,6 @@ def root(tmp_path: Path) -> Path:
     folder = tmp_path / "submissions"
     shutil.copytree(submissions_root(), folder, ignore=shutil.ignore_patterns("receipts"))
     return folder
-
-
-def errors(folder: Path) -> list[Finding]:
-    return [finding for finding in validate(folder) if finding.severity == "error"]
-
-
-def only_error(folder: Path) -> Finding:
-    found = errors(folder)
-    assert len(found) == 1, found
-    return found[0]
 
 
 def test_the_committed_submissions_pass(root: Path) -> None:

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from forge import edit_toml, write_submission
+from forge import edit_toml, errors, only_error, write_submission
 
 from benchmark.errors import SpecError
 from benchmark.review import ReviewFinding, find_scope
 from benchmark.spec import PACKAGE
 from benchmark.submissions import CODE
-from benchmark.validate import Finding, validate
+from benchmark.validate import validate
 
 ID = "my-method"
 
@@ -25,16 +25,6 @@ ID = "my-method"
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return write_submission(tmp_path / "submissions" / ID)
-
-
-def errors(folder: Path) -> list[Finding]:
-    return [finding for finding in validate(folder) if finding.severity == "error"]
-
-
-def only_error(folder: Path) -> Finding:
-    found = errors(folder)
-    assert len(found) == 1, found
-    return found[0]
 
 
 def test_a_plain_submission_is_valid_with_notes(folder: Path) -> None:

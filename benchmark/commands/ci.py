@@ -55,7 +55,7 @@ def review(folder: Path, base: Path, rerun: Path | None, scope_failed: bool, out
         result = Review(submission=None)
     else:
         from benchmark.commands.common import open_device
-        from benchmark.reviewing import review_submission
+        from benchmark.pull_request import review_submission
 
         quiet()
         result = review_submission(folder, base, rerun, open_device("cpu", threads))

@@ -11,7 +11,7 @@ from benchmark.content import Content
 from benchmark.errors import UserError
 from benchmark.receipts import Difference
 from benchmark.records import Record, load_record
-from benchmark.rescore import compare_reruns, rescore
+from benchmark.rescore import compare_reruns, load_rerun, rescore
 from benchmark.review import MAX_FINDINGS, Outcome, Review, ReviewFinding, SuiteReview
 from benchmark.spec import list_suites, load_lock, load_suite
 from benchmark.submissions import record_folder
@@ -21,7 +21,7 @@ __all__ = ["review_submission"]
 
 
 def _outcome(differences: dict[str, Difference]) -> Outcome:
-    return "differs" if any(item.beyond or item.unmatched for item in differences.values()) else "agrees"
+    return "agrees" if all(difference.agrees for difference in differences.values()) else "differs"
 
 
 def _finding(error: UserError, folder: Path) -> Finding:
@@ -48,11 +48,8 @@ def _review_record(
     again = record_folder(rerun, record.submission.id, suite.id) if rerun else None
     if again is not None and (again / "record.json").is_file():
         try:
-            other = load_record(again)
-            scores, audit = check_record(suite, content.lock, record.submission.id, again, other)
-            own = _outcome(rescore(content, (scores, audit), device))
-            same = {n: i.files for n, i in other.inverses.items()} == {n: i.files for n, i in record.inverses.items()}
-            compared = _outcome(compare_reruns(suite, checked[0], scores)) if own == "agrees" and same else "differs"
+            _, scores = load_rerun(content, record, again, device)
+            compared = _outcome(compare_reruns(suite, checked[0], scores))
         except UserError as error:
             compared = "differs"
             findings.append(_finding(error, again))
