@@ -139,7 +139,12 @@ def board() -> None:
 
 
 @board.command("build")
-@suite_option
+@click.option(
+    "--suite",
+    "suite_ids",
+    multiple=True,
+    help="Suite: name@version, or a .toml file; may be repeated [default: every suite with records].",
+)
 @click.option(
     "--records",
     "roots",
@@ -148,21 +153,22 @@ def board() -> None:
     help="Folder of submissions; may be repeated, later ones win [default: the committed ones].",
 )
 @click.option("--out", required=True, type=FOLDER, help="Folder to write.")
-def board_build(suite_id: str, roots: tuple[Path, ...], out: Path) -> None:
-    """Build the static board of a suite from records. Needs no torch.
+def board_build(suite_ids: tuple[str, ...], roots: tuple[Path, ...], out: Path) -> None:
+    """Build the static site of the leaderboard from records. Needs no torch.
+
+    The same records give the same bytes. Open index.html, or serve the folder from anywhere.
 
     \b
-    Example:
+    Examples:
+      invbench board build --out board
       invbench board build --records submissions --records invbench-results --out board
     """
-    from benchmark.spec import load_lock, load_suite
     from benchmark.submissions import submissions_root
-    from leaderboard.entries import load_entries
-    from leaderboard.render import build_board
+    from leaderboard.board import load_boards
+    from leaderboard.site import build_site
 
-    suite = load_suite(suite_id)
-    entries = load_entries(suite, load_lock(suite), list(roots) or [submissions_root()])
-    click.echo(build_board(suite, entries, out))
+    boards = load_boards(suite_ids, list(roots) or [submissions_root()])
+    click.echo(build_site(boards, out))
 
 
 @main.command("doctor")

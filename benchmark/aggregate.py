@@ -249,12 +249,16 @@ def scores_to_table(suite: Suite, scores: Sequence[TargetScores]) -> pa.Table:
     return pa.concat_tables(tables).unify_dictionaries().combine_chunks()
 
 
-def _positions(table: pa.Table, name: str, labels: Sequence[str]) -> npt.NDArray[np.int64]:
+def _positions(table: pa.Table, name: str, labels: Sequence[str]) -> npt.NDArray[np.int32]:
     """Return where each row's entry of a dictionary column lies in `labels`; -1 for what is not there."""
     column = table.column(name).combine_chunks()
+    entries = column.dictionary.to_pylist()
+    codes: npt.NDArray[np.int32] = column.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    if entries == list(labels[: len(entries)]):
+        return codes
     place = {label: index for index, label in enumerate(labels)}
-    lookup = np.array([*(place.get(label, -1) for label in column.dictionary.to_pylist()), -1])
-    found: npt.NDArray[np.int64] = lookup[column.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
+    lookup = np.array([*(place.get(label, -1) for label in entries), -1], np.int32)
+    found: npt.NDArray[np.int32] = lookup[codes]
     return found
 
 
@@ -283,6 +287,7 @@ def scores_from_table(suite: Suite, table: pa.Table, targets: Collection[str], i
     total = images * len(kinds) * sum(len(target.taps) for target in specs)
     if table.num_rows != total:
         raise SpecError(f"holds {table.num_rows:,} rows, not {total:,}", cure="evaluate again")
+    perturbations, metrics = np.array(kinds, np.int32).reshape(-1, 2).T
     names = table.column("image")[:images].to_pylist()
     if len(set(names)) != images:
         raise SpecError("names an image twice", cure="evaluate again")
@@ -298,10 +303,10 @@ def scores_from_table(suite: Suite, table: pa.Table, targets: Collection[str], i
     reason_names = get_reason_names(suite)
     reason = _positions(table, "reason", reason_names)
     value = table.column("value").to_numpy(zero_copy_only=False).astype(np.float32)
-    limits = np.array([get_metric(name).range for name in suite.metrics], dtype=np.float32)
-    low, high = limits[metric % len(limits)].T
+    lows, highs = np.array([get_metric(name).range for name in suite.metrics], dtype=np.float32).T
+    lows, highs = lows - _SLACK, np.where(np.isnan(highs), np.inf, highs + _SLACK)
     absent = table.column("value").is_null().to_numpy()
-    outside = ~absent & ~((value >= low - _SLACK) & (np.isnan(high) | (value <= high + _SLACK)) & np.isfinite(value))
+    outside = ~absent & ~((value >= lows[metric]) & (value <= highs[metric]) & np.isfinite(value))
     _check_row(table, ("image", "target", "tap", "perturbation", "metric", "value"), outside)
     reasoned = ~table.column("reason").is_null().to_numpy()
     _check_row(table, ("image", "target", "tap", "value", "reason"), (absent != reasoned) | (reasoned & (reason < 0)))
@@ -311,18 +316,19 @@ def scores_from_table(suite: Suite, table: pa.Table, targets: Collection[str], i
         shape = (len(target.taps), len(kinds), images)
         rows = slice(start, start := start + int(np.prod(shape)))
         tap = _positions(table.slice(rows.start, rows.stop - rows.start), "tap", target.tap_names)
-        expected = np.indices(shape)
-        kind = np.array(kinds)[expected[1].ravel()]
         wrong = np.zeros(table.num_rows, np.bool_)
         wrong[rows] = (
-            (target_of[rows] != number) | (tap != expected[0].ravel()) | (image[rows] != expected[2].ravel())
-            | (perturbation[rows] != kind[:, 0]) | (metric[rows] != kind[:, 1])
-        )  # fmt: skip
+            (target_of[rows].reshape(shape) != number)
+            | (tap.reshape(shape) != np.arange(shape[0])[:, None, None])
+            | (perturbation[rows].reshape(shape) != perturbations[:, None])
+            | (metric[rows].reshape(shape) != metrics[:, None])
+            | (image[rows].reshape(shape) != np.arange(images))
+        ).ravel()
         _check_row(table, ("image", "target", "tap", "perturbation", "metric"), wrong)
         full = (images, len(target.taps), len(suite.perturbations), len(suite.metrics))
         values, codes = np.full(full, np.nan, np.float32), np.full(full, NOT_APPLICABLE, np.uint8)
-        place = (expected[2].ravel(), expected[0].ravel(), kind[:, 0], kind[:, 1])
-        values[place], codes[place] = value[rows], reason[rows] + 1
+        values[:, :, perturbations, metrics] = value[rows].reshape(shape).transpose(2, 0, 1)
+        codes[:, :, perturbations, metrics] = (reason[rows] + 1).reshape(shape).transpose(2, 0, 1)
         clamped = np.full(full[:3], np.nan, np.float32)
         result.append(TargetScores(target, tuple(names), values, codes, clamped, reason_names))
     return result

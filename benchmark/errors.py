@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from functools import partial
+from typing import Any
 
 __all__ = ["IntegrityError", "InvbenchError", "NotFoundError", "SpecError", "UserError", "did_you_mean"]
 
@@ -27,6 +29,10 @@ class UserError(InvbenchError):
         self.message, self.where, self.cure = message, where, cure
         text = f"{where}: {message}" if where else message
         super().__init__(f"{text} ({cure})" if cure else text)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Keep all parts on the way from another process."""
+        return partial(type(self), where=self.where, cure=self.cure), (self.message,)
 
 
 class SpecError(UserError):

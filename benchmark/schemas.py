@@ -1,4 +1,4 @@
-"""JSON Schemas of the files of a submission, rendered from their models. Torch-free."""
+"""JSON Schemas of the files of a submission and of the site's index, rendered from their models. Torch-free."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from benchmark.board import BoardIndex
 from benchmark.history import History
 from benchmark.receipts import Receipt
 from benchmark.records import Record
@@ -26,8 +27,12 @@ SCHEMAS: dict[str, tuple[str, type[BaseModel]]] = {
     "record": ("record.json", Record),
     "receipt": ("receipts/*.json", Receipt),
     "review": ("review.json", Review),
+    "board": ("board.json", BoardIndex),
 }
-"""By name of the schema: the file that it describes, and the model that reads that file."""
+"""By name of the schema: the file that it describes, and the model of that file.
+
+All are files of a submission but `board.json`, which `invbench board build` writes for other programs to read.
+"""
 
 
 def _split(text: str) -> tuple[str, dict[str, str]]:
@@ -56,8 +61,10 @@ def render_schema(name: str) -> str:
     schema = model.model_json_schema()
     for node in (schema, *schema.get("$defs", {}).values()):
         _describe(node)
-    comment = "Written by invbench docs schemas. `invbench validate` checks more than a schema can say."
-    head = {"$schema": DRAFT, "$comment": comment, "title": f"{file} of an invbench submission"}
+    comment, owner = "Written by invbench docs schemas.", "leaderboard"
+    if model is not BoardIndex:
+        comment, owner = f"{comment} `invbench validate` checks more than a schema can say.", "submission"
+    head = {"$schema": DRAFT, "$comment": comment, "title": f"{file} of an invbench {owner}"}
     return json.dumps(head | {key: schema[key] for key in schema if key != "title"}, indent=2) + "\n"
 
 

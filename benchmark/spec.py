@@ -310,7 +310,9 @@ class Lock(Frozen):
 
 def canonical_json(value: Any) -> str:
     """Return `value` as JSON with sorted keys, no spaces and no NaN: equal values give equal text."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
+    )
 
 
 def digest_of(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,9 +17,14 @@ from benchmark.history import Event, History, find_withdrawal, load_history, sup
 from benchmark.receipts import Receipt, Trust, load_receipts, trust_of
 from benchmark.records import Record, check_origin, load_record, load_scores
 from benchmark.spec import Axis, Lock, Suite
-from benchmark.submissions import Submission, list_submissions, load_submission, record_folder
+from benchmark.submissions import Submission, list_submissions, load_submission_folder, record_folder
+from leaderboard.views import Views, measure_views
+from leaderboard.workers import iter_results
 
 __all__ = ["Entry", "load_entries"]
+
+_ALONE = 8
+"""Up to so many records are read faster than other processes start."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,7 @@ class Entry:
 
     `image_axes` gives, by target and axis, the anchored score of every image (images,); it is empty for
     records that may not be ranked. `superseded` holds the records that this one replaced, the oldest first.
+    `images` are the ids of its images, sorted, as in `image_axes` and `views`; both are absent likewise.
     """
 
     submission: Submission
@@ -36,6 +43,8 @@ class Entry:
     withdrawal: Event | None = None
     superseded: tuple[tuple[Event, Record], ...] = ()
     image_axes: Mapping[str, Mapping[Axis, npt.NDArray[np.float64]]] = field(default_factory=dict, compare=False)
+    images: tuple[str, ...] = ()
+    views: Views | None = field(default=None, compare=False)
 
     @property
     def rankable(self) -> bool:
@@ -64,7 +73,7 @@ def _superseded(folder: Path, history: History) -> tuple[tuple[Event, Record], .
 
 def _load_entry(suite: Suite, lock: Lock, root: Path, name: str) -> Entry:
     folder = record_folder(root, name, suite.id)
-    submission, record, history = load_submission(root, name), load_record(folder), load_history(root / name)
+    submission, record, history = load_submission_folder(root / name), load_record(folder), load_history(root / name)
     check_origin(suite, lock, name, record, str(folder / "record.json"))
     entry = Entry(
         submission,
@@ -82,7 +91,25 @@ def _load_entry(suite: Suite, lock: Lock, root: Path, name: str) -> Entry:
         raise type(error)(error.message, where=error.where or str(folder / "scores.parquet"), cure=error.cure) from None
     check_complete(suite, lock, scores, str(folder / "scores.parquet"))
     axes = {s.target.id: image_axes(suite, lock.anchors[s.target.id], s.values[np.argsort(s.images)]) for s in scores}
-    return replace(entry, image_axes=axes)
+    images = tuple(sorted(scores[0].images))
+    return replace(entry, image_axes=axes, images=images, views=measure_views(suite, lock, scores))
+
+
+_shared: tuple[Suite, Lock]
+"""What all records of one reading need."""
+
+
+def _share(suite: Suite, lock: Lock) -> None:
+    """Keep what all records need."""
+    global _shared
+    _shared = suite, lock
+
+
+def _work(place: tuple[Path, str]) -> Entry | UserError:
+    try:
+        return _load_entry(*_shared, *place)
+    except UserError as error:
+        return error
 
 
 def load_entries(
@@ -96,15 +123,19 @@ def load_entries(
         SpecError: a file is not a record, or the record is of another submission or suite; names the file.
         IntegrityError: the record was made for another text or lock of the suite, or was changed.
     """
+    places = [
+        (root, name)
+        for root in roots
+        for name in list_submissions(root)
+        if (record_folder(root, name, suite.id) / "record.json").exists()
+    ]
     entries: dict[str, Entry] = {}
-    for root in roots:
-        for name in list_submissions(root):
-            if not (record_folder(root, name, suite.id) / "record.json").exists():
-                continue
-            try:
-                entries[name] = _load_entry(suite, lock, root, name)
-            except UserError as error:
-                if on_unusable is None:
-                    raise
-                on_unusable(error)
+    with closing(iter_results(_work, places, _ALONE, _share, (suite, lock))) as every:
+        for (_, name), found in zip(places, every, strict=True):
+            if isinstance(found, Entry):
+                entries[name] = found
+            elif on_unusable is None:
+                raise found
+            else:
+                on_unusable(found)
     return [entries[name] for name in sorted(entries)]

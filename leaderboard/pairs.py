@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from benchmark.spec import Axis, Suite
-from benchmark.stats import Difference, bootstrap_weights, paired_difference
+from benchmark.stats import Difference, bootstrap_weights, paired_differences
 from leaderboard.entries import Entry
 from leaderboard.tables import axes_of, reference_of
 
@@ -30,13 +30,15 @@ def pairs(suite: Suite, entries: Sequence[Entry]) -> list[Pair]:
     differences.
     """
     rankable = [entry for entry in entries if entry.rankable and reference_of(entry) is None]
-    found = []
-    for first, second in combinations(rankable, 2):
-        differences = {}
-        for axis in axes_of(suite):
-            a, b = first.image_axis(None, axis), second.image_axis(None, axis)
-            if a is not None and b is not None:
-                weights = bootstrap_weights(len(a), suite.bootstrap_resamples, suite.bootstrap_seed)
-                differences[axis] = paired_difference(a, b, weights, suite.bootstrap_seed)
-        found.append(Pair(first.submission.id, second.submission.id, differences))
-    return found
+    found: dict[tuple[str, str], dict[Axis, Difference]] = {
+        (a.submission.id, b.submission.id): {} for a, b in combinations(rankable, 2)
+    }
+    for axis in axes_of(suite):
+        scores = {entry.submission.id: entry.image_axis(None, axis) for entry in rankable}
+        held = {name: values for name, values in scores.items() if values is not None}
+        if held:
+            images = len(next(iter(held.values())))
+            weights = bootstrap_weights(images, suite.bootstrap_resamples, suite.bootstrap_seed)
+            for names, difference in paired_differences(held, weights, suite.bootstrap_seed).items():
+                found[names][axis] = difference
+    return [Pair(first, second, differences) for (first, second), differences in found.items()]

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from tabulate import tabulate
 
 from benchmark.inverses.spec import METHODS
 from benchmark.records import AxisScore, Record
-from benchmark.spec import AXES, HUE_PERTURBATIONS, Axis, Suite
+from benchmark.spec import HUE_PERTURBATIONS, Axis, Suite
 from benchmark.stats import rank
 from leaderboard.entries import Entry
+from leaderboard.views import axes_of
 
 __all__ = [
     "DASH",
     "RANK_RULE",
     "AxisCell",
+    "Cost",
     "Part",
     "Row",
     "Table",
     "axes_of",
     "color_means",
+    "cost_of",
     "number",
     "ranks",
     "reference_of",
@@ -35,7 +38,7 @@ __all__ = [
 DASH = "\N{EN DASH}"
 RANK_RULE = (
     "A rank is one more than the number of entries that are better by more than 0.005 and significantly so "
-    "(sign-flip test on the same images, Holm's correction, 5 %); entries that the data cannot separate share one."
+    "(sign-flip test on the same images, corrected for all pairs, 5 %); what the data cannot separate shares a rank."
 )
 
 
@@ -50,13 +53,32 @@ class Part:
 
 @dataclass(frozen=True)
 class AxisCell:
-    """One axis of one entry; `reason` says why the score is missing."""
+    """One axis of one entry; `tied` names those that share its rank, `reason` says why the score is missing."""
 
     axis: Axis
     score: AxisScore | None
     rank: int | None
     parts: tuple[Part, ...]
     reason: str
+    tied: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an entry costs; None where it is not stated or was not measured.
+
+    Attributes:
+        parameters: of the inverse; of all inverses where targets are taken together.
+        device_hours: of training, likewise; `training_device` is where.
+        ms_per_recon: milliseconds a recon, target and inverse; the mean of the targets where they are taken together.
+        device: where it was measured.
+    """
+
+    parameters: int | None
+    device_hours: float | None
+    training_device: str | None
+    ms_per_recon: float | None
+    device: str
 
 
 @dataclass(frozen=True)
@@ -68,6 +90,7 @@ class Row:
     reference: str | None
     badges: tuple[str, ...]
     place: int | None
+    cost: Cost
 
 
 @dataclass(frozen=True)
@@ -88,11 +111,6 @@ def ranks(suite: Suite, entries: Sequence[Entry], target: str | None, axis: Axis
     """Return the rank of each entry that has scores of `axis`, by paired comparison over images (`stats.rank`)."""
     scores = {entry.submission.id: entry.image_axis(target, axis) for entry in entries}
     return rank({name: values for name, values in scores.items() if values is not None}, suite.bootstrap_seed)
-
-
-def axes_of(suite: Suite) -> tuple[Axis, ...]:
-    """Return the axes that a suite scores, in the fixed order."""
-    return tuple(axis for axis in AXES if suite.axes.get(axis))
 
 
 def reference_of(entry: Entry) -> str | None:
@@ -132,7 +150,24 @@ def why_missing(record: Record, metrics: Collection[str], target: str | None = N
     return f"not scored: {reasons}" if reasons else "no score in the record"
 
 
-def _cell(suite: Suite, entry: Entry, target: str | None, axis: Axis, rank: int | None) -> AxisCell:
+def cost_of(record: Record, target: str | None) -> Cost:
+    """Return what an entry costs on a target, or on all of them."""
+    names = [name for name in record.targets if target in (None, name)]
+    inverses = [record.inverses[name] for name in names if name in record.inverses]
+    hours = [found for inverse in inverses if isinstance(found := inverse.training.get("device_hours"), int | float)]
+    places = {str(inverse.training["device"]) for inverse in inverses if "device" in inverse.training}
+    times = [record.run.ms_per_recon[name] for name in names if name in record.run.ms_per_recon]
+    whole = bool(inverses) and len(inverses) == len(names)
+    return Cost(
+        parameters=sum(inverse.parameters for inverse in inverses) if whole else None,
+        device_hours=float(sum(hours)) if hours and len(hours) == len(inverses) else None,
+        training_device=", ".join(sorted(places)) or None,
+        ms_per_recon=sum(times) / len(times) if times and len(times) == len(names) else None,
+        device=record.run.device_name,
+    )
+
+
+def _cell(suite: Suite, entry: Entry, target: str | None, axis: Axis, ranks: Mapping[str, int]) -> AxisCell:
     score, metrics = _score(entry.record, target, axis), suite.axes[axis]
     has_value = score is not None and score.value is not None
     reason = "" if has_value else why_missing(entry.record, metrics, target)
@@ -143,7 +178,10 @@ def _cell(suite: Suite, entry: Entry, target: str | None, axis: Axis, rank: int 
     for metric in metrics if has_value else ():
         value = score.parts.get(metric) if score else None
         parts.append(Part(metric, value, "" if value is not None else why_missing(entry.record, [metric], target)))
-    return AxisCell(axis, score if has_value else None, rank, tuple(parts), reason)
+    name = entry.submission.id
+    rank = ranks.get(name)
+    tied = tuple(other for other, its in ranks.items() if its == rank and other != name) if rank else ()
+    return AxisCell(axis, score if has_value else None, rank, tuple(parts), reason, tied)
 
 
 def table(suite: Suite, entries: Sequence[Entry], target: str | None = None) -> Table:
@@ -163,8 +201,8 @@ def table(suite: Suite, entries: Sequence[Entry], target: str | None = None) -> 
         name = entry.submission.id
         mean = means.get(name)
         place = None if mean is None else 1 + sum(other < mean for other in means.values())
-        cells = tuple(_cell(suite, entry, target, axis, by_axis[axis].get(name)) for axis in axes)
-        rows.append(Row(entry, cells, reference_of(entry), _badges(entry), place))
+        cells = tuple(_cell(suite, entry, target, axis, by_axis[axis]) for axis in axes)
+        rows.append(Row(entry, cells, reference_of(entry), _badges(entry), place, cost_of(entry.record, target)))
     rows.sort(key=lambda row: (row.place or 0, row.reference or "", row.entry.submission.id))
     return Table(
         ranked=tuple(row for row in rows if row.place is not None),

@@ -41,9 +41,10 @@ from benchmark.review import MAX_REVIEW_BYTES, Review, ReviewFinding
 from benchmark.spec import read_json
 from benchmark.submissions import CODE
 from benchmark.validate import check_additions, validate
+from leaderboard.board import Board
 from leaderboard.comment import render_comment
 from leaderboard.entries import load_entries
-from leaderboard.render import build_board
+from leaderboard.site import build_site
 
 pytestmark = pytest.mark.slow
 
@@ -392,7 +393,7 @@ def test_boards(world: World, sandbox: Sandbox, honest: Path, content: Any, chan
     with refused():
         if entries:
             done["built"] += 1
-            build_board(world.suite, entries, sandbox.own / "board")
+            build_site([Board(world.suite, world.lock, entries)], sandbox.own / "board")
 
 
 def png(pixels: np.ndarray[Any, Any]) -> bytes:

@@ -67,6 +67,14 @@ def test_every_field_of_a_submission_is_described() -> None:
         assert all(field["description"] for field in node["properties"].values())
 
 
+def test_the_index_of_the_site_is_no_file_of_a_submission() -> None:
+    schema = json.loads(render_schema("board"))
+    assert schema["title"] == "board.json of an invbench leaderboard"
+    assert "validate" not in schema["$comment"]
+    nodes = [schema, *(node for name, node in schema["$defs"].items() if name.startswith("Board"))]
+    assert all(set(node["required"]) == set(node["properties"]) for node in nodes), "an index leaves nothing out"
+
+
 def test_every_committed_file_is_valid() -> None:
     root = submissions_root()
     receipts = [path for folder in RECORDS for path in list_receipts(folder)]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from itertools import combinations
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -19,6 +22,7 @@ from benchmark.stats import (
     masked_mean,
     masked_median,
     paired_difference,
+    paired_differences,
     rank,
     sign_flip_p,
 )
@@ -170,6 +174,24 @@ def test_a_significant_but_tiny_difference_is_a_tie() -> None:
     assert rank({"a": base, "b": base + 0.001}, 0) == {"a": 1, "b": 1}
 
 
+def test_many_entries_can_be_told_apart() -> None:
+    """More pairs than there are sign flips: a bound over p-values from so many flips would separate nothing."""
+    generator = np.random.default_rng(21)
+    base = generator.normal(0.5, 0.2, 128)
+    scores = {f"entry-{i:02}": base + 0.1 * i + generator.normal(0, 0.05, 128) for i in range(60)}
+    assert list(rank(scores, 0).values()) == list(range(60, 0, -1))
+
+
+@pytest.mark.slow
+def test_among_many_equals_one_is_seldom_ahead() -> None:
+    generator, separated = np.random.default_rng(22), 0
+    for trial in range(100):
+        base = generator.normal(0.5, 0.2, 64)
+        scores = {str(i): base + generator.normal(0, 0.1, 64) for i in range(20)}
+        separated += set(rank(scores, trial).values()) != {1}
+    assert separated <= 11, "5 of 100 are expected, 11 or more in 1 of 100 such tests"
+
+
 def test_noise_alone_seldom_separates() -> None:
     generator = np.random.default_rng(9)
     separated = 0
@@ -177,3 +199,118 @@ def test_noise_alone_seldom_separates() -> None:
         scores = {name: generator.normal(0.5, 0.2, 64) for name in "abc"}
         separated += set(rank(scores, trial).values()) != {1}
     assert separated <= 9
+
+
+# The plain way: every pair on its own, its signs drawn anew.
+
+
+def plain_p(differences: np.ndarray, seed: int) -> float:
+    differences = differences[~np.isnan(differences)]
+    if not differences.any():
+        return 1.0
+    signs = np.random.default_rng(seed).integers(0, 2, size=(10_000, differences.size)) * 2 - 1
+    permuted = np.abs(signs @ differences) / differences.size
+    return float((1 + (permuted >= abs(differences.mean()) - 1e-12).sum()) / 10_001)
+
+
+def plain_rank(scores: dict[str, np.ndarray], seed: int) -> dict[str, int]:
+    """Step-down maxT of Westfall and Young, pair by pair, over the images that any entry has."""
+    pairs = list(combinations(scores, 2))
+    there = ~np.isnan(np.stack(list(scores.values()))).all(0)
+    differences = [np.nan_to_num(scores[a] - scores[b])[there] for a, b in pairs]
+    signs = np.random.default_rng(seed).integers(0, 2, size=(10_000, int(there.sum()))) * 2 - 1
+    statistics, flipped = [], []
+    for values in differences:
+        size = np.sqrt((values**2).sum()) or np.inf
+        statistics.append(abs(values.sum()) / size)
+        flipped.append(np.abs(signs @ values) / size)
+    left = sorted((i for i in range(len(pairs)) if differences[i].any()), key=lambda i: -statistics[i])
+    ranks, p_value = dict.fromkeys(scores, 1), 0.0
+    while left:
+        highest = np.max([flipped[i] for i in left], axis=0)
+        index = left.pop(0)
+        p_value = max(p_value, (1 + (highest >= statistics[index] - 1e-9).sum()) / 10_001)
+        if p_value > 0.05:
+            break
+        a, b = pairs[index]
+        difference = np.nanmean(scores[a] - scores[b])
+        ranks[b] += bool(difference > 0.005)
+        ranks[a] += bool(difference < -0.005)
+    return ranks
+
+
+def plain_pairs(scores: dict[str, np.ndarray], weights: np.ndarray, seed: int) -> dict[tuple[str, str], list[float]]:
+    found = {}
+    for a, b in combinations(scores, 2):
+        differences = (scores[a] - scores[b])[:, None]
+        low, high = interval(bootstrap_means(differences, weights))
+        found[a, b] = [masked_mean(differences)[0], low[0], high[0], plain_p(differences[:, 0], seed)]
+    return found
+
+
+def check_all(scores: dict[str, np.ndarray], seed: int) -> None:
+    weights = bootstrap_weights(len(next(iter(scores.values()))), 40, seed)
+    found, expected = paired_differences(scores, weights, seed), plain_pairs(scores, weights, seed)
+    assert list(found) == list(expected)
+    for pair, values in expected.items():
+        assert np.allclose(found[pair], values, rtol=0, atol=1e-12, equal_nan=True)
+        assert found[pair].p_value == values[3]
+        a, b = pair
+        assert sign_flip_p(scores[a] - scores[b], seed) == values[3]
+        assert np.allclose(paired_difference(scores[a], scores[b], weights, seed), values, atol=1e-12, equal_nan=True)
+    assert rank(scores, seed) == plain_rank(scores, seed)
+
+
+# Sixty-fourths add up without rounding, so that ties between sums are ties whatever their order.
+SIXTY_FOURTHS = st.integers(-32, 96).map(lambda number: number / 64)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    hnp.arrays(np.float64, (4, 11), elements=SIXTY_FOURTHS | st.just(float("nan")), fill=SIXTY_FOURTHS),
+    st.booleans(),
+    st.integers(0, 100),
+)
+def test_all_pairs_at_once_equal_each_on_its_own(scores: np.ndarray, shared: bool, seed: int) -> None:
+    """Also where images are absent from one entry, or from all of them (`shared`)."""
+    if shared:
+        scores[:, np.isnan(scores).any(0)] = np.nan
+    check_all(dict(zip("abcd", scores, strict=True)), seed)
+
+
+def test_a_board_of_entries_equals_each_pair_on_its_own() -> None:
+    generator = np.random.default_rng(18)
+    base = generator.normal(0.5, 0.1, 50)
+    scores = {f"entry-{i}": base + generator.normal(0.01 * i, 0.05, 50) for i in range(7)}
+    scores["copy"] = scores["entry-3"].copy()
+    scores["nothing"] = np.full(50, np.nan)
+    scores["entry-5"][[3, 8]] = scores["entry-6"][[8, 41]] = np.nan
+    for values in scores.values():
+        values[20] = np.nan
+    check_all(scores, 24120653)
+
+
+def test_more_pairs_than_are_compared_at_a_time_equal_each_on_its_own() -> None:
+    generator = np.random.default_rng(19)
+    scores = {f"entry-{i}": generator.normal(0.05 * i, 0.1, 20) for i in range(25)}
+    assert rank(scores, 3) == plain_rank(scores, 3)
+    for values in scores.values():
+        values[generator.integers(0, 20)] = np.nan
+    assert rank(scores, 3) == plain_rank(scores, 3)
+
+
+def test_no_entry_and_one_entry_rank() -> None:
+    assert rank({}, 0) == {}
+    assert rank({"alone": np.array([0.5, np.nan])}, 0) == {"alone": 1}
+    assert paired_differences({}, bootstrap_weights(4, 5, 0), 0) == {}
+
+
+def test_a_hundred_entries_are_ranked_in_little_memory() -> None:
+    generator = np.random.default_rng(20)
+    scores = {f"entry-{i}": generator.normal(0.001 * i, 0.1, 128) for i in range(100)}
+    tracemalloc.start()
+    found = rank(scores, 0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(found) == 100
+    assert peak < 100 * 2**20

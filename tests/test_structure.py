@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 LIGHT = {
     "benchmark.spec",
     "benchmark.errors",
+    "benchmark.board",
     "benchmark.records",
     "benchmark.submissions",
     "benchmark.history",
@@ -32,7 +33,13 @@ STAGES = {
     "benchmark/inverses": {"benchmark.targets.taps"},
     "benchmark/metrics": set(),
     "benchmark/stats.py": set(),
-    "leaderboard": {"benchmark.stats", "benchmark.aggregate", "benchmark.audit", "benchmark.consistency"},
+    "leaderboard": {
+        "benchmark.stats",
+        "benchmark.aggregate",
+        "benchmark.audit",
+        "benchmark.consistency",
+        "benchmark.schemas",
+    },
 }
 
 

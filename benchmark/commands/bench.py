@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from benchmark.commands.common import (
+    FOLDER,
     OUTPUT_FILE,
     Cli,
     device_option,
@@ -143,3 +144,68 @@ def bench_metrics(
     open_device("cpu", threads)
     rows = measure_metrics(suite, shapes, repeats, perceptual)
     print_json(rows) if as_json else click.echo(tabulate(rows, headers="keys", tablefmt="simple", floatfmt=".2f"))
+
+
+@bench.command("board")
+@click.option("--entries", default=100, show_default=True, type=click.IntRange(1), help="Submissions.")
+@click.option("--targets", default=6, show_default=True, type=click.IntRange(1), help="Targets of the suite.")
+@click.option("--taps", default=14, show_default=True, type=click.IntRange(1), help="Taps of each target.")
+@click.option("--images", default=128, show_default=True, type=click.IntRange(4), help="Scored images.")
+@click.option("--keep", type=FOLDER, help="Write submissions/ and board/ to this folder and leave them there.")
+@json_option
+def bench_board(entries: int, targets: int, taps: int, images: int, keep: Path | None, as_json: bool) -> None:
+    """Measure how long the board of many submissions takes to build, and how large it is.
+
+    The submissions are made up, as many as are asked for; writing them takes a while and is not measured.
+
+    \b
+    Examples:
+      invbench bench board
+      invbench bench board --entries 20 --targets 3 --keep load --json
+    """
+    import tempfile
+
+    from tabulate import tabulate
+
+    with tempfile.TemporaryDirectory() as temporary:
+        row = _measure_board(keep or Path(temporary), (entries, targets, taps, images))
+    print_json(row) if as_json else click.echo(tabulate([row], headers="keys", tablefmt="simple", floatfmt=".2f"))
+
+
+def _measure_board(folder: Path, size: tuple[int, int, int, int]) -> dict[str, float]:
+    """Return seconds and sizes of a board of made-up submissions (entries, targets, taps, images), built in `folder`.
+
+    Raises:
+        SpecError: the folder holds another load or board.
+    """
+    from time import perf_counter
+
+    from benchmark.errors import SpecError
+    from leaderboard.board import Board
+    from leaderboard.entries import load_entries
+    from leaderboard.load import write_load
+    from leaderboard.site import build_site
+
+    root, out = folder / "submissions", folder / "board"
+    if root.exists() or out.exists():
+        raise SpecError("holds submissions or a board already", where=str(folder), cure="name another folder")
+    suite, lock = write_load(root, *size, seed=0)
+    start = perf_counter()
+    board = Board(suite, lock, load_entries(suite, lock, [root]))
+    loaded = perf_counter()
+    tables = board.tables
+    ranked = perf_counter()
+    build_site([board], out)
+    built = perf_counter()
+    files = {path: path.stat().st_size for path in out.rglob("*") if path.is_file()}
+    pages = [count for path, count in files.items() if path.suffix == ".html"]
+    return {
+        "entries": len(tables[None].rows),
+        "load_s": round(loaded - start, 2),
+        "rank_s": round(ranked - loaded, 2),
+        "build_s": round(built - ranked, 2),
+        "pages": len(pages),
+        "largest_page_bytes": max(pages),
+        "files": len(files),
+        "bytes": sum(files.values()),
+    }

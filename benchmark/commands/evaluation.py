@@ -174,13 +174,14 @@ def evaluate(
     elif not own:
         shutil.copy(source / "submission.toml", out / source.name / "submission.toml")
 
+    from leaderboard.board import Board
     from leaderboard.entries import load_entries
-    from leaderboard.render import build_board
+    from leaderboard.site import build_site
     from leaderboard.tables import text_table
 
     roots = [root] if own and out.resolve() == root.resolve() else [root, out]
     entries = load_entries(suite, lock, roots, on_unusable=lambda error: click.echo(f"Left out: {error}", err=True))
-    page = None if own else build_board(suite, entries, out / "board")
+    page = None if own else build_site([Board(suite, lock, entries)], out / "board")
     if as_json:
         print_json(record.model_dump(mode="json"))
         return

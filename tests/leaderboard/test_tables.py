@@ -9,11 +9,25 @@ from typing import Any
 import pytest
 
 from benchmark.errors import IntegrityError, SpecError
+from benchmark.records import InverseInfo, Record
 from benchmark.spec import Lock, Suite
+from leaderboard.board import Board
 from leaderboard.entries import load_entries
-from leaderboard.tables import DASH, color_means, number, table, text_table, unscored
+from leaderboard.tables import (
+    DASH,
+    RANK_RULE,
+    Table,
+    color_means,
+    cost_of,
+    number,
+    table,
+    text_table,
+    unscored,
+    why_missing,
+)
 
 Enter = Callable[..., Path]
+Make = Callable[..., Board]
 
 
 def test_entries_that_the_data_cannot_separate_share_a_rank(suite: Suite, lock: Lock, four: Path, enter: Enter) -> None:
@@ -22,6 +36,122 @@ def test_entries_that_the_data_cannot_separate_share_a_rank(suite: Suite, lock: 
     ranks = {row.entry.submission.id: [cell.rank for cell in row.cells] for row in found.ranked}
     assert ranks == {"modular": [1, 1, 1], "twin": [1, 1, 1], "ridge": [3, 3, 3]}
     assert [row.place for row in found.ranked] == [1, 1, 3]
+    ties = {row.entry.submission.id: {cell.tied for cell in row.cells} for row in found.ranked}
+    assert ties == {"modular": {("twin",)}, "twin": {("modular",)}, "ridge": {()}}
+
+
+def test_reference_points_and_what_is_not_ranked_share_no_rank(
+    suite: Suite, lock: Lock, four: Path, enter: Enter
+) -> None:
+    enter("draft", 0.8, draft=True)
+    for target in (None, *(target.id for target in suite.targets)):
+        found = table(suite, load_entries(suite, lock, [four]), target)
+        for row in (*found.unranked, *found.references):
+            assert all(cell.rank is None and cell.tied == () for cell in row.cells)
+        assert not {other for row in found.ranked for cell in row.cells for other in cell.tied}
+
+
+def test_a_place_is_by_the_mean_of_the_axis_ranks_and_by_name_where_that_is_equal(tiny_board: Make) -> None:
+    board = tiny_board(*((name, level) for name, level in (("b", 0.8), ("d", 0.2), ("a", 0.5), ("c", 0.8003))))
+    rows = board.tables[None].rows
+    means = [sum(cell.rank or 0 for cell in row.cells) / len(row.cells) for row in rows]
+    assert [row.entry.submission.id for row in rows] == ["b", "c", "a", "d"]
+    assert means == sorted(means)
+    assert [row.place for row in rows] == [1 + sum(other < mean for other in means) for mean in means]
+
+
+def test_rows_come_ranked_first_then_unranked_then_reference_points(
+    suite: Suite, lock: Lock, four: Path, enter: Enter
+) -> None:
+    enter("better", 0.95, draft=True)
+    found = table(suite, load_entries(suite, lock, [four]))
+    assert found.rows == found.ranked + found.unranked + found.references
+    assert [row.entry.submission.id for row in found.rows] == ["modular", "ridge", "better", "copy", "mean"]
+
+
+def test_a_board_shows_the_same_whatever_order_its_records_were_read_in(
+    suite: Suite, lock: Lock, four: Path, enter: Enter
+) -> None:
+    enter("third", 0.8002)
+    enter("twin", 0.8001)
+    entries = load_entries(suite, lock, [four])
+    one, other = Board(suite, lock, entries), Board(suite, lock, entries[::-1])
+
+    def shown(found: Table) -> list[Any]:
+        return [(row.entry.submission.id, row.place, row.cells) for row in found.rows]
+
+    assert one.tables.keys() == {None, *(target.id for target in suite.targets)}
+    assert all(shown(one.tables[key]) == shown(other.tables[key]) for key in one.tables)
+    assert one.styles == other.styles == {"modular": 0, "third": 1, "twin": 2, "ridge": 3, "copy": None, "mean": None}
+    assert [e.submission.id for e in one.drawn(None)] == ["modular", "third", "twin", "ridge"]
+    assert [e.submission.id for e in one.references(None)] == ["copy", "mean"]
+
+
+def test_the_rule_of_the_ranks_is_written_beside_them() -> None:
+    assert all(word in RANK_RULE for word in ("0.005", "5 %", "sign-flip", "same images"))
+
+
+def with_training(record: Record, **training: dict[str, str | int | float]) -> Record:
+    names = {name.replace("_", "-"): given for name, given in training.items()}
+    inverses = {name: InverseInfo(files={}, parameters=1000, training=given) for name, given in names.items()}
+    return record.model_copy(update={"inverses": inverses})
+
+
+@pytest.fixture
+def record(suite: Suite, lock: Lock, enter: Enter, root: Path) -> Record:
+    enter("ridge", 0.5)
+    (entry,) = load_entries(suite, lock, [root])
+    return entry.record
+
+
+def test_costs_are_summed_over_targets_and_times_averaged(record: Record) -> None:
+    stated = with_training(
+        record, mini_detr={"device_hours": 2, "device": "One GPU"}, mini_vit={"device_hours": 0.5, "device": "A CPU"}
+    )
+    run = record.run.model_copy(update={"ms_per_recon": {"mini-detr": 3.0, "mini-vit": 1.0}})
+    stated = stated.model_copy(update={"run": run})
+    both, one = cost_of(stated, None), cost_of(stated, "mini-vit")
+    assert (both.parameters, both.device_hours, both.ms_per_recon) == (2000, 2.5, 2.0)
+    assert both.training_device == "A CPU, One GPU"
+    assert (one.parameters, one.device_hours, one.ms_per_recon, one.training_device) == (1000, 0.5, 1.0, "A CPU")
+    assert both.device == one.device == "Some CPU"
+
+
+def test_a_cost_that_one_target_lacks_is_no_cost_of_all(record: Record) -> None:
+    stated = with_training(record, mini_detr={"device_hours": 2}, mini_vit={"steps": 100})
+    assert cost_of(stated, "mini-detr").device_hours == 2.0
+    assert cost_of(stated, "mini-vit").device_hours is None
+    assert cost_of(stated, None).device_hours is None
+    assert cost_of(stated, None).training_device is None
+    assert list(record.run.ms_per_recon) == ["mini-vit"]
+    assert cost_of(record, "mini-vit").ms_per_recon == 1.5
+    assert cost_of(record, "mini-detr").ms_per_recon is None
+    assert cost_of(record, None).ms_per_recon is None
+    half = with_training(record, mini_detr={"device_hours": 2})
+    assert cost_of(half, "mini-detr").parameters == 1000
+    assert cost_of(half, None).parameters is None
+
+
+def test_hours_that_are_no_number_are_not_stated(record: Record) -> None:
+    stated = with_training(record, mini_detr={"device_hours": "two"}, mini_vit={"device_hours": 0})
+    assert cost_of(stated, "mini-detr").device_hours is None
+    assert cost_of(stated, "mini-vit").device_hours == 0.0
+
+
+def test_a_target_that_was_not_evaluated_costs_nothing_known(record: Record) -> None:
+    one = record.model_copy(update={"targets": {"mini-vit": record.targets["mini-vit"]}})
+    cost = cost_of(one, "mini-detr")
+    assert (cost.parameters, cost.device_hours, cost.ms_per_recon) == (None, None, None)
+    assert cost_of(one, None).parameters == 12345, "of what was evaluated"
+    none = record.model_copy(update={"inverses": {}})
+    assert cost_of(none, None).parameters is None
+
+
+def test_why_a_value_is_missing(record: Record) -> None:
+    assert why_missing(record, ["ssim"], "another") == "target not evaluated"
+    assert why_missing(record, ["ssim"], "mini-vit", "another") == "tap not evaluated"
+    assert why_missing(record, ["contour_f"], "mini-vit") == "not scored: too few visible contour pixels"
+    assert why_missing(record, ["ssim"], "mini-vit") == "no score in the record"
 
 
 def test_order_of_rows(suite: Suite, lock: Lock, four: Path) -> None:

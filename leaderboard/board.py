@@ -1,0 +1,88 @@
+"""A board: a suite with the records that were made on it, and the order in which everything shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from benchmark.spec import Lock, Suite, list_suites, load_lock, load_suite
+from benchmark.submissions import list_submissions, record_folder
+from leaderboard.entries import Entry, load_entries
+from leaderboard.tables import Table, reference_of, table
+
+__all__ = ["STYLES", "Board", "load_boards", "suite_folder"]
+
+STYLES = 8
+"""How many colors the style sheet has, and how many submissions a chart draws."""
+
+
+def suite_folder(suite: Suite) -> str:
+    """Return the folder of a suite's pages, relative to the site."""
+    return f"{suite.name}-{suite.version}"
+
+
+@dataclass(frozen=True, eq=False)
+class Board:
+    """One suite, its lock and its entries; tables are computed once, when they are first asked for."""
+
+    suite: Suite
+    lock: Lock
+    found: Sequence[Entry]
+
+    @property
+    def folder(self) -> str:
+        """The folder of its pages, relative to the site."""
+        return suite_folder(self.suite)
+
+    @cached_property
+    def tables(self) -> dict[str | None, Table]:
+        """The ranked table of every target, and under None that of all targets together."""
+        keys = [None, *(target.id for target in self.suite.targets)]
+        entries = sorted(self.found, key=lambda entry: entry.submission.id)
+        return {key: table(self.suite, entries, key) for key in keys}
+
+    @cached_property
+    def entries(self) -> list[Entry]:
+        """The entries in the order of the overall table."""
+        return [row.entry for row in self.tables[None].rows]
+
+    @cached_property
+    def styles(self) -> dict[str, int | None]:
+        """The color number of every submission, the same on every page; None for reference points."""
+        names = [entry.submission.id for entry in self.entries if reference_of(entry) is None]
+        return {entry.submission.id: None for entry in self.entries} | {name: i for i, name in enumerate(names)}
+
+    def drawn(self, target: str | None) -> list[Entry]:
+        """Return the entries that charts of a target show: the first so many of its table that were evaluated there."""
+        there = [row.entry for row in self.tables[target].rows if target is None or target in row.entry.record.targets]
+        return [entry for entry in there if reference_of(entry) is None][:STYLES]
+
+    def references(self, target: str | None) -> list[Entry]:
+        """Return the floor and the ceiling of a target."""
+        rows = self.tables[target].references
+        return [row.entry for row in rows if target is None or target in row.entry.record.targets]
+
+
+def _with_records(roots: Sequence[Path]) -> list[str]:
+    """Return the suites of the package that a record below `roots` is of; all reading is left to `load_entries`."""
+    return [
+        suite_id
+        for suite_id in list_suites()
+        if any((record_folder(root, name, suite_id) / "record.json").exists()
+               for root in roots for name in list_submissions(root))
+    ]  # fmt: skip
+
+
+def load_boards(suite_ids: Sequence[str], roots: Sequence[Path]) -> list[Board]:
+    """Return the boards of some suites, or of all that have records below the submission folders `roots`.
+
+    Raises:
+        UserError: a suite or a record cannot be used; see `load_suite` and `load_entries`.
+    """
+    boards = []
+    for suite in map(load_suite, dict.fromkeys(suite_ids or _with_records(roots))):
+        lock = load_lock(suite)
+        boards.append(Board(suite, lock, load_entries(suite, lock, roots)))
+    return boards

@@ -1,0 +1,23 @@
+"""Charts of the leaderboard: standalone SVG files, each with a text alternative and its data as a table."""
+
+from __future__ import annotations
+
+from leaderboard.figures.chart import Chart
+from leaderboard.figures.cost import Point, cost_chart, front
+from leaderboard.figures.depth import Line, depth_chart
+from leaderboard.figures.heat import Panel, heat_chart
+from leaderboard.figures.hue import HueMark, hue_chart, measure_hues
+
+__all__ = [
+    "Chart",
+    "HueMark",
+    "Line",
+    "Panel",
+    "Point",
+    "cost_chart",
+    "depth_chart",
+    "front",
+    "heat_chart",
+    "hue_chart",
+    "measure_hues",
+]

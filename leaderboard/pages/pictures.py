@@ -1,0 +1,34 @@
+"""Rows of pictures: a recon a tap, each with its text alternative and its own scores."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmark.spec import Suite
+from leaderboard.entries import Entry
+from leaderboard.gallery import Gallery, kind_words
+from leaderboard.tables import DASH
+from leaderboard.views import kinds_of
+
+__all__ = ["Shot", "own_scores", "shots"]
+
+Shot = tuple[str | None, str, str]
+"""A picture: its file (None: not recorded), its text alternative, its scores in words."""
+
+
+def own_scores(suite: Suite, gallery: Gallery, entry: Entry, image: str, tap: int, kind: str) -> str:
+    """Return the anchored scores of one picture, axis by axis, cut to two digits; empty where there are none."""
+    if entry.views is None or gallery.target.id not in entry.views.images or image not in entry.images:
+        return ""
+    found = entry.views.images[gallery.target.id][:, kinds_of(suite).index(kind), tap, entry.images.index(image)]
+    return " ".join(DASH if np.isnan(value) else f"{value:.2f}".replace("0.", ".", 1) for value in found)
+
+
+def shots(suite: Suite, gallery: Gallery, entry: Entry, image: str, kind: str) -> list[Shot]:
+    """Return the recons of one image by one submission at every tap."""
+    name, row = entry.submission.id, []
+    for index, tap in enumerate(gallery.target.tap_names):
+        file = gallery.files.get((name, image, tap, kind))
+        scores = own_scores(suite, gallery, entry, image, index, kind) if file else ""
+        row.append((file, f"{image}, {kind_words(kind)}: recon of {name} at {tap}", scores))
+    return row

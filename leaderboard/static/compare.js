@@ -1,0 +1,168 @@
+// Compare two to four submissions on the same images: by axis, tap and perturbation, and where they differ most.
+'use strict';
+(() => {
+  const { state, choose, make, load, paired } = window.invbench;
+  const data = window.invbench.compare;
+  const picker = document.getElementById('picker');
+  const status = document.getElementById('status');
+  const result = document.getElementById('result');
+  const NAMES = ['m0', 'm1', 'm2', 'm3'];
+  const PICTURES = 3;
+  if (data.names.length < 2) return;
+
+  const unpack = (name, target) => {
+    const text = atob(window.invbench.packs[`${name}/${target}`]);
+    const view = new DataView(Uint8Array.from(text, (c) => c.charCodeAt(0)).buffer);
+    const values = new Float64Array(view.byteLength / 2);
+    for (let i = 0; i < values.length; i += 1) {
+      const raw = view.getInt16(2 * i, true);
+      values[i] = raw === data.absent ? NaN : raw * data.scale;
+    }
+    const taps = data.targets[target].length;
+    const images = values.length / (data.columns.length * taps);
+    const at = (column, tap) => values.subarray((column * taps + tap) * images, (column * taps + tap + 1) * images);
+    // The mean over taps of every image, over the taps where it is scored.
+    const over = (column) => Float64Array.from({ length: images }, (_, i) => {
+      let sum = 0;
+      let count = 0;
+      for (let tap = 0; tap < taps; tap += 1) {
+        const value = at(column, tap)[i];
+        if (!Number.isNaN(value)) { sum += value; count += 1; }
+      }
+      return count ? sum / count : NaN;
+    });
+    return { name, images, at, over };
+  };
+
+  const signed = (value) => (Math.abs(value) < 0.0005 ? '0.000' : `${value > 0 ? '+' : '−'}${Math.abs(value).toFixed(3)}`);
+  const cell = (found) => {
+    if (!found) return make('td', {}, make('span', { class: 'missing', title: 'no image is scored for both' }, '–', make('span', { class: 'unseen' }, ' no image is scored for both')));
+    const open = found.low <= 0 && found.high >= 0;
+    return make('td', { class: open ? 'open' : found.mean > 0 ? 'ahead' : 'behind' }, signed(found.mean),
+      make('span', { class: 'range' }, `${signed(found.low)} to ${signed(found.high)}`));
+  };
+
+  const grid = (caption, first, columns, lines) => make('div', { class: 'scroll', role: 'region', 'aria-label': caption, tabindex: '0' },
+    make('table', { class: 'numbers differences' }, make('caption', {}, make('span', {}, caption)),
+      make('thead', {}, make('tr', {}, make('th', { scope: 'col' }, first), ...columns.map((name) => make('th', { scope: 'col' }, name)))),
+      make('tbody', {}, ...lines.map(([name, cells]) => make('tr', {}, make('th', { scope: 'row' }, name), ...cells)))));
+
+  const picturesOf = (gallery, base, others) => {
+    const found = [];
+    const own = (id) => gallery.methods.find((method) => method.id === id);
+    const a = own(base);
+    if (!a || !a.scores.length) return [];
+    for (const other of others.map(own)) {
+      if (!other || !other.scores.length) continue;
+      gallery.axes.forEach((axis, x) => {
+        for (let i = 0; i < a.files.length; i += 1) {
+          const [p, q] = [a.scores[x][i], other.scores[x][i]];
+          if (p === null || q === null || a.files[i] < 0 || other.files[i] < 0) continue;
+          found.push({ axis, i, a, b: other, p: p / 1000, q: q / 1000, size: Math.abs(p - q) });
+        }
+      });
+    }
+    // One place an image, the largest differences first.
+    found.sort((x, y) => y.size - x.size || x.i - y.i);
+    const taken = new Set();
+    const kinds = gallery.kinds.length;
+    const taps = gallery.taps.length;
+    return found.filter(({ axis, b, i }) => {
+      const key = `${axis}/${b.id}/${Math.floor(i / (kinds * taps))}`;
+      return !taken.has(key) && taken.add(key);
+    }).slice(0, PICTURES * gallery.axes.length).map((item) => {
+      const kind = item.i % kinds;
+      const tap = Math.floor(item.i / kinds) % taps;
+      const image = Math.floor(item.i / (kinds * taps));
+      return { ...item, words: `${gallery.images[image]}, ${gallery.words[kind]}, ${gallery.taps[tap]}`, seen: gallery.seen[image * kinds + kind] };
+    });
+  };
+
+  const showPictures = (gallery, base, others) => {
+    const [width, height] = gallery.size;
+    const picture = (index, alt, label) => make('figure', {}, make('img', { src: `../images/${gallery.names[index]}.png`, width, height, alt, loading: 'lazy' }), make('figcaption', {}, label));
+    const items = picturesOf(gallery, base, others);
+    if (!items.length) return [];
+    return [make('h3', {}, 'Where they differ most'),
+      make('p', { class: 'note' }, 'Among the pictures of the gallery, the largest differences of single scores; one place an axis and image.'),
+      make('ul', { class: 'trios' }, ...items.map((item) => make('li', {},
+        make('p', {}, make('strong', {}, item.axis.toUpperCase()), ` ${item.words}: ${signed(item.p - item.q)}`),
+        make('div', { class: 'trio' },
+          item.seen >= 0 ? picture(item.seen, `${item.words}: what the target saw`, 'seen') : null,
+          picture(item.a.files[item.i], `${item.words}: recon of ${item.a.id}`, `${item.a.id} ${item.p.toFixed(2)}`),
+          picture(item.b.files[item.i], `${item.words}: recon of ${item.b.id}`, `${item.b.id} ${item.q.toFixed(2)}`)))))];
+  };
+
+  // The files of galleries all set the same name, so that each is kept as it comes.
+  const galleries = {};
+  const loadGallery = async (target) => {
+    if (galleries[target]) return;
+    await load(`data/gallery-${target}.js`);
+    galleries[target] = window.invbench.gallery;
+  };
+
+  let turn = 0;
+  const apply = async (found) => {
+    turn += 1;
+    const mine = turn;
+    const target = choose(picker.elements.target, found.target || Object.keys(data.targets)[0]);
+    const wanted = NAMES.map((name, index) => choose(picker.elements[name],
+      found[name] || (NAMES.every((other) => found[other] === undefined) && index < 2 ? data.names[index] : '')));
+    const chosen = [...new Set(wanted.filter(Boolean))];
+    result.replaceChildren();
+    if (chosen.length < 2) {
+      status.textContent = 'Choose two to four different submissions.';
+      return;
+    }
+    status.textContent = 'Reading the scores …';
+    const files = chosen.filter((name) => !window.invbench.packs[`${name}/${target}`]).map((name) => `data/images-${name}-${target}.js`);
+    try {
+      await Promise.all([...files.map(load), loadGallery(target)]);
+    } catch (error) {
+      status.textContent = `These cannot be compared here: ${error.message}.`;
+      return;
+    }
+    if (mine !== turn) return;
+
+    const packs = chosen.map((name) => unpack(name, target));
+    const [base, ...others] = packs;
+    if (others.some((pack) => pack.images !== base.images)) {
+      status.textContent = 'These were not evaluated on the same images.';
+      return;
+    }
+    const counts = paired.draws(base.images, data.resamples, data.seed);
+    const against = (read) => others.map((other) => paired.difference(read(base), read(other), counts, data.resamples));
+    const heads = others.map((other) => `${base.name} − ${other.name}`);
+    const whole = data.columns.map(([axis, kind], column) => ({ axis, kind, column }));
+    const defined = whole.filter(({ kind }) => kind === 'axes');
+    const verdicts = defined.map(({ axis, column }) => [axis.toUpperCase(), against((pack) => pack.over(column))]);
+    result.append(grid(`${base.name} less the others on ${target}, by axis: the mean over taps`, 'Axis', heads,
+      verdicts.map(([name, items]) => [name, items.map(cell)])));
+    result.append(make('p', {}, ...others.map((other, index) => {
+      const ahead = verdicts.filter(([, items]) => items[index] && items[index].low > 0).map(([name]) => name);
+      const behind = verdicts.filter(([, items]) => items[index] && items[index].high < 0).map(([name]) => name);
+      const open = verdicts.filter(([name]) => !ahead.includes(name) && !behind.includes(name)).map(([name]) => name);
+      return `Against ${other.name}, ${base.name} is ahead on ${ahead.join(', ') || 'no axis'}, behind on ${behind.join(', ') || 'none'}`
+        + (open.length ? `, not told apart on ${open.join(', ')}. ` : '. ');
+    })));
+    result.append(make('h3', {}, 'By tap'), make('div', { class: 'blocks' }, ...defined.map(({ axis, column }) =>
+      grid(`${axis.toUpperCase()} on ${target} at every tap`, 'Tap', heads,
+        data.targets[target].map((tap, index) => [tap, against((pack) => pack.at(column, index)).map(cell)])))));
+    const alone = whole.filter(({ axis, kind }) => kind !== 'axes' || whole.filter((other) => other.axis === axis).length > 1);
+    result.append(make('details', {}, make('summary', {}, 'By perturbation'),
+      grid(`On ${target} under each perturbation: the mean over taps`, 'Axis and perturbation', heads,
+        alone.map(({ axis, kind, column }) => [`${axis.toUpperCase()}, ${kind === 'axes' ? 'as defined' : kind}`, against((pack) => pack.over(column)).map(cell)]))));
+    result.append(...showPictures(galleries[target], base.name, others.map((other) => other.name)));
+    status.textContent = `${base.name} against ${others.map((other) => other.name).join(', ')} on ${base.images} images of ${target}.`;
+  };
+
+  picker.addEventListener('change', () => {
+    const changes = { target: picker.elements.target.value };
+    for (const name of NAMES) changes[name] = picker.elements[name].value;
+    changes.m0 ||= '-'; // none at all is a choice too; without any in the address, the first two are shown
+    state.set(changes);
+  });
+  picker.addEventListener('submit', (event) => event.preventDefault());
+  document.getElementById('chosen').hidden = false;
+  state.listen(apply);
+})();
