@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmark.spec import Lock, Suite, list_suites, load_lock, load_suite
 from benchmark.submissions import list_submissions, record_folder
 from leaderboard.entries import Entry, load_entries
-from leaderboard.tables import Table, reference_of, table
+from leaderboard.tables import Tables, reference_of, tables_of
 
 __all__ = ["STYLES", "Board", "load_boards", "suite_folder"]
 
@@ -37,11 +37,9 @@ class Board:
         return suite_folder(self.suite)
 
     @cached_property
-    def tables(self) -> dict[str | None, Table]:
+    def tables(self) -> Tables:
         """The ranked table of every target, and under None that of all targets together."""
-        keys = [None, *(target.id for target in self.suite.targets)]
-        entries = sorted(self.found, key=lambda entry: entry.submission.id)
-        return {key: table(self.suite, entries, key) for key in keys}
+        return tables_of(self.suite, sorted(self.found, key=lambda entry: entry.submission.id))
 
     @cached_property
     def entries(self) -> list[Entry]:

@@ -18,7 +18,6 @@ from benchmark.records import load_scores
 from benchmark.spec import Suite
 from leaderboard.entries import Entry
 from leaderboard.frames import (
-    Tables,
     badges_of,
     cell_frame,
     history_frame,
@@ -27,10 +26,10 @@ from leaderboard.frames import (
     pair_frame,
     ranking_frame,
     receipt_frame,
-    tables_of,
     tap_frame,
 )
 from leaderboard.pairs import Pair, pairs
+from leaderboard.tables import Tables, tables_of
 
 __all__ = ["MAX_CSV_ROWS", "SCORES", "Download", "File", "write_downloads"]
 

@@ -12,15 +12,12 @@ import pyarrow as pa
 from benchmark.spec import Suite
 from leaderboard.entries import Entry
 from leaderboard.pairs import Pair
-from leaderboard.tables import Table, axes_of, reference_of, table
+from leaderboard.tables import Tables, axes_of, reference_of
 
 __all__ = [
-    "Tables", "badges_of", "cell_frame", "history_frame", "layer_frame", "method_frame", "pair_frame",
-    "ranking_frame", "receipt_frame", "rounded", "tables_of", "tap_frame",
+    "badges_of", "cell_frame", "history_frame", "layer_frame", "method_frame", "pair_frame",
+    "ranking_frame", "receipt_frame", "rounded", "tap_frame",
 ]  # fmt: skip
-
-Tables = Mapping[str | None, Table]
-"""The table of every target by its id, and that of all targets together under None."""
 
 TEXT, REAL, WHOLE, FLAG = pa.string(), pa.float64(), pa.int64(), pa.bool_()
 
@@ -28,11 +25,6 @@ TEXT, REAL, WHOLE, FLAG = pa.string(), pa.float64(), pa.int64(), pa.bool_()
 def rounded(value: float | None) -> float | None:
     """Return a number to the six digits that records have; None for NaN and for what is missing."""
     return None if value is None or isnan(value) else round(value, 6)
-
-
-def tables_of(suite: Suite, entries: Sequence[Entry]) -> Tables:
-    """Return every table of a suite."""
-    return {None: table(suite, entries)} | {target.id: table(suite, entries, target.id) for target in suite.targets}
 
 
 def badges_of(tables: Tables) -> dict[str, tuple[str, ...]]:

@@ -25,8 +25,8 @@ from benchmark.spec import AXES, Suite
 from leaderboard.board import suite_folder
 from leaderboard.downloads import Download
 from leaderboard.entries import Entry
-from leaderboard.frames import Tables, rounded, tables_of
-from leaderboard.tables import RANK_RULE, Row
+from leaderboard.frames import rounded
+from leaderboard.tables import RANK_RULE, Row, Tables, tables_of
 
 __all__ = ["make_board", "render_board"]
 

@@ -191,7 +191,7 @@ def _home(boards: Sequence[Board]) -> list[dict[str, Any]]:
             {
                 "suite": board.suite, "folder": board.folder, "menu": menu(board), "styles": board.styles,
                 "axes": [axis for axis in AXIS_WORDS if board.suite.axes.get(axis)], "ranked": len(table.ranked),
-                "head": Table(table.ranked[:HOME_ROWS], (), table.references),
+                "head": Table(table.ranked[:HOME_ROWS], table.unranked[:HOME_ROWS], table.references),
             }
         )  # fmt: skip
     return found

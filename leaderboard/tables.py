@@ -23,6 +23,7 @@ __all__ = [
     "Part",
     "Row",
     "Table",
+    "Tables",
     "axes_of",
     "color_means",
     "cost_of",
@@ -30,6 +31,7 @@ __all__ = [
     "ranks",
     "reference_of",
     "table",
+    "tables_of",
     "text_table",
     "unscored",
     "why_missing",
@@ -209,6 +211,15 @@ def table(suite: Suite, entries: Sequence[Entry], target: str | None = None) -> 
         unranked=tuple(row for row in rows if row.place is None and row.reference is None),
         references=tuple(row for row in rows if row.reference is not None),
     )
+
+
+Tables = Mapping[str | None, Table]
+"""The table of every target by its id, and that of all targets together under None."""
+
+
+def tables_of(suite: Suite, entries: Sequence[Entry]) -> Tables:
+    """Return every table of a suite."""
+    return {None: table(suite, entries)} | {target.id: table(suite, entries, target.id) for target in suite.targets}
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -34,9 +34,9 @@ EVIL = (
     "https://evil.example/zap",
 )  # fmt: skip
 _TAGS = """
-a abbr body button caption code dd details div dl dt em figcaption figure footer form h1 h2 h3 head header html img input
-label li line link main meta nav ol option output p path pre rect script section select span strong summary svg table
-tbody td th thead title tr ul wbr
+a abbr body button caption code dd details div dl dt em figcaption figure footer form h1 h2 h3 head header html img
+input label li line link main meta nav ol option output p path pre rect script section select span strong summary svg
+table tbody td th thead title tr ul wbr
 """
 KNOWN_TAGS = set(_TAGS.split())
 KNOWN_ATTRIBUTES = re.compile(

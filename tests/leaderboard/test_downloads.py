@@ -31,8 +31,8 @@ from leaderboard import downloads
 from leaderboard.citation import BENCHMARK, ORIGIN, cite_benchmark, cite_submission, cite_suite, escape, render_bib
 from leaderboard.downloads import Download, write_downloads
 from leaderboard.entries import Entry, load_entries
-from leaderboard.frames import tables_of
 from leaderboard.index import make_board, render_board
+from leaderboard.tables import tables_of
 
 ROOT = Path(__file__).parents[2]
 Enter = Callable[..., Path]
