@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from benchmark.audit import check_png
 from benchmark.errors import IntegrityError
@@ -20,7 +20,6 @@ from benchmark.stats import masked_mean
 from leaderboard.entries import Entry
 from leaderboard.tables import reference_of
 from leaderboard.views import axes_of
-from leaderboard.workers import iter_results
 
 __all__ = [
     "CHOICE_RULE", "FULL", "Choice", "Gallery", "ImageStore", "choose", "gallery_data", "kind_words", "make_gallery",
@@ -29,9 +28,6 @@ __all__ = [
 
 FULL = 8
 """So many methods of a target are shown under every perturbation; the others with one unperturbed image."""
-
-_ALONE = 16
-"""Up to so many records are read faster than other processes start."""
 
 CHOICE_RULE = (
     "Of the images whose recons every record stores, the best, the median and the worst by the mean score over "
@@ -201,16 +197,17 @@ def _make_job(entry: Entry, galleries: Mapping[str, Gallery]) -> _Job:
     return _Job(name, entry.folder / "audit.parquet", entry.record.audit_sha256, wanted)
 
 
-def _extract(job: _Job, folder: Path) -> dict[str, dict[Key, str]]:
-    """Write the pictures of a record into a folder; return their names by target."""
-    store, found = ImageStore(folder), {target: dict[Key, str]() for target in job.wanted}
+def _extract(job: _Job, store: ImageStore) -> dict[str, dict[Key, str]]:
+    """Write the pictures of a record; return their names by target."""
+    found = {target: dict[Key, str]() for target in job.wanted}
     audit = load_audit_file(job.path, job.sha256)
-    columns = (audit.column(name).to_pylist() for name in ("image", "target", "tap", "perturbation", "png"))
-    for image, target, tap, kind, png in zip(*columns, strict=True):
+    labels = (audit.column(name).cast(pa.string()).to_pylist() for name in ("image", "target", "tap", "perturbation"))
+    pngs = audit.column("png")
+    for row, (image, target, tap, kind) in enumerate(zip(*labels, strict=True)):
         wanted = job.wanted.get(target)
         if wanted is not None and image in (wanted.plain if kind == "identity" else wanted.full):
             key = ("" if tap == INPUT else job.method, image, tap, kind)
-            found[target][key] = store.add(png, wanted.size, str(job.path))
+            found[target][key] = store.add(pngs[row].as_py(), wanted.size, str(job.path))
     return found
 
 
@@ -227,11 +224,10 @@ def make_gallery(suite: Suite, entries: Sequence[Entry], store: ImageStore) -> d
     galleries = {target.id: _plan(target, entries, held) for target in suite.targets}
     jobs = [job for entry in entries if (job := _make_job(entry, galleries)).wanted]
     files: dict[str, dict[Key, str]] = {target: {} for target in galleries}
-    for found in iter_results(partial(_extract, folder=store.folder), jobs, _ALONE):
-        for target, names in found.items():
-            # What the target saw is that of the first record that holds it.
-            files[target] = names | files[target]
-            store.names.update(names.values())
+    for job in jobs:  # one after the other: processes that create files in one folder wait for each other
+        for target, names in _extract(job, store).items():
+            for key, name in names.items():
+                files[target].setdefault(key, name)
     return {name: replace(gallery, files=files[name]) for name, gallery in galleries.items()}
 
 

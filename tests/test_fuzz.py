@@ -383,7 +383,7 @@ def test_tables(world: World, sandbox: Sandbox, honest: Path, content: Any, chan
     check_small(world, sandbox, place)
 
 
-@fuzz(200)
+@fuzz(60)
 def test_boards(world: World, sandbox: Sandbox, honest: Path, content: Any, chance: Chance) -> None:
     done["boards"] += 1
     place = place_record(sandbox, honest)

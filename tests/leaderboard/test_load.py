@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -150,3 +151,21 @@ def test_the_command_measures_a_small_load(invbench: Callable[..., object], tmp_
     again = invbench("bench", "board", *size)
     assert again.returncode == 2  # type: ignore[attr-defined]
     assert "holds submissions or a board already" in again.stderr  # type: ignore[attr-defined]
+
+
+@pytest.mark.slow
+def test_pages_of_a_hundred_submissions_stay_light(invbench: Callable[..., object], tmp_path: Path) -> None:
+    """The full load of 6 targets and 14 taps, but for fewer images, which no page shows one by one."""
+    done = invbench("bench", "board", "--images", "16", "--keep", str(tmp_path), "--json", timeout=540)
+    assert done.returncode == 0, done.stderr  # type: ignore[attr-defined]
+    row = json.loads(done.stdout)  # type: ignore[attr-defined]
+    assert row["entries"] == 100
+    assert row["pages"] == 2 + 100 + 2 * 6 + 4, "home, metrics; a submission, a target, a gallery each; and four"
+    assert row["largest_page_bytes"] < 1_000_000
+    for page in (tmp_path / "board").rglob("*.html"):
+        images = re.findall(r"<img [^>]*>", page.read_text(encoding="utf-8"))
+        assert all('loading="lazy"' in image for image in images), page
+    overview = (tmp_path / "board" / "load-1" / "target-target-1.html").read_text(encoding="utf-8")
+    assert overview.count("<tr data-id=") == 100
+    ranks = {int(rank) for rank in re.findall(r'<span class="unseen">rank </span>(\d+)', overview)}
+    assert len(ranks) > 1, "sixteen images tell some of a hundred apart"
