@@ -37,6 +37,7 @@ STAGES = {
         "benchmark.stats",
         "benchmark.aggregate",
         "benchmark.audit",
+        "benchmark.catalog",
         "benchmark.consistency",
         "benchmark.schemas",
     },

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from benchmark.catalog import diff_suites
 from benchmark.metrics.spec import METRICS
 from benchmark.spec import CocoData, FrozenData, ImagenetData, Lock, Source, Suite, list_suites, load_suite
 from leaderboard.board import Board
@@ -44,16 +45,6 @@ def _place(lock: Lock) -> Any:
     return place
 
 
-def _flat(value: Any, prefix: str = "") -> dict[str, str]:
-    if isinstance(value, dict):
-        return {
-            k: v for key, item in value.items() for k, v in _flat(item, f"{prefix}.{key}" if prefix else key).items()
-        }
-    if isinstance(value, list) and value and isinstance(value[0], dict) and "id" in value[0]:
-        return {k: v for item in value for k, v in _flat(item, f"{prefix}.{item['id']}").items()}
-    return {prefix: ", ".join(map(str, value)) if isinstance(value, list) else str(value)}
-
-
 def _changes(suite: Suite) -> tuple[str | None, list[tuple[str, str, str]] | None]:
     """Return the version before this one, and the fields in which they differ; None for a first version."""
     known = [name for name in list_suites() if re.fullmatch(rf"{re.escape(suite.name)}@\d+", name)]
@@ -61,9 +52,7 @@ def _changes(suite: Suite) -> tuple[str | None, list[tuple[str, str, str]] | Non
     if before is None:
         return None, None
     old = load_suite(f"{suite.name}@{before}")
-    a, b = (_flat(item.model_dump(mode="json", exclude={"version"})) for item in (old, suite))
-    fields = sorted(field for field in a.keys() | b.keys() if a.get(field) != b.get(field))
-    return old.id, [(field, a.get(field, "absent"), b.get(field, "absent")) for field in fields]
+    return old.id, [(row["field"], row[old.id], row[suite.id]) for row in diff_suites(old, suite)]
 
 
 def _limits(board: Board) -> list[str]:
