@@ -52,7 +52,8 @@ def _changes(suite: Suite) -> tuple[str | None, list[tuple[str, str, str]] | Non
     if before is None:
         return None, None
     old = load_suite(f"{suite.name}@{before}")
-    return old.id, [(row["field"], row[old.id], row[suite.id]) for row in diff_suites(old, suite)]
+    rows = [row for row in diff_suites(old, suite) if row["field"] != "version"]
+    return old.id, [(row["field"], row[old.id], row[suite.id]) for row in rows]
 
 
 def _limits(board: Board) -> list[str]:
