@@ -24,7 +24,7 @@ PERMUTATIONS = 10_000
 _ROUNDING = 1e-9
 """How far sums of the same numbers in another order may be apart, as a share of their size."""
 _DRAWS = 500
-_FEW = 16
+_FEW = 8
 """How many sign flips of all pairs are compared at a time, for the same reason as below."""
 _PAIRS = 16
 """How many pairs are subtracted at a time: few, so that their permutations stay in the processor's cache."""
@@ -103,18 +103,17 @@ def anchored(means: Array, anchor: Anchor) -> Array:
     return np.clip((means - anchor.floor) / (anchor.ceiling - anchor.floor), 0, 1)
 
 
-def _project(values: Array, seed: int) -> Array:
-    """Return the sum of each row (K, images) under every draw of signs: (K, PERMUTATIONS).
-
-    The signs follow from the seed and the number of images alone. They are drawn some at a time, which gives the
-    same ones as all at once and takes little memory.
-    """
+def _signs(images: int, seed: int) -> Iterator[Array]:
+    """Yield `PERMUTATIONS` draws of signs, (draws, images), some at a time; they follow from both arguments alone."""
     generator = np.random.default_rng(seed)
-    projected = np.empty((len(values), PERMUTATIONS))
     for start in range(0, PERMUTATIONS, _DRAWS):
-        signs = generator.integers(0, 2, size=(min(_DRAWS, PERMUTATIONS - start), values.shape[1])) * 2.0 - 1
-        projected[:, start : start + len(signs)] = values @ signs.T
-    return projected
+        drawn = generator.integers(0, 2, size=(min(_DRAWS, PERMUTATIONS - start), images))
+        yield drawn.astype(np.float64) * 2 - 1
+
+
+def _project(values: Array, seed: int) -> Array:
+    """Return the sum of each row (K, images) under every draw of signs: (K, PERMUTATIONS)."""
+    return np.concatenate([values @ signs.T for signs in _signs(values.shape[1], seed)], axis=1)
 
 
 def _exceeding(permuted: Array, observed: Array) -> Array:
@@ -204,39 +203,44 @@ class _Pairs:
             found[rows] = _flip(self._differences(rows), seed)
         return found
 
-    def adjusted_p_values(self, seed: int) -> Array:
-        """Return the p-value of each pair among all: Holm's step-down over the joint distribution of the pairs.
+    def apart(self, seed: int) -> npt.NDArray[np.bool_]:
+        """Return which pairs differ significantly among all: Holm's step-down over their joint distribution.
 
-        The statistic is |sum d| / sqrt(sum d^2), the largest of which the same sign flips give for all pairs at once
-        (step-down maxT of Westfall and Young 1993). Holm's own bound needs p-values below alpha / pairs, which
-        `PERMUTATIONS` flips cannot give from 33 entries on.
+        The statistic is |sum d| / sqrt(sum d^2). A pair differs if few enough sign flips, the same for all pairs,
+        give any pair such a one; then the others are compared among themselves, until no more are found (step-down
+        maxT of Westfall and Young 1993, in the form of Romano and Wolf 2005). Holm's own bound needs p-values below
+        alpha / pairs, which `PERMUTATIONS` flips cannot give from 33 entries on.
         """
-        size = np.zeros(len(self.first))
+        sums, size = np.zeros((2, len(self.first)))
         for rows in self._chunks(np.arange(len(self.first)), _EXACT_PAIRS):
-            size[rows] = np.sqrt(np.nansum(self._differences(rows) ** 2, axis=1))
-        tested = np.flatnonzero(size > 0)
-        sums = np.zeros(len(self.first))
-        for rows in self._chunks(tested, _EXACT_PAIRS):
-            sums[rows] = np.nansum(self._differences(rows), axis=1)
-        order = tested[np.argsort(-np.abs(sums[tested]) / size[tested], kind="stable")]
-        observed = np.abs(sums[order]) / size[order]
-        lone = ~self.complete[order]
-        alone = np.nan_to_num(self._differences(order[lone]))[:, self.scored]
-        held, reached = np.nan_to_num(self.values[:, self.scored]), np.zeros(len(order), np.int64)
-        generator, scale = np.random.default_rng(seed), 1 / size[order, None]
-        for start in range(0, PERMUTATIONS, _DRAWS):
-            signs = generator.integers(0, 2, size=(min(_DRAWS, PERMUTATIONS - start), held.shape[1])) * 2.0 - 1
-            for few in np.split(signs, range(_FEW, len(signs), _FEW)):
-                flipped = self._subtracted(held @ few.T, order)
-                flipped[lone] = alone @ few.T
-                flipped *= scale
-                np.abs(flipped, out=flipped)
-                # The largest of a pair and of all that stand behind it.
-                np.maximum.accumulate(flipped[::-1], axis=0, out=flipped[::-1])
-                reached += np.count_nonzero(flipped >= observed[:, None] - _ROUNDING, axis=1)
-        found = np.ones(len(self.first))
-        found[order] = np.maximum.accumulate((1 + reached) / (1 + PERMUTATIONS))
+            differences = self._differences(rows)
+            sums[rows], size[rows] = np.nansum(differences, axis=1), np.sqrt(np.nansum(differences**2, axis=1))
+        found, rest = np.zeros(len(self.first), np.bool_), np.flatnonzero(size > 0)
+        while rest.size:
+            largest = np.sort(self._largest(rest, 1 / size[rest], seed))
+            reached = PERMUTATIONS - np.searchsorted(largest, np.abs(sums[rest]) / size[rest] - _ROUNDING)
+            better = (1 + reached) / (1 + PERMUTATIONS) <= ALPHA
+            if not better.any():
+                break
+            found[rest[better]], rest = True, rest[~better]
         return found
+
+    def _largest(self, rows: npt.NDArray[np.intp], scale: Array, seed: int) -> Array:
+        """Return the largest |sum d| x scale of some pairs under every draw of signs."""
+        held = np.nan_to_num(self.values[:, self.scored]).T
+        first, second = self.first[rows], self.second[rows]
+        lone = np.flatnonzero(~self.complete[rows])
+        alone = np.nan_to_num(self._differences(rows[lone])[:, self.scored]).T
+        flipped, subtrahend = np.empty((2, _FEW, len(rows)))
+        largest = []
+        for signs in _signs(len(held), seed):
+            for few in np.split(signs, range(_FEW, len(signs), _FEW)):
+                sums, a, b = few @ held, flipped[: len(few)], subtrahend[: len(few)]
+                np.subtract(np.take(sums, first, 1, a, "clip"), np.take(sums, second, 1, b, "clip"), out=a)
+                a[:, lone] = few @ alone
+                np.multiply(np.abs(a, out=a), scale, out=a)
+                largest.append(a.max(1))
+        return np.concatenate(largest)
 
     def intervals(self, weights: Array) -> tuple[Array, Array]:
         """Return the 95 % bootstrap interval of each pair's mean difference as (low, high)."""
@@ -287,7 +291,7 @@ def rank(scores: Mapping[str, Array], seed: int) -> dict[str, int]:
         all pairs at .05, and a margin of .005) share one.
     """
     names, pairs = list(scores), _Pairs(list(scores.values()))
-    apart = pairs.adjusted_p_values(seed) <= ALPHA
+    apart = pairs.apart(seed)
     places = np.ones(len(names), np.int64)
     np.add.at(places, pairs.second[apart & (pairs.means > MARGIN)], 1)
     np.add.at(places, pairs.first[apart & (pairs.means < -MARGIN)], 1)

@@ -54,12 +54,13 @@ def iter_results(
 
 
 def _collect(executor: ProcessPoolExecutor, results: Iterator[Result]) -> Generator[Result, None, None]:
-    # Records hold no cycles, and searching them for some again and again takes longer than receiving them.
+    # Results hold no cycles, and searching them for some again and again takes longer than receiving them.
     collecting = gc.isenabled()
     gc.disable()
     try:
         yield from results
     finally:
         executor.shutdown(cancel_futures=True)
+        gc.freeze()
         if collecting:
             gc.enable()
