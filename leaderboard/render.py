@@ -8,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from leaderboard.gallery import kind_words
-from leaderboard.tables import DASH, number
+from leaderboard.tables import DASH, MINUS, number
 
 __all__ = ["HERE", "environment", "percent"]
 
@@ -57,7 +57,7 @@ def signed(value: float) -> str:
     text = number(abs(value))
     if float(text) == 0:
         return text
-    return f"+{text}" if value > 0 else f"\N{MINUS SIGN}{text}"
+    return f"+{text}" if value > 0 else f"{MINUS}{text}"
 
 
 def breakable(name: str) -> Markup:

@@ -17,6 +17,7 @@ from leaderboard.views import axes_of
 
 __all__ = [
     "DASH",
+    "MINUS",
     "RANK_RULE",
     "AxisCell",
     "Cost",
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 DASH = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
 RANK_RULE = (
     "A rank is one more than the number of entries that are better by more than 0.005 and significantly so "
     "(sign-flip test on the same images, corrected for all pairs, 5 %); what the data cannot separate shares a rank."
@@ -224,7 +226,7 @@ def tables_of(suite: Suite, entries: Sequence[Entry]) -> Tables:
 
 def number(value: float | None, digits: int = 3) -> str:
     """Return a value with a fixed number of digits, or a dash."""
-    return DASH if value is None else f"{round(value, digits) + 0.0:.{digits}f}"
+    return DASH if value is None else f"{round(value, digits) + 0.0:.{digits}f}".replace("-", MINUS)
 
 
 def color_means(record: Record, target: str, tap: str, metric: str) -> float | None:

@@ -68,7 +68,7 @@ def place(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pl
             ("train", "inverse", "ridge", "vit-tiny", "--out", "ridge", *here),
             ("train", "inverse", "mean", "vit-tiny", "--out", "mean", *here),
             ("eval", "--inverse", "mean", "--limit", 8, *here),
-            ("eval", "--inverse", "ridge", "--limit", 24, *here),
+            ("eval", "--inverse", "ridge", "--limit", 16, *here),
         ):
             done = run(*arguments)
             assert done.returncode == 0, (arguments, done.stderr)
@@ -95,7 +95,7 @@ class TestTheWholeWay:
 
     def test_the_record_is_a_draft(self, place: Place) -> None:
         record = place.record("ridge")
-        assert (record["status"], record["draft"], record["images"]) == ("partial", True, 24)
+        assert (record["status"], record["draft"], record["images"]) == ("partial", True, 16)
 
     def test_shallow_features_hold_more_than_deep_ones(self, place: Place) -> None:
         found, names = place.record("ridge")["targets"]["vit-tiny"]["taps"], load_suite(str(place.suite)).targets[0]

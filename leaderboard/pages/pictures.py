@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from benchmark.spec import Suite
 from leaderboard.entries import Entry
 from leaderboard.gallery import Gallery, kind_words
-from leaderboard.tables import DASH
+from leaderboard.tables import number
 from leaderboard.views import kinds_of
 
 __all__ = ["Shot", "own_scores", "shots"]
@@ -17,11 +19,12 @@ Shot = tuple[str | None, str, str]
 
 
 def own_scores(suite: Suite, gallery: Gallery, entry: Entry, image: str, tap: int, kind: str) -> str:
-    """Return the anchored scores of one picture, axis by axis, cut to two digits; empty where there are none."""
+    """Return the anchored scores of one picture, axis by axis, to two digits; empty where there are none."""
     if entry.views is None or gallery.target.id not in entry.views.images or image not in entry.images:
         return ""
     found = entry.views.images[gallery.target.id][:, kinds_of(suite).index(kind), tap, entry.images.index(image)]
-    return " ".join(DASH if np.isnan(value) else f"{value:.2f}".replace("0.", ".", 1) for value in found)
+    texts = (number(None if np.isnan(value) else float(value), 2) for value in found)
+    return " ".join(re.sub(r"^(\D?)0\.", r"\1.", text) for text in texts)
 
 
 def shots(suite: Suite, gallery: Gallery, entry: Entry, image: str, kind: str) -> list[Shot]:

@@ -1,7 +1,7 @@
 // Compare two to four submissions on the same images: by axis, tap and perturbation, and where they differ most.
 'use strict';
 (() => {
-  const { state, choose, make, load, paired } = window.invbench;
+  const { state, choose, make, load, number, paired } = window.invbench;
   const data = window.invbench.compare;
   const picker = document.getElementById('picker');
   const status = document.getElementById('status');
@@ -89,8 +89,8 @@
         make('p', {}, make('strong', {}, item.axis.toUpperCase()), ` ${item.words}: ${signed(item.p - item.q)}`),
         make('div', { class: 'trio' },
           item.seen >= 0 ? picture(item.seen, `${item.words}: what the target saw`, 'seen') : null,
-          picture(item.a.files[item.i], `${item.words}: recon of ${item.a.id}`, `${item.a.id} ${item.p.toFixed(2)}`),
-          picture(item.b.files[item.i], `${item.words}: recon of ${item.b.id}`, `${item.b.id} ${item.q.toFixed(2)}`)))))];
+          picture(item.a.files[item.i], `${item.words}: recon of ${item.a.id}`, `${item.a.id} ${number(item.p, 2)}`),
+          picture(item.b.files[item.i], `${item.words}: recon of ${item.b.id}`, `${item.b.id} ${number(item.q, 2)}`)))))];
   };
 
   // The files of galleries all set the same name, so that each is kept as it comes.
@@ -145,7 +145,7 @@
       return `Against ${other.name}, ${base.name} is ahead on ${ahead.join(', ') || 'no axis'}, behind on ${behind.join(', ') || 'none'}`
         + (open.length ? `, not told apart on ${open.join(', ')}. ` : '. ');
     })));
-    result.append(make('h3', {}, 'By tap'), make('div', { class: 'blocks' }, ...defined.map(({ axis, column }) =>
+    result.append(make('h3', {}, 'By tap'), make('div', { class: 'beside' }, ...defined.map(({ axis, column }) =>
       grid(`${axis.toUpperCase()} on ${target} at every tap`, 'Tap', heads,
         data.targets[target].map((tap, index) => [tap, against((pack) => pack.at(column, index)).map(cell)])))));
     const alone = whole.filter(({ axis, kind }) => kind !== 'axes' || whole.filter((other) => other.axis === axis).length > 1);

@@ -1,7 +1,7 @@
 // The gallery: one image, tap and perturbation, method beside method, with a slider over the original.
 'use strict';
 (() => {
-  const { state, choose, make } = window.invbench;
+  const { state, choose, make, number } = window.invbench;
   const data = window.invbench.gallery;
   const picker = document.getElementById('picker');
   const tiles = document.getElementById('tiles');
@@ -10,7 +10,7 @@
 
   const source = (index) => `../images/${data.names[index]}.png`;
   const cell = (image, tap, kind) => (image * data.taps.length + tap) * data.kinds.length + kind;
-  const score = (value) => (value === null || value === undefined ? '–' : (value / 1000).toFixed(2));
+  const score = (value) => (value === null || value === undefined ? '–' : number(value / 1000, 2));
 
   const slider = (label, seen, recon) => {
     const [width, height] = data.size;

@@ -42,6 +42,12 @@ window.invbench = window.invbench || {};
     return select.value;
   };
 
+  // With the minus sign of the tables that come ready made.
+  window.invbench.number = (value, digits) => {
+    const text = Math.abs(value).toFixed(digits);
+    return value < 0 && Number(text) > 0 ? `−${text}` : text;
+  };
+
   window.invbench.make = (tag, attributes = {}, ...children) => {
     const element = document.createElement(tag);
     for (const [name, value] of Object.entries(attributes)) {

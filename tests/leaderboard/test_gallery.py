@@ -33,7 +33,8 @@ from leaderboard.gallery import (
     make_gallery,
     picture_scores,
 )
-from leaderboard.views import Views, axes_of, kinds_of
+from leaderboard.pages.pictures import own_scores
+from leaderboard.views import AS_DEFINED, Views, axes_of, kinds_of
 
 Enter = Callable[..., Path]
 Make = Callable[..., Board]
@@ -288,6 +289,35 @@ def test_a_method_has_images_chosen_by_its_own_scores_too(real: Site, tmp_path: 
             assert choice == choose([entries[name]], target, board.suite.audit_images)
             for _, image in choice.images:
                 assert all(gallery.files[name, image, tap, "identity"] for tap in gallery.target.tap_names)
+
+
+PICTURE = re.compile(r'alt="(\S+), ([^:"]+): recon of (\S+) at (\S+)"[^>]*><span class="own">([^<]+)</span>')
+
+
+def test_under_every_picture_of_a_strip_stand_its_own_scores(real: Site) -> None:
+    (board,) = real.boards
+    suite, entries = board.suite, {entry.submission.id: entry for entry in board.found}
+    kinds = {kind_words(kind): kinds_of(suite).index(kind) for kind in suite.perturbations}
+    for target in suite.targets:
+        page = (real.out / f"mini-1/gallery-{target.id}.html").read_text(encoding="utf-8")
+        found = PICTURE.findall(page)
+        assert len(found) == page.count(": recon of ")
+        assert {name for _, _, name, _, _ in found} == {"modular", "ridge"}
+        for image, words, name, tap, text in found:
+            entry = entries[name]
+            place = kinds[words], target.tap_names.index(tap), entry.images.index(image)
+            expected = entry.views.images[target.id][:, *place]
+            shown = [float("nan") if part == "–" else float(part.replace("−", "-")) for part in text.split()]
+            assert shown == pytest.approx(expected, abs=0.0051, nan_ok=True), (target.id, image, words, name, tap)
+
+
+def test_scores_under_a_picture_lose_their_zero_and_nothing_else(board: Board, entry: Entry, tmp_path: Path) -> None:
+    (gallery,) = make_gallery(board.suite, board.entries, ImageStore(tmp_path)).values()
+    nan = float("nan")
+    values = {".46": 0.456, "1.00": 1.0, "–": nan, ".00": -0.001, "−.46": -0.456, "−10.46": -10.456, "20.50": 20.5}
+    for text, value in values.items():
+        alike = scored(entry, gallery.target.id, [[[value]]] * 3)
+        assert own_scores(board.suite, gallery, alike, "i0", 0, AS_DEFINED) == f"{text} {text} {text}"
 
 
 def test_perturbations_in_words() -> None:

@@ -245,6 +245,8 @@ def test_color_means_and_unscored(suite: Suite, lock: Lock, four: Path) -> None:
 
 def test_number() -> None:
     assert number(-0.0001) == "0.000"
+    assert number(-0.126, 2) == "\N{MINUS SIGN}0.13", "a hyphen would look like the dash beside it"
+    assert number(-0.126, 2) == "\N{MINUS SIGN}0.13", "no hyphen, which beside a dash could be one"
     assert number(None) == DASH
 
 

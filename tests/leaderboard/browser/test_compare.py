@@ -190,7 +190,7 @@ def test_they_are_shown_where_they_differ_most(
             assert sources == [f"../images/{file}.png" for file in files]
             labels = [label.split() for label in item.locator("figcaption").all_inner_texts()]
             assert [label[0] for label in labels] == ["seen", "ridge", "modular"]
-            assert [float(label[1]) for label in labels[1:]] == pytest.approx([p, q], abs=0.0056)
+            assert [number(label[1]) for label in labels[1:]] == pytest.approx([p, q], abs=0.0056)
     first = items[0].locator("img").first
     first.scroll_into_view_if_needed()
     assert first.evaluate("(one) => one.decode().then(() => one.naturalWidth)") == 96
@@ -227,7 +227,7 @@ def test_the_gallery_shows_the_pictures_that_were_chosen(
             for axis, text in zip(axes, shown[1::2], strict=True):
                 value = entries[method].views.images[of][axes.index(axis), kinds.index(kind), taps.index(tap), at]  # type: ignore[union-attr]
                 assert (text == "–") == bool(np.isnan(value))
-                assert text == "–" or float(text) == pytest.approx(float(value), abs=0.0056)
+                assert text == "–" or number(text) == pytest.approx(float(value), abs=0.0056)
     state = reader.state
     assert all(part in state for part in (f"image={images[2]}", f"tap={taps[2]}", "kind=gray"))
     before = reader.page.locator("#tiles").inner_html()
@@ -243,7 +243,7 @@ def test_the_gallery_orders_by_the_scores_of_the_pictures(real: Site, visit: Ope
             reader.page.locator("select[name=tap]").select_option(tap)
             reader.page.locator("select[name=order]").select_option(axis)
             texts = [text.replace(f"{axis} ", "@") for text in reader.texts("#tiles li > span")[1:]]
-            scores = [float(text.split("@")[1].split()[0].replace("–", "-1")) for text in texts]
+            scores = [number(text.split("@")[1].split()[0].replace("–", "-1")) for text in texts]
             assert scores == sorted(scores, reverse=True), (tap, axis)
 
 
