@@ -12,10 +12,13 @@ from benchmark.submissions import list_submissions, record_folder
 from leaderboard.entries import Entry, load_entries
 from leaderboard.tables import Tables, reference_of, tables_of
 
-__all__ = ["STYLES", "Board", "load_boards", "suite_folder"]
+__all__ = ["OWN_CHARTS", "STYLES", "Board", "load_boards", "suite_folder"]
 
 STYLES = 8
 """How many colors the style sheet has, and how many submissions a chart draws."""
+
+OWN_CHARTS = 4
+"""So many submissions, from the first of a target's table, have charts of their own; all have the numbers as tables."""
 
 
 def suite_folder(suite: Suite) -> str:
@@ -56,6 +59,10 @@ class Board:
         """Return the entries that charts of a target show: the first so many of its table that were evaluated there."""
         there = [row.entry for row in self.tables[target].rows if target is None or target in row.entry.record.targets]
         return [entry for entry in there if reference_of(entry) is None][:STYLES]
+
+    def charted(self, target: str) -> list[Entry]:
+        """Return the entries that have charts of their own on a target."""
+        return self.drawn(target)[:OWN_CHARTS]
 
     def references(self, target: str | None) -> list[Entry]:
         """Return the floor and the ceiling of a target."""

@@ -42,9 +42,6 @@ HOME_ROWS = 10
 KINDS = ("hues", "heats", "layers")
 """Charts of single submissions."""
 
-OWN = 4
-"""So many submissions, from the first of a target's table, have such charts; all have their numbers as tables."""
-
 
 class _Writer:
     """Writes pages below a folder, and forgets what an earlier build left there."""
@@ -100,7 +97,7 @@ class _Charts:
         self.cost = {key: drawings.plan_cost(board, key) for key in board.tables}
         self.own: dict[tuple[str, str, str], Plan] = {}
         for target in suite.targets:
-            for entry in board.drawn(target.id)[:OWN]:
+            for entry in board.charted(target.id):
                 name = entry.submission.id
                 plans = {
                     "hues": drawings.plan_hues(galleries[target.id], name, images),

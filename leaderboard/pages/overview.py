@@ -15,11 +15,9 @@ from leaderboard.tables import RANK_RULE, color_means, reference_of, why_missing
 from leaderboard.views import axes_of
 from leaderboard.wording import verdict
 
-__all__ = ["SIDE_BY_SIDE", "overview_context"]
+__all__ = ["overview_context"]
 
 COLOR_METRICS = ("gain_perturbed", "gain_original", "hue_error_deg")
-SIDE_BY_SIDE = 3
-"""So many submissions, from the first, have their own charts on the page of a target; all others on their own pages."""
 
 
 def _gains(entry: Entry, target: TargetSpec) -> tuple[str, list[Any]]:
@@ -63,8 +61,6 @@ def overview_context(
         "depth": depth,
         "cost": cost,
         "drawn_note": note,
-        "hues": own["hues"][:SIDE_BY_SIDE],
-        "heats": own["heats"][:SIDE_BY_SIDE],
-        "layers": own["layers"][:SIDE_BY_SIDE],
-        "gains": [_gains(entry, target) for entry in board.drawn(target.id)[:SIDE_BY_SIDE]] if target else [],
+        "gains": [_gains(entry, target) for entry in board.charted(target.id)] if target else [],
+        **own,
     }

@@ -18,10 +18,9 @@ import pytest
 
 from benchmark.history import Event
 from benchmark.spec import CocoData, ImagenetData, Lock, Suite, load_lock, load_suite
-from leaderboard.board import STYLES, Board
+from leaderboard.board import OWN_CHARTS, STYLES, Board
 from leaderboard.citation import cite_submission
 from leaderboard.pages.compare import SHOWN, compare_context
-from leaderboard.pages.overview import SIDE_BY_SIDE
 from leaderboard.pages.suite import suite_context
 from leaderboard.tables import DASH
 from leaderboard.views import axes_of
@@ -94,7 +93,7 @@ def test_the_page_of_a_target_has_its_charts_with_their_numbers(real: Site) -> N
         assert kinds.count("depth") == axes
         assert kinds.count("parameters") == kinds.count("time") == axes
         for kind in ("hue", "heat", "layers"):
-            assert 0 < kinds.count(kind) <= SIDE_BY_SIDE
+            assert 0 < kinds.count(kind) <= OWN_CHARTS
         hrefs = set(page.values("href"))
         assert {src.replace(".svg", ".csv") for src in charts} | set(charts) <= hrefs
         assert page.source.count("<figure") == len(charts) == page.source.count('<p class="files">')
