@@ -6,7 +6,7 @@ from typing import Any
 
 from leaderboard.board import Board
 from leaderboard.pairs import pairs
-from leaderboard.views import axes_of
+from leaderboard.views import AS_DEFINED, axes_of, columns_of
 
 __all__ = ["compare_context"]
 
@@ -21,6 +21,7 @@ def compare_context(board: Board) -> dict[str, Any]:
     note = f"Shown for the first {SHOWN} of the table; the downloads hold all pairs." if len(ranked) > SHOWN else ""
     return {
         "axes": axes_of(board.suite),
+        "kinds": [kind for kind in dict.fromkeys(kind for _, kind in columns_of(board.suite)) if kind != AS_DEFINED],
         "names": names,
         "pairs": pairs(board.suite, ranked[:SHOWN]),
         "pairs_note": note,

@@ -106,6 +106,7 @@
     turn += 1;
     const mine = turn;
     const target = choose(picker.elements.target, found.target || Object.keys(data.targets)[0]);
+    const kind = choose(picker.elements.kind, found.kind || '');
     const wanted = NAMES.map((name, index) => choose(picker.elements[name],
       found[name] || (NAMES.every((other) => found[other] === undefined) && index < 2 ? data.names[index] : '')));
     const chosen = [...new Set(wanted.filter(Boolean))];
@@ -134,9 +135,10 @@
     const against = (read) => others.map((other) => paired.difference(read(base), read(other), counts, data.resamples));
     const heads = others.map((other) => `${base.name} − ${other.name}`);
     const whole = data.columns.map(([axis, kind], column) => ({ axis, kind, column }));
-    const defined = whole.filter(({ kind }) => kind === 'axes');
-    const verdicts = defined.map(({ axis, column }) => [axis.toUpperCase(), against((pack) => pack.over(column))]);
-    result.append(grid(`${base.name} less the others on ${target}, by axis: the mean over taps`, 'Axis', heads,
+    const columns = whole.filter((one) => one.kind === (kind || 'axes'));
+    const where = `${target}${kind && ` under ${kind}`}`;
+    const verdicts = columns.map(({ axis, column }) => [axis.toUpperCase(), against((pack) => pack.over(column))]);
+    result.append(grid(`${base.name} less the others on ${where}, by axis: the mean over taps`, 'Axis', heads,
       verdicts.map(([name, items]) => [name, items.map(cell)])));
     result.append(make('p', {}, ...others.map((other, index) => {
       const ahead = verdicts.filter(([, items]) => items[index] && items[index].low > 0).map(([name]) => name);
@@ -145,19 +147,19 @@
       return `Against ${other.name}, ${base.name} is ahead on ${ahead.join(', ') || 'no axis'}, behind on ${behind.join(', ') || 'none'}`
         + (open.length ? `, not told apart on ${open.join(', ')}. ` : '. ');
     })));
-    result.append(make('h3', {}, 'By tap'), make('div', { class: 'beside' }, ...defined.map(({ axis, column }) =>
-      grid(`${axis.toUpperCase()} on ${target} at every tap`, 'Tap', heads,
+    result.append(make('h3', {}, 'By tap'), make('div', { class: 'beside' }, ...columns.map(({ axis, column }) =>
+      grid(`${axis.toUpperCase()} on ${where} at every tap`, 'Tap', heads,
         data.targets[target].map((tap, index) => [tap, against((pack) => pack.at(column, index)).map(cell)])))));
-    const alone = whole.filter(({ axis, kind }) => kind !== 'axes' || whole.filter((other) => other.axis === axis).length > 1);
+    const alone = whole.filter((one) => one.kind !== 'axes' || whole.filter((other) => other.axis === one.axis).length > 1);
     result.append(make('details', {}, make('summary', {}, 'By perturbation'),
       grid(`On ${target} under each perturbation: the mean over taps`, 'Axis and perturbation', heads,
-        alone.map(({ axis, kind, column }) => [`${axis.toUpperCase()}, ${kind === 'axes' ? 'as defined' : kind}`, against((pack) => pack.over(column)).map(cell)]))));
+        alone.map(({ axis, kind: its, column }) => [`${axis.toUpperCase()}, ${its === 'axes' ? 'as defined' : its}`, against((pack) => pack.over(column)).map(cell)]))));
     result.append(...showPictures(galleries[target], base.name, others.map((other) => other.name)));
-    status.textContent = `${base.name} against ${others.map((other) => other.name).join(', ')} on ${base.images} images of ${target}.`;
+    status.textContent = `${base.name} against ${others.map((other) => other.name).join(', ')} on ${base.images} images of ${where}.`;
   };
 
   picker.addEventListener('change', () => {
-    const changes = { target: picker.elements.target.value };
+    const changes = { target: picker.elements.target.value, kind: picker.elements.kind.value };
     for (const name of NAMES) changes[name] = picker.elements[name].value;
     changes.m0 ||= '-'; // none at all is a choice too; without any in the address, the first two are shown
     state.set(changes);

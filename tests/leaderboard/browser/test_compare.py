@@ -101,6 +101,31 @@ def test_differences_are_those_that_python_finds(names: Sequence[str], board: Bo
     assert not parts
 
 
+@pytest.mark.parametrize("kind", ["hue_set_120", "gray"])
+def test_differences_at_every_tap_under_one_perturbation(kind: str, board: Board, real: Site, visit: Open) -> None:
+    reader, suite, names = visit(real), board.suite, NAMES[:2]
+    reader.open(f"mini-1/compare.html#target={TARGET}&m0={names[0]}&m1={names[1]}")
+    reader.page.locator("select[name=kind]").select_option(kind)
+    reader.page.locator("#result table", has_text=f"under {kind} at every tap").first.wait_for()
+    assert f"kind={kind}" in reader.state
+    entries = {entry.submission.id: entry for entry in board.entries}
+    images = {name: entries[name].views.images[TARGET].astype(np.float64) for name in names}  # type: ignore[union-attr]
+    weights = bootstrap_weights(len(entries["ridge"].images), suite.bootstrap_resamples, suite.bootstrap_seed)
+    axes, at = [axis for axis, its in columns_of(suite) if its == kind], kinds_of(suite).index(kind)
+    whole = lines(reader, f"on {TARGET} under {kind}, by axis: the mean over taps")
+    assert list(whole) == [axis.upper() for axis in axes]
+    for axis in axes:
+        a = axes_of(suite).index(axis)
+        check(whole[axis.upper()], {name: masked_mean(images[name][a, at]) for name in names}, names, weights)
+        taps = lines(reader, f"{axis.upper()} on {TARGET} under {kind} at every tap")
+        for t, tap in enumerate(suite.targets[0].tap_names):
+            check(taps.pop(tap), {name: images[name][a, at, t] for name in names}, names, weights)
+        assert not taps
+    reader.page.reload()
+    reader.page.locator("#result table", has_text=f"under {kind} at every tap").first.wait_for()
+    assert reader.page.locator("select[name=kind]").input_value() == kind
+
+
 def test_words_say_who_is_ahead(board: Board, real: Site, visit: Open) -> None:
     reader = visit(real)
     reader.open(f"mini-1/compare.html#target={TARGET}&m0=modular&m1=ridge&m2=copy")
