@@ -40,7 +40,7 @@ table tbody td th thead title tr ul wbr
 """
 KNOWN_TAGS = set(_TAGS.split())
 KNOWN_ATTRIBUTES = re.compile(
-    r"alt|aria-(current|hidden|label|labelledby)|charset|class|colspan|content|d|data-(axis|cost|family|id|keep-state)|"
+    r"alt|aria-(current|hidden|label|labelledby)|charset|class|colspan|content|d|data-(axis|cost|family|id|own)|"
     r"data-(place|sort|stage|trust|value)|decoding|defer|download|focusable|height|hidden|href|http-equiv|id|lang|"
     r"loading|max|min|name|open|rel|role|rowspan|scope|src|step|tabindex|title|type|value|viewbox|width|[xy][12]?"
 )

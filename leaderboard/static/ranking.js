@@ -231,10 +231,6 @@
     status.textContent = `${shown.length} of ${total} submissions`
       + (where ? `; scores of ${where} alone, without ranks: those hold for whole targets.` : '.')
       + (own ? ' Ordered by your weights.' : '');
-    for (const link of document.querySelectorAll('nav[data-keep-state] a')) {
-      const kept = new URLSearchParams(Object.entries(found).filter(([name]) => !['stage', 'tap'].includes(name))).toString();
-      link.href = link.getAttribute('href').split('#')[0] + (kept ? `#${kept}` : '');
-    }
   };
 
   controls.addEventListener('change', (event) => {

@@ -35,6 +35,15 @@ window.invbench = window.invbench || {};
   };
   window.invbench.state = state;
 
+  // Links to other targets keep the state, but for what is a target's own.
+  state.listen((found) => {
+    for (const link of document.querySelectorAll('nav[data-own] a')) {
+      const own = link.closest('nav').dataset.own.split(' ');
+      const kept = new URLSearchParams(Object.entries(found).filter(([name]) => !own.includes(name))).toString();
+      link.href = link.getAttribute('href').split('#')[0] + (kept ? `#${kept}` : '');
+    }
+  });
+
   // A control that cannot take a value from the address keeps its first one.
   window.invbench.choose = (select, value) => {
     const known = [...select.options].some((option) => option.value === value && !option.hidden);

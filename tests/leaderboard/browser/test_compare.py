@@ -272,6 +272,17 @@ def test_the_gallery_orders_by_the_scores_of_the_pictures(real: Site, visit: Ope
             assert scores == sorted(scores, reverse=True), (tap, axis)
 
 
+def test_links_to_the_galleries_of_other_targets_keep_what_they_share(real: Site, visit: Open) -> None:
+    reader = visit(real)
+    reader.open("mini-1/gallery-mini-vit.html")
+    for name, value in (("tap", "encoder.5"), ("kind", "gray"), ("order", "detail")):
+        reader.page.locator(f"select[name={name}]").select_option(value)
+    reader.page.locator("nav.targets").get_by_role("link", name="mini-swin").click()
+    assert reader.state == "kind=gray&order=detail"
+    assert reader.page.locator("select[name=kind]").input_value() == "gray"
+    assert reader.page.locator("select[name=tap]").input_value() == "embeddings"
+
+
 def test_the_original_is_wiped_over_the_recon(real: Site, visit: Open) -> None:
     reader = visit(real)
     reader.open("mini-1/gallery-mini-vit.html")
