@@ -47,15 +47,18 @@
       make('thead', {}, make('tr', {}, make('th', { scope: 'col' }, first), ...columns.map((name) => make('th', { scope: 'col' }, name)))),
       make('tbody', {}, ...lines.map(([name, cells]) => make('tr', {}, make('th', { scope: 'row' }, name), ...cells)))));
 
-  const picturesOf = (gallery, base, others) => {
+  const picturesOf = (gallery, base, others, kind) => {
     const found = [];
     const own = (id) => gallery.methods.find((method) => method.id === id);
     const a = own(base);
     if (!a || !a.scores.length) return [];
+    const kinds = gallery.kinds.length;
+    const taps = gallery.taps.length;
     for (const other of others.map(own)) {
       if (!other || !other.scores.length) continue;
       gallery.axes.forEach((axis, x) => {
         for (let i = 0; i < a.files.length; i += 1) {
+          if (kind && gallery.kinds[i % kinds] !== kind) continue;
           const [p, q] = [a.scores[x][i], other.scores[x][i]];
           if (p === null || q === null || a.files[i] < 0 || other.files[i] < 0) continue;
           found.push({ axis, i, a, b: other, p: p / 1000, q: q / 1000, size: Math.abs(p - q) });
@@ -65,26 +68,24 @@
     // One place an image, the largest differences first.
     found.sort((x, y) => y.size - x.size || x.i - y.i);
     const taken = new Set();
-    const kinds = gallery.kinds.length;
-    const taps = gallery.taps.length;
     return found.filter(({ axis, b, i }) => {
       const key = `${axis}/${b.id}/${Math.floor(i / (kinds * taps))}`;
       return !taken.has(key) && taken.add(key);
     }).slice(0, PICTURES * gallery.axes.length).map((item) => {
-      const kind = item.i % kinds;
+      const place = item.i % kinds;
       const tap = Math.floor(item.i / kinds) % taps;
       const image = Math.floor(item.i / (kinds * taps));
-      return { ...item, words: `${gallery.images[image]}, ${gallery.words[kind]}, ${gallery.taps[tap]}`, seen: gallery.seen[image * kinds + kind] };
+      return { ...item, words: `${gallery.images[image]}, ${gallery.words[place]}, ${gallery.taps[tap]}`, seen: gallery.seen[image * kinds + place] };
     });
   };
 
-  const showPictures = (gallery, base, others) => {
+  const showPictures = (gallery, base, others, kind) => {
     const [width, height] = gallery.size;
     const picture = (index, alt, label) => make('figure', {}, make('img', { src: `../images/${gallery.names[index]}.png`, width, height, alt, loading: 'lazy' }), make('figcaption', {}, label));
-    const items = picturesOf(gallery, base, others);
+    const items = picturesOf(gallery, base, others, kind);
     if (!items.length) return [];
     return [make('h3', {}, 'Where they differ most'),
-      make('p', { class: 'note' }, 'Among the pictures of the gallery, the largest differences of single scores; one place an axis and image.'),
+      make('p', { class: 'note' }, `Among the pictures of the gallery${kind && ` under ${kind}`}, the largest differences of single scores; one place an axis and image.`),
       make('ul', { class: 'trios' }, ...items.map((item) => make('li', {},
         make('p', {}, make('strong', {}, item.axis.toUpperCase()), ` ${item.words}: ${signed(item.p - item.q)}`),
         make('div', { class: 'trio' },
@@ -154,7 +155,7 @@
     result.append(make('details', {}, make('summary', {}, 'By perturbation'),
       grid(`On ${target} under each perturbation: the mean over taps`, 'Axis and perturbation', heads,
         alone.map(({ axis, kind: its, column }) => [`${axis.toUpperCase()}, ${its === 'axes' ? 'as defined' : its}`, against((pack) => pack.over(column)).map(cell)]))));
-    result.append(...showPictures(galleries[target], base.name, others.map((other) => other.name)));
+    result.append(...showPictures(galleries[target], base.name, others.map((other) => other.name), kind));
     status.textContent = `${base.name} against ${others.map((other) => other.name).join(', ')} on ${base.images} images of ${where}.`;
   };
 

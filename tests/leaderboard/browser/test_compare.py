@@ -102,7 +102,9 @@ def test_differences_are_those_that_python_finds(names: Sequence[str], board: Bo
 
 
 @pytest.mark.parametrize("kind", ["hue_set_120", "gray"])
-def test_differences_at_every_tap_under_one_perturbation(kind: str, board: Board, real: Site, visit: Open) -> None:
+def test_differences_at_every_tap_under_one_perturbation(
+    kind: str, board: Board, galleries: dict[str, Gallery], real: Site, visit: Open
+) -> None:
     reader, suite, names = visit(real), board.suite, NAMES[:2]
     reader.open(f"mini-1/compare.html#target={TARGET}&m0={names[0]}&m1={names[1]}")
     reader.page.locator("select[name=kind]").select_option(kind)
@@ -121,6 +123,11 @@ def test_differences_at_every_tap_under_one_perturbation(kind: str, board: Board
         for t, tap in enumerate(suite.targets[0].tap_names):
             check(taps.pop(tap), {name: images[name][a, at, t] for name in names}, names, weights)
         assert not taps
+    pictures = [text.split(", ")[1] for text in reader.texts(".trios li > p")]
+    places = [entries["ridge"].images.index(image) for _, image in galleries[TARGET].choice.images]
+    both = images[names[0]][:, at] - images[names[1]][:, at]
+    scored = ~np.isnan(both[:, :, places]).all(axis=1)
+    assert pictures == [kind_words(kind)] * int(scored.sum()) != []
     reader.page.reload()
     reader.page.locator("#result table", has_text=f"under {kind} at every tap").first.wait_for()
     assert reader.page.locator("select[name=kind]").input_value() == kind
