@@ -122,11 +122,12 @@
     const words = (pairs) => pairs.slice(0, 3).map(([a, b]) => `${a.row.id} and ${b.row.id}`).join(', ')
       + (pairs.length > 3 ? ` and ${pairs.length - 3} more pairs` : '');
     const said = [];
+    if (!found.length) said.push('No ranked submission shown here has scores on every weighted axis.');
     if (swapped.length) said.push(`Not stable: ${words(swapped)} change places when a weight moves by ${100 * STEP} points of 100.`);
     if (close.length) said.push(`Within the intervals: ${words(close)}.`);
     if (!said.length && found.length > 1) said.push(`Stable: the order stays when any weight moves by ${100 * STEP} points of 100.`);
     stability.textContent = said.join(' ');
-    stability.classList.toggle('warning', swapped.length + close.length > 0);
+    stability.classList.toggle('warning', !found.length || swapped.length + close.length > 0);
     return new Map(found.map(({ row, value }) => [row, value]));
   };
 
@@ -202,7 +203,7 @@
     const key = heads.some((head) => head.dataset.sort === found.sort) ? found.sort : 'place';
     const first = ASCENDING.has(key) ? 'ascending' : 'descending';
     const direction = ['ascending', 'descending'].includes(found.dir) ? found.dir : first;
-    const own = mine && !found.sort; // whoever sorts by a column sees that order
+    const own = mine && mine.size && !found.sort; // whoever sorts by a column sees that order
     const compare = own ? order((row) => mine.get(row) ?? null)('', 'descending') : order(keyOf)(key, direction);
     for (const head of heads) {
       const active = !own && head.dataset.sort === key;
@@ -215,13 +216,13 @@
       const group = body.querySelector('tr.group');
       if (group) group.hidden = here.every((row) => row.element.hidden);
     }
-    const ranked = [...mine ? mine.keys() : []];
+    const ahead = (value) => [...mine.values()].filter((other) => format(other) > format(value)).length;
     for (const row of rows) {
       const cell = row.element.querySelector('.place');
       cell.querySelectorAll('.mine').forEach((element) => element.remove());
       if (mine && mine.has(row)) {
         cell.append(make('span', { class: 'mine' }, make('span', { class: 'unseen' }, 'by your weights '),
-          `${ranked.indexOf(row) + 1}. (${format(mine.get(row))})`));
+          `${ahead(mine.get(row)) + 1}. (${format(mine.get(row))})`));
       }
     }
 

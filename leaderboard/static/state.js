@@ -35,6 +35,12 @@ window.invbench = window.invbench || {};
   };
   window.invbench.state = state;
 
+  // The skip link would put its own target behind the #.
+  document.querySelector('.skip').addEventListener('click', (event) => {
+    event.preventDefault();
+    document.getElementById('main').focus();
+  });
+
   // Links to other targets keep the state, but for what is a target's own.
   state.listen((found) => {
     for (const link of document.querySelectorAll('nav[data-own] a')) {

@@ -307,7 +307,10 @@ def test_a_jump_within_the_page_does_not_lose_the_state(real: Site, visit: Open)
     reader.open("mini-1/target-mini-detr.html#kind=gray")
     reader.page.keyboard.press("Tab")
     reader.page.keyboard.press("Enter")
-    assert (reader.state, settings(reader)) == ("main", {"kind": "gray"})
+    assert reader.page.evaluate("document.activeElement.id") == "main"
+    assert (reader.state, settings(reader)) == ("kind=gray", {"kind": "gray"})
+    reader.page.evaluate("location.hash = 'depth'")
+    assert (reader.state, settings(reader)) == ("depth", {"kind": "gray"})
     choose(reader, family="ridge")
     assert (reader.state, settings(reader)) == ("kind=gray&family=ridge", {"kind": "gray", "family": "ridge"})
 
@@ -411,6 +414,26 @@ def test_what_is_not_ranked_gets_no_place_by_weights(rich: Site, visit: Open) ->
     marked = reader.page.evaluate("[...document.querySelectorAll('.mine')].map((one) => one.closest('tr').dataset.id)")
     assert marked == ["modular", "twin", "hostile", "ridge"]
     assert reader.text("#stability") == "Within the intervals: modular and twin."
+
+
+def test_weights_that_order_nothing_say_so(real: Site, visit: Open) -> None:
+    reader = visit(real)
+    reader.open("mini-1/index.html#kind=gray&w=50,50,50")
+    assert reader.text("#stability") == "No ranked submission shown here has scores on every weighted axis."
+    assert reader.page.locator("#stability.warning").count() == 1
+    assert "Ordered by your weights" not in reader.text("#status")
+    assert reader.page.locator("th[aria-sort=ascending]").count() == 1, "the order is that of the places"
+    set_weights(reader, 50, 0, 0)
+    assert reader.text("#status").endswith("Ordered by your weights.")
+    assert reader.page.locator(".mine").count() == 2
+
+
+def test_equal_weighted_scores_share_a_place(rich: Site, visit: Open) -> None:
+    reader = visit(rich)
+    reader.open("mini-1/target-mini-detr.html#w=50,50,50")
+    places = {name: reader.text(f"tr[data-id='{name}'] .mine").split()[-2:] for name in ("modular", "twin", "ridge")}
+    assert places["modular"] == places["twin"] and places["modular"][0] == "1."
+    assert places["ridge"][0] == "4."
 
 
 def test_a_score_that_is_missing_is_not_weighed_as_nothing(rich: Site, visit: Open) -> None:
