@@ -234,7 +234,7 @@ def make_gallery(suite: Suite, entries: Sequence[Entry], store: ImageStore) -> d
 def gallery_data(suite: Suite, gallery: Gallery, entries: Mapping[str, Entry]) -> dict[str, Any]:
     """Return what the gallery's script reads: files and scores by method, image, tap and perturbation.
 
-    Files are indices into `names`, -1 where there is none; scores are per axis in thousandths, null where there is
+    Files are indices into `names`, -1 where there is none; scores are per axis in hundredths, null where there is
     none, in the order image, tap, perturbation.
     """
     kinds, taps = list(suite.perturbations), [tap.name for tap in gallery.target.taps]
@@ -259,10 +259,10 @@ def gallery_data(suite: Suite, gallery: Gallery, entries: Mapping[str, Entry]) -
 
 
 def picture_scores(suite: Suite, gallery: Gallery, entry: Entry, images: Sequence[str]) -> list[list[int | None]]:
-    """Return by axis the scores of single pictures in thousandths, in the order image, tap, perturbation."""
+    """Return by axis the scores of single pictures in hundredths, in the order image, tap, perturbation."""
     if entry.views is None or gallery.target.id not in entry.views.images:
         return []
     columns = [entry.images.index(image) for image in images]
     found = entry.views.images[gallery.target.id][:, 1:, :, columns]  # (axes, kinds, taps, images)
     flat = found.transpose(0, 3, 2, 1).reshape(len(found), -1)
-    return [[None if np.isnan(v) else round(1000 * float(v)) for v in row] for row in flat]
+    return [[None if np.isnan(v) else round(100 * float(v)) for v in row] for row in flat]

@@ -34,7 +34,7 @@
     return { name, images, at, over };
   };
 
-  const signed = (value) => (Math.abs(value) < 0.0005 ? '0.000' : `${value > 0 ? '+' : '−'}${Math.abs(value).toFixed(3)}`);
+  const signed = (value, digits = 3) => (Number(value.toFixed(digits)) === 0 ? '' : value > 0 ? '+' : '−') + Math.abs(value).toFixed(digits);
   const cell = (found) => {
     if (!found) return make('td', {}, make('span', { class: 'missing', title: 'no image is scored for both' }, '–', make('span', { class: 'unseen' }, ' no image is scored for both')));
     const open = found.low <= 0 && found.high >= 0;
@@ -61,7 +61,7 @@
           if (kind && gallery.kinds[i % kinds] !== kind) continue;
           const [p, q] = [a.scores[x][i], other.scores[x][i]];
           if (p === null || q === null || a.files[i] < 0 || other.files[i] < 0) continue;
-          found.push({ axis, i, a, b: other, p: p / 1000, q: q / 1000, size: Math.abs(p - q) });
+          found.push({ axis, i, a, b: other, p: p / 100, q: q / 100, size: Math.abs(p - q) });
         }
       });
     }
@@ -87,7 +87,7 @@
     return [make('h3', {}, 'Where they differ most'),
       make('p', { class: 'note' }, `Among the pictures of the gallery${kind && ` under ${kind}`}, the largest differences of single scores; one place an axis and image.`),
       make('ul', { class: 'trios' }, ...items.map((item) => make('li', {},
-        make('p', {}, make('strong', {}, item.axis.toUpperCase()), ` ${item.words}: ${signed(item.p - item.q)}`),
+        make('p', {}, make('strong', {}, item.axis.toUpperCase()), ` ${item.words}: ${signed(item.p - item.q, 2)}`),
         make('div', { class: 'trio' },
           item.seen >= 0 ? picture(item.seen, `${item.words}: what the target saw`, 'seen') : null,
           picture(item.a.files[item.i], `${item.words}: recon of ${item.a.id}`, `${item.a.id} ${number(item.p, 2)}`),

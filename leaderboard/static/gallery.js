@@ -10,7 +10,7 @@
 
   const source = (index) => `../images/${data.names[index]}.png`;
   const cell = (image, tap, kind) => (image * data.taps.length + tap) * data.kinds.length + kind;
-  const score = (value) => (value === null || value === undefined ? '–' : number(value / 1000, 2));
+  const score = (value) => (value === null || value === undefined ? '–' : number(value / 100, 2));
 
   const slider = (label, seen, recon) => {
     const [width, height] = data.size;

@@ -210,7 +210,7 @@ def test_scores_below_pictures_are_those_of_the_images(board: Board, tmp_path: P
                     place = kinds_of(suite).index(kind)
                     value = entry.views.images[gallery.target.id][axis, place, tap, entry.images.index(image)]
                     score = next(scores)
-                    assert score is None if np.isnan(value) else score == pytest.approx(1000 * value, abs=0.51)
+                    assert score is None if np.isnan(value) else score == pytest.approx(100 * value, abs=0.501)
     assert picture_scores(suite, gallery, replace(entry, views=None), images) == []
 
 
@@ -308,7 +308,7 @@ def test_under_every_picture_of_a_strip_stand_its_own_scores(real: Site) -> None
             place = kinds[words], target.tap_names.index(tap), entry.images.index(image)
             expected = entry.views.images[target.id][:, *place]
             shown = [float("nan") if part == "–" else float(part.replace("−", "-")) for part in text.split()]
-            assert shown == pytest.approx(expected, abs=0.0051, nan_ok=True), (target.id, image, words, name, tap)
+            assert shown == pytest.approx(expected, abs=0.00501, nan_ok=True), (target.id, image, words, name, tap)
 
 
 def test_scores_under_a_picture_lose_their_zero_and_nothing_else(board: Board, entry: Entry, tmp_path: Path) -> None:
