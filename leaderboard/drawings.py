@@ -143,10 +143,8 @@ def plan_cost(board: Board, target: str | None) -> list[Plan]:
 
 def plan_heat(suite: Suite, entry: Entry, target: TargetSpec) -> Plan | None:
     """Return the chart of an entry's axes under every perturbation and at every tap, a panel an axis."""
-    if entry.views is None or target.id not in entry.views.targets:
-        return None
     scopes, kinds = list(scopes_of(target)), list(kinds_of(suite))
-    values = entry.views.targets[target.id][[scopes.index(tap) for tap in target.tap_names], :, :, 0]
+    values = entry.shown[target.id][[scopes.index(tap) for tap in target.tap_names], :, :, 0]
     panels = []
     for index, axis in enumerate(axes_of(suite)):
         used = [k for k, kind in enumerate(kinds) if kind != AS_DEFINED and not np.isnan(values[:, k, index]).all()]

@@ -18,7 +18,7 @@ from benchmark.receipts import Receipt, Trust, load_receipts, trust_of
 from benchmark.records import Record, check_origin, load_record, load_scores
 from benchmark.spec import Axis, Lock, Suite
 from benchmark.submissions import Submission, list_submissions, load_submission_folder, record_folder
-from leaderboard.views import Views, measure_views
+from leaderboard.views import Views, measure_views, shown_of
 from leaderboard.workers import iter_results
 
 __all__ = ["Entry", "load_entries"]
@@ -34,6 +34,7 @@ class Entry:
     `image_axes` gives, by target and axis, the anchored score of every image (images,); it is empty for
     records that may not be ranked. `superseded` holds the records that this one replaced, the oldest first.
     `images` are the ids of its images, sorted, as in `image_axes` and `views`; both are absent likewise.
+    `shown` holds the scores of all its parts, by target and under None for all targets; see `views.shown_of`.
     """
 
     submission: Submission
@@ -45,6 +46,7 @@ class Entry:
     image_axes: Mapping[str, Mapping[Axis, npt.NDArray[np.float64]]] = field(default_factory=dict, compare=False)
     images: tuple[str, ...] = ()
     views: Views | None = field(default=None, compare=False)
+    shown: Mapping[str | None, npt.NDArray[np.float32]] = field(default_factory=dict, compare=False)
 
     @property
     def rankable(self) -> bool:
@@ -82,6 +84,7 @@ def _load_entry(suite: Suite, lock: Lock, root: Path, name: str) -> Entry:
         receipts=tuple(load_receipts(folder, record)),
         withdrawal=find_withdrawal(history, record.digest),
         superseded=_superseded(folder, history),
+        shown=shown_of(suite, record, None),
     )
     if not entry.rankable:
         return entry
@@ -92,7 +95,8 @@ def _load_entry(suite: Suite, lock: Lock, root: Path, name: str) -> Entry:
     check_complete(suite, lock, scores, str(folder / "scores.parquet"))
     axes = {s.target.id: image_axes(suite, lock.anchors[s.target.id], s.values[np.argsort(s.images)]) for s in scores}
     images = tuple(sorted(scores[0].images))
-    return replace(entry, image_axes=axes, images=images, views=measure_views(suite, lock, scores))
+    views = measure_views(suite, lock, scores)
+    return replace(entry, image_axes=axes, images=images, views=views, shown=shown_of(suite, record, views))
 
 
 _shared: tuple[Suite, Lock]

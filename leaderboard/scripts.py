@@ -40,9 +40,7 @@ def views_script(board: Board, target: TargetSpec | None) -> str:
     """Return the views of all records on a target, or on all targets: value, low, high in thousandths, -1 for none."""
     suite, rows = board.suite, {}
     for entry in board.entries:
-        if entry.views is None:
-            continue
-        found = entry.views.overall[None] if target is None else entry.views.targets.get(target.id)
+        found = entry.shown.get(target.id if target else None)
         if found is not None:
             rows[entry.submission.id] = _thousandths(found)
     scopes = [WHOLE] if target is None else list(scopes_of(target))

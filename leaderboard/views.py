@@ -9,10 +9,21 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmark.aggregate import TargetScores, applies, image_scores
+from benchmark.records import AxisScore, Record
 from benchmark.spec import AXES, Anchor, Axis, Lock, Suite, TargetSpec
 from benchmark.stats import bootstrap_means, bootstrap_weights, interval, masked_mean
 
-__all__ = ["AS_DEFINED", "WHOLE", "Views", "axes_of", "columns_of", "kinds_of", "measure_views", "scopes_of"]
+__all__ = [
+    "AS_DEFINED",
+    "WHOLE",
+    "Views",
+    "axes_of",
+    "columns_of",
+    "kinds_of",
+    "measure_views",
+    "scopes_of",
+    "shown_of",
+]
 
 AS_DEFINED = "axes"
 """The kind under which every axis is measured as the suite defines it: color under the hue kinds, else identity."""
@@ -167,3 +178,33 @@ def measure_views(suite: Suite, lock: Lock, scores: Sequence[TargetScores]) -> V
         ),
         images={name: target.images for name, target in found.items()},
     )
+
+
+def shown_of(suite: Suite, record: Record, views: Views | None) -> dict[str | None, npt.NDArray[np.float32]]:
+    """Return the scores of all parts that a board shows: by target, and under None for all targets together.
+
+    Each is (scopes, kinds, axes, 3) as in `Views`. Whole targets and single taps, as the axes are defined, are what
+    the record states; all else is from the views, and NaN for records that have none.
+    """
+    kinds, axes, same = kinds_of(suite), axes_of(suite), _as_identity(suite)
+
+    def state(part: npt.NDArray[np.float32], scores: Mapping[Axis, AxisScore]) -> None:
+        for a, axis in enumerate(axes):
+            if axis in scores:
+                part[0, a] = scores[axis].value, scores[axis].low, scores[axis].high
+        part[kinds.index("identity"), same] = part[0, same]
+
+    found: dict[str | None, npt.NDArray[np.float32]] = {}
+    for target in (target for target in suite.targets if target.id in record.targets):
+        scopes = list(scopes_of(target))
+        part = np.full((len(scopes), len(kinds), len(axes), 3), np.nan, np.float32)
+        found[target.id] = part if views is None else views.targets[target.id].copy()
+        stated = record.targets[target.id]
+        state(found[target.id][scopes.index(WHOLE)], stated.axes)
+        for tap in (tap for tap in target.tap_names if tap in stated.taps):
+            state(found[target.id][scopes.index(tap)], stated.taps[tap].axes)
+    if len(found) == len(suite.targets):
+        part = np.full((len(kinds), len(axes), 3), np.nan, np.float32)
+        found[None] = (part if views is None else views.overall.copy())[None]
+        state(found[None][0], record.overall)
+    return found

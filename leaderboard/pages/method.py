@@ -24,9 +24,7 @@ __all__ = ["method_context"]
 
 def _columns(suite: Suite, entry: Entry, target: TargetSpec) -> list[tuple[str, list[str]]]:
     """Return by axis the kinds under which anything is scored; identity is left out where it is as defined."""
-    if entry.views is None or target.id not in entry.views.targets:
-        return []
-    found = np.any(~np.isnan(entry.views.targets[target.id][..., 0]), axis=0)  # (kinds, axes)
+    found = np.any(~np.isnan(entry.shown[target.id][..., 0]), axis=0)  # (kinds, axes)
     columns = columns_of(suite)
     return [
         (axis, [kind for k, kind in enumerate(kinds_of(suite)) if found[k, a] and (axis, kind) in columns])
@@ -37,9 +35,7 @@ def _columns(suite: Suite, entry: Entry, target: TargetSpec) -> list[tuple[str, 
 
 def _views(suite: Suite, entry: Entry, target: TargetSpec, columns: list[tuple[str, list[str]]]) -> list[Any]:
     """Return per tap (and for all taps) value, low, high of every column, and whether it begins an axis."""
-    if entry.views is None or not columns:
-        return []
-    axes, kinds, views = axes_of(suite), kinds_of(suite), entry.views.targets[target.id]
+    axes, kinds, views = axes_of(suite), kinds_of(suite), entry.shown[target.id]
     rows = []
     for number, scope in enumerate(scopes_of(target)):
         if scope.startswith("stage:"):

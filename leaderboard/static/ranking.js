@@ -66,8 +66,10 @@
           row.scores[axis].value = text ? Number(text.textContent) : null;
           continue;
         }
-        const reason = !views.rows[row.id] ? 'not shown by tap or perturbation: the record is not ranked'
-          : 'not computed under this perturbation, or nothing scored';
+        const measured = row.bound || row.element.dataset.place;
+        const reason = !views.rows[row.id] ? 'not evaluated here'
+          : measured ? 'not computed under this perturbation, or nothing scored'
+            : 'the record is not ranked: only whole targets and single taps are shown';
         showAxis(cell, row.scores[axis], reason);
       }
     }

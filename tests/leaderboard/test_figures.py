@@ -173,7 +173,7 @@ def test_the_same_input_gives_the_same_bytes_in_another_process_with_other_setti
 
 def test_the_colors_are_those_of_the_style_sheet_and_each_has_its_dark_one(drawn: dict[str, Chart]) -> None:
     css = (ROOT / "leaderboard" / "static" / "board.css").read_text()
-    light, dark = css.split("@media (prefers-color-scheme: dark)", 1)
+    light, dark = css.split("@media screen and (prefers-color-scheme: dark)", 1)
 
     def pick(text: str) -> dict[str, str]:
         wanted = re.findall(r"--(ink|soft|rule|paper|p[0-7]): (#[0-9a-f]{6});", text)

@@ -145,19 +145,54 @@ def test_views_are_whole_thousandths(board: Board) -> None:
         assert (data["kinds"], data["axes"]) == (list(kinds_of(suite)), list(axes_of(suite)))
         assert data["scopes"] == (["*"] if target is None else list(scopes_of(target)))
         for entry in board.entries:
-            assert entry.views is not None
-            views = entry.views.overall if target is None else entry.views.targets[target.id]
+            views = entry.shown[target.id if target else None]
             numbers = np.array(data["rows"][entry.submission.id], np.float64).reshape(views.shape)
             found = np.where(numbers == -1, np.nan, numbers / 1000)
             assert found == pytest.approx(views, abs=0.00051, nan_ok=True)
 
 
-def test_what_may_not_be_ranked_has_no_scores_in_scripts(rich: Site) -> None:
+def test_whole_targets_and_single_taps_are_what_the_record_states(real: Site) -> None:
+    (board,) = real.boards
+    axes, compared = axes_of(board.suite), 0
+    for target in board.suite.targets:
+        data = value_of(views_script(board, target), "views")
+        shape = (len(data["scopes"]), len(data["kinds"]), len(axes), 3)
+        for entry in board.found:
+            stated = entry.record.targets[target.id]
+            numbers = np.array(data["rows"][entry.submission.id]).reshape(shape)
+            for scope, scores in {"*": stated.axes, **{tap: score.axes for tap, score in stated.taps.items()}}.items():
+                for axis, score in scores.items():
+                    assert score.value is not None and score.low is not None and score.high is not None
+                    expected = [round(1000 * end) for end in (score.value, score.low, score.high)]
+                    found = numbers[data["scopes"].index(scope), :, axes.index(axis)]
+                    assert np.abs(found[0] - expected).max() <= 1, "half a thousandth may go either way"
+                    assert found[0] / 1000 == pytest.approx([score.value, score.low, score.high], abs=0.000501)
+                    if axis != "color":
+                        assert np.array_equal(found[data["kinds"].index("identity")], found[0])
+                    compared += 1
+    assert compared > 200
+
+
+def test_what_is_not_ranked_shows_what_its_record_states_and_no_more(rich: Site) -> None:
+    (board,) = rich.boards
+    (target, *_), kinds = board.suite.targets, kinds_of(board.suite)
+    entry = next(entry for entry in board.found if entry.submission.id == "half-precision")
+    assert not entry.rankable and entry.views is None
+    shown, scopes = entry.shown[target.id], list(scopes_of(target))
+    for tap, score in entry.record.targets[target.id].taps.items():
+        stated = [[a.value, a.low, a.high] for a in (score.axes[axis] for axis in axes_of(board.suite))]
+        assert shown[scopes.index(tap), 0] == pytest.approx(np.array(stated, float), nan_ok=True)
+    there = {(s, kinds[k]) for s, k in np.argwhere(~np.isnan(shown[..., 0]).all(-1))}
+    assert {kind for _, kind in there} == {AS_DEFINED, "identity"}
+    assert not [scope for s, scope in enumerate(scopes) if scope.startswith("stage:") and (s, AS_DEFINED) in there]
+    page = rich.pages["mini-1/method-half-precision.html"].text
+    assert f"Axes by tap and perturbation on {target.id}" in page
+
+
+def test_what_may_not_be_ranked_has_no_scores_of_images_in_scripts(rich: Site) -> None:
     (board,) = rich.boards
     ranked = {entry.submission.id for entry in board.found if entry.rankable}
     assert {"partial", "draft", "withdrawn", "half-precision"}.isdisjoint(ranked)
-    for target in (None, *board.suite.targets):
-        assert value_of(views_script(board, target), "views")["rows"].keys() == ranked
     assert {name.split("-mini-")[0].removeprefix("images-") for name, _ in iter_packs(board)} == ranked
 
 
