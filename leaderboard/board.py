@@ -56,9 +56,12 @@ class Board:
         return {entry.submission.id: None for entry in self.entries} | {name: i for i, name in enumerate(names)}
 
     def drawn(self, target: str | None) -> list[Entry]:
-        """Return the entries that charts of a target show: the first so many of its table that were evaluated there."""
+        """Return the entries that charts of a target show: the first so many of its table that were evaluated there.
+
+        Those that are not ranked come after the others, and those that were withdrawn not at all.
+        """
         there = [row.entry for row in self.tables[target].rows if target is None or target in row.entry.record.targets]
-        return [entry for entry in there if reference_of(entry) is None][:STYLES]
+        return [entry for entry in there if reference_of(entry) is None and entry.withdrawal is None][:STYLES]
 
     def charted(self, target: str) -> list[Entry]:
         """Return the entries that have charts of their own on a target."""

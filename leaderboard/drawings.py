@@ -31,7 +31,7 @@ from leaderboard.figures import (
     measure_hues,
 )
 from leaderboard.gallery import Gallery
-from leaderboard.tables import cost_of
+from leaderboard.tables import cost_of, label_of
 from leaderboard.views import AS_DEFINED, axes_of, kinds_of, scopes_of
 from leaderboard.workers import iter_results
 
@@ -93,7 +93,7 @@ def _line(board: Board, entry: Entry, target: TargetSpec, axis: Axis) -> Line:
     none = AxisScore(value=None, parts={})
     scores = [taps[t.name].axes.get(axis, none) if t.name in taps else none for t in target.taps]
     values, lows, highs = (tuple(getattr(s, name) for s in scores) for name in ("value", "low", "high"))
-    return Line(entry.submission.id, board.styles[entry.submission.id], values, lows, highs)
+    return Line(label_of(entry), board.styles[entry.submission.id], values, lows, highs)
 
 
 def plan_depth(board: Board, target: TargetSpec) -> list[Plan]:
@@ -153,7 +153,7 @@ def plan_heat(suite: Suite, entry: Entry, target: TargetSpec) -> Plan | None:
             panels.append(Panel(axis.upper(), tuple(kinds[k] for k in used), target.tap_names, cells))
     if not panels:
         return None
-    title = f"{entry.submission.id} on {target.id} under every perturbation"
+    title = f"{label_of(entry)} on {target.id} under every perturbation"
     return Plan(f"charts/heat-{target.id}-{entry.submission.id}", title, partial(heat_chart, title, panels, 0.0, 1.0))
 
 
@@ -168,7 +168,7 @@ def plan_layers(entry: Entry, target: TargetSpec) -> Plan | None:
     stages = entry.record.layers.get(target.id, ())
     if not stages:
         return None
-    title = f"Layers of {target.id} as {entry.submission.id} reads them"
+    title = f"Layers of {target.id} as {label_of(entry)} reads them"
     panels = list(_layer_panels(stages))
     make = partial(heat_chart, title, panels, 0.0, 1.0, row_label="features of", column_label="inverse of")
     return Plan(f"charts/layers-{target.id}-{entry.submission.id}", title, make)
@@ -211,13 +211,14 @@ def _draw_hues(title: str, target: TargetSpec, files: Sequence[_HueFiles], store
     return hue_chart(title, target.tap_names, marks) if any(marks.values()) else None
 
 
-def plan_hues(gallery: Gallery, name: str, store: Path) -> Plan | None:
-    """Return the chart of one method's color story: hue in against hue out at every tap, over the gallery's images.
+def plan_hues(gallery: Gallery, entry: Entry, store: Path) -> Plan | None:
+    """Return the chart of one submission's color story: hue in against hue out at every tap, over the gallery's images.
 
     `store` is the folder of the gallery's images.
     """
-    target, files = gallery.target, list(_hue_files(gallery, name))
+    target, name = gallery.target, entry.submission.id
+    files = list(_hue_files(gallery, name))
     if not files:
         return None
-    title = f"Hue in, hue out: {name} on {target.id}"
+    title = f"Hue in, hue out: {label_of(entry)} on {target.id}"
     return Plan(f"charts/hue-{target.id}-{name}", title, partial(_draw_hues, title, target, files, store))

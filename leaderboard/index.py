@@ -26,7 +26,7 @@ from leaderboard.board import suite_folder
 from leaderboard.downloads import Download
 from leaderboard.entries import Entry
 from leaderboard.frames import rounded
-from leaderboard.tables import RANK_RULE, Row, Tables, tables_of
+from leaderboard.tables import RANK_RULE, Row, Tables, cost_of, overall_of, tables_of
 
 __all__ = ["make_board", "render_board"]
 
@@ -82,7 +82,7 @@ def _suite(suite: Suite, entries: Sequence[Entry], downloads: Sequence[Download]
         pages=SuitePages(**pages),
         downloads=tuple(_download(download, folder) for download in downloads),
         entries=tuple(
-            _entry(entry, folder, {target: found[entry.submission.id] for target, found in rows.items()})
+            _entry(suite, entry, folder, {target: found[entry.submission.id] for target, found in rows.items()})
             for entry in entries
         ),
     )
@@ -102,7 +102,7 @@ def _download(download: Download, folder: str) -> BoardDownload:
     )
 
 
-def _entry(entry: Entry, folder: str, rows: dict[str | None, Row]) -> BoardEntry:
+def _entry(suite: Suite, entry: Entry, folder: str, rows: dict[str | None, Row]) -> BoardEntry:
     submission, record = entry.submission, entry.record
     return BoardEntry(
         submission=BoardSubmission.model_validate(submission, from_attributes=True),
@@ -114,9 +114,11 @@ def _entry(entry: Entry, folder: str, rows: dict[str | None, Row]) -> BoardEntry
         trust=entry.trust,
         receipts=tuple(BoardReceipt.model_validate(found, from_attributes=True) for found in entry.receipts),
         withdrawal=entry.withdrawal,
-        superseded=tuple(SupersededRecord(event=event, overall=old.overall) for event, old in entry.superseded),
+        superseded=tuple(
+            SupersededRecord(event=event, overall=dict(overall_of(suite, old))) for event, old in entry.superseded
+        ),
         device_name=record.run.device_name,
-        training_device=rows[None].cost.training_device,
+        training_device=cost_of(record, None).training_device,
         overall=_row(rows[None]),
         targets={target: _row(row) for target, row in rows.items() if target is not None},
         layers={

@@ -100,7 +100,7 @@ class _Charts:
             for entry in board.charted(target.id):
                 name = entry.submission.id
                 plans = {
-                    "hues": drawings.plan_hues(galleries[target.id], name, images),
+                    "hues": drawings.plan_hues(galleries[target.id], entry, images),
                     "heats": drawings.plan_heat(suite, entry, target),
                     "layers": drawings.plan_layers(entry, target),
                 }

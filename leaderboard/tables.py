@@ -28,7 +28,10 @@ __all__ = [
     "axes_of",
     "color_means",
     "cost_of",
+    "label_of",
+    "not_evaluated",
     "number",
+    "overall_of",
     "ranks",
     "reference_of",
     "table",
@@ -76,6 +79,7 @@ class Cost:
         device_hours: of training, likewise; `training_device` is where.
         ms_per_recon: milliseconds a recon, target and inverse; the mean of the targets where they are taken together.
         device: where it was measured.
+        reason: why the whole is not known.
     """
 
     parameters: int | None
@@ -83,6 +87,7 @@ class Cost:
     training_device: str | None
     ms_per_recon: float | None
     device: str
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -134,9 +139,28 @@ def _badges(entry: Entry) -> tuple[str, ...]:
     return tuple(name for name, holds in marks.items() if holds)
 
 
-def _score(record: Record, target: str | None, axis: Axis) -> AxisScore | None:
+def not_evaluated(suite: Suite, record: Record, target: str | None = None) -> str:
+    """Return in words that a record lacks a target, or any at all; empty where it lacks none."""
+    absent = [item.id for item in suite.targets if item.id not in record.targets]
+    if target is not None:
+        return "target not evaluated" if target in absent else ""
+    return f"not evaluated on {', '.join(absent)}" if absent else ""
+
+
+def overall_of(suite: Suite, record: Record) -> Mapping[Axis, AxisScore]:
+    """Return the axes over all targets; none where the record lacks one, since its own mean is over fewer."""
+    return {} if not_evaluated(suite, record) else record.overall
+
+
+def label_of(entry: Entry) -> str:
+    """Return the id of an entry with what is to be known of its record."""
+    marks = ", ".join("bfloat16" if badge == "bf16" else badge for badge in _badges(entry))
+    return f"{entry.submission.id} ({marks})" if marks else entry.submission.id
+
+
+def _score(suite: Suite, record: Record, target: str | None, axis: Axis) -> AxisScore | None:
     if target is None:
-        return record.overall.get(axis)
+        return overall_of(suite, record).get(axis)
     return record.targets[target].axes.get(axis) if target in record.targets else None
 
 
@@ -172,12 +196,11 @@ def cost_of(record: Record, target: str | None) -> Cost:
 
 
 def _cell(suite: Suite, entry: Entry, target: str | None, axis: Axis, ranks: Mapping[str, int]) -> AxisCell:
-    score, metrics = _score(entry.record, target, axis), suite.axes[axis]
+    score, metrics = _score(suite, entry.record, target, axis), suite.axes[axis]
     has_value = score is not None and score.value is not None
     reason = "" if has_value else why_missing(entry.record, metrics, target)
-    absent = [t.id for t in suite.targets if t.id not in entry.record.targets]
-    if target is None and absent and not has_value:
-        reason = f"not evaluated on {', '.join(absent)}"
+    if target is None:
+        reason = not_evaluated(suite, entry.record) or reason
     parts = []
     for metric in metrics if has_value else ():
         value = score.parts.get(metric) if score else None
@@ -193,7 +216,7 @@ def table(suite: Suite, entries: Sequence[Entry], target: str | None = None) -> 
     axes, rankable = axes_of(suite), [e for e in entries if e.rankable and reference_of(e) is None]
     by_axis: dict[Axis, dict[str, int]] = {}
     for axis in axes:
-        scored = [e for e in rankable if (score := _score(e.record, target, axis)) and score.value is not None]
+        scored = [e for e in rankable if (score := _score(suite, e.record, target, axis)) and score.value is not None]
         by_axis[axis] = ranks(suite, scored, target, axis)
     means: dict[str, float] = {}
     for entry in entries:
@@ -206,7 +229,10 @@ def table(suite: Suite, entries: Sequence[Entry], target: str | None = None) -> 
         mean = means.get(name)
         place = None if mean is None else 1 + sum(other < mean for other in means.values())
         cells = tuple(_cell(suite, entry, target, axis, by_axis[axis]) for axis in axes)
-        rows.append(Row(entry, cells, reference_of(entry), _badges(entry), place, cost_of(entry.record, target)))
+        cost = cost_of(entry.record, target)
+        if lacks := not_evaluated(suite, entry.record, target):
+            cost = Cost(None, None, None, None, cost.device, lacks)
+        rows.append(Row(entry, cells, reference_of(entry), _badges(entry), place, cost))
     rows.sort(key=lambda row: (row.place or 0, row.reference or "", row.entry.submission.id))
     return Table(
         ranked=tuple(row for row in rows if row.place is not None),

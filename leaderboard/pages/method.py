@@ -16,7 +16,7 @@ from leaderboard.drawings import Drawn
 from leaderboard.entries import Entry
 from leaderboard.gallery import Gallery
 from leaderboard.pages.pictures import Shot, shots
-from leaderboard.tables import reference_of, unscored
+from leaderboard.tables import overall_of, reference_of, unscored
 from leaderboard.views import axes_of, columns_of, kinds_of, scopes_of
 
 __all__ = ["method_context"]
@@ -112,7 +112,7 @@ def method_context(
         "rows": list(rows.items()),
         "targets": targets,
         "left_out": unscored(entry.record),
-        "history": [*old, (entry.record, state)],
+        "history": [(record, overall_of(suite, record), words) for record, words in [*old, (entry.record, state)]],
         "citation": cite_submission(entry.submission),
         "whole": any(
             name in galleries[item["target"].id].methods[: galleries[item["target"].id].full] for item in targets

@@ -281,7 +281,8 @@ def test_missing_is_a_dash_with_its_reason(rich: Site) -> None:
         source = rich.pages[f"{board.folder}/{page}.html"].source
         (row,) = re.findall(r'<tr data-id="partial".*?</tr>', source, re.DOTALL)
         assert row.count(DASH) == 1 + len(board.suite.axes) + 3, "the place, the axes, and three costs"
-        assert row.count(reason) == len(board.suite.axes)
+        assert row.count(f'class="why">{reason}') == len(board.suite.axes)
+        assert row.count(f'title="{reason}"') == 3
     assert board.suite.targets[0].id == first
     index = json.loads((rich.out / "board.json").read_text(encoding="utf-8"))
     (entry,) = (e for e in index["suites"][0]["entries"] if e["submission"]["id"] == "partial")

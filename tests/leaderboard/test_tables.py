@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmark.errors import IntegrityError, SpecError
+from benchmark.history import withdraw
 from benchmark.records import InverseInfo, Record
 from benchmark.spec import Lock, Suite
 from leaderboard.board import Board
+from leaderboard.drawings import plan_depth
 from leaderboard.entries import load_entries
 from leaderboard.tables import (
     DASH,
@@ -19,7 +22,9 @@ from leaderboard.tables import (
     Table,
     color_means,
     cost_of,
+    label_of,
     number,
+    overall_of,
     table,
     text_table,
     unscored,
@@ -49,6 +54,46 @@ def test_reference_points_and_what_is_not_ranked_share_no_rank(
         for row in (*found.unranked, *found.references):
             assert all(cell.rank is None and cell.tied == () for cell in row.cells)
         assert not {other for row in found.ranked for cell in row.cells for other in cell.tied}
+
+
+def part_of(record: Record, target: str) -> dict[str, Any]:
+    """Return fields of a record that holds one target only; its `overall` is then the mean over that one."""
+    return {"targets": {target: record.targets[target]}, "status": "partial"}
+
+
+def test_a_record_that_lacks_a_target_has_no_score_and_no_cost_over_all(
+    suite: Suite, lock: Lock, four: Path, enter: Enter
+) -> None:
+    (ridge,) = (e.record for e in load_entries(suite, lock, [four]) if e.submission.id == "ridge")
+    first, second = (target.id for target in suite.targets)
+    enter("part", 0.9, **part_of(ridge, first))
+    entries = load_entries(suite, lock, [four])
+    (record,) = (entry.record for entry in entries if entry.submission.id == "part")
+    assert record.overall["detail"].value is not None
+    assert overall_of(suite, record) == {} and overall_of(suite, ridge) == ridge.overall
+    for target, scored in ((None, False), (first, True), (second, False)):
+        (row,) = (row for row in table(suite, entries, target).unranked if row.entry.submission.id == "part")
+        assert [cell.score is not None for cell in row.cells] == [scored] * 3
+        assert (row.cost.parameters is not None) == scored
+        reason = "" if scored else "target not evaluated" if target else f"not evaluated on {second}"
+        assert {cell.reason for cell in row.cells} == {row.cost.reason} == {reason}
+
+
+def test_charts_mark_what_is_not_ranked_and_leave_out_what_was_withdrawn(
+    suite: Suite, lock: Lock, four: Path, enter: Enter
+) -> None:
+    enter("exact", 0.9, precision="bfloat16", status="partial")
+    enter("gone", 0.9)
+    withdraw(four / "gone", suite.id, "A mistake.", date(2026, 1, 31))
+    board = Board(suite, lock, load_entries(suite, lock, [four]))
+    labels = ["modular", "ridge", "exact (partial, bfloat16)"]
+    for target in suite.targets:
+        assert [label_of(entry) for entry in board.drawn(target.id)] == labels
+        for plan in plan_depth(board, target):
+            chart = plan.make()
+            assert chart is not None
+            assert {row[0] for row in chart.rows} == {"copy", "mean", *labels}
+            assert "exact (partial, bfloat16)" in chart.svg.decode()
 
 
 def test_a_place_is_by_the_mean_of_the_axis_ranks_and_by_name_where_that_is_equal(tiny_board: Make) -> None:
