@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -153,13 +154,16 @@ def _write_board(writer: _Writer, board: Board, store: ImageStore) -> tuple[list
 
 
 def _write_data(writer: _Writer, board: Board, galleries: Mapping[str, Gallery]) -> None:
-    """Write what the scripts of the pages read."""
+    """Write what the scripts of the pages read, and the protocol for programs."""
     entries, data = {entry.submission.id: entry for entry in board.entries}, f"{board.folder}/data"
     for target in (None, *board.suite.targets):
         writer.text(f"{data}/views-{target.id if target else 'all'}.js", views_script(board, target))
     for target_id, gallery in galleries.items():
         writer.text(f"{data}/gallery-{target_id}.js", script("gallery", gallery_data(board.suite, gallery, entries)))
     writer.text(f"{data}/compare.js", compare_script(board))
+    for name, value in (("suite", board.suite), ("lock", board.lock)):
+        text = json.dumps(value.model_dump(mode="json"), sort_keys=True, indent=1, ensure_ascii=False)
+        writer.text(f"{data}/{name}.json", text + "\n")
     for name, text in iter_packs(board):
         writer.text(f"{data}/{name}", text)
 

@@ -6,6 +6,7 @@ After a wanted change of the templates, write them anew with INVBENCH_UPDATE_GOL
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 from collections.abc import Callable
@@ -198,6 +199,10 @@ def test_the_protocol_names_everything_that_a_suite_fixes(real: Site) -> None:
     for target in suite.targets:
         assert all(text in page.text for text in (target.id, target.title, *target.tap_names))
     assert all(sha in page.text for sha in lock.files.values())
+    for name, value in (("suite", suite), ("lock", lock)):
+        assert f"data/{name}.json" in page.values("href")
+        held = json.loads((real.out / "mini-1" / "data" / f"{name}.json").read_text(encoding="utf-8"))
+        assert type(value).model_validate(held).digest == value.digest
     assert len([src for src in page.values("src") if "images/" in src]) == len(suite.perturbations)
     assert suite_context(board, None)["changes"] is None
 

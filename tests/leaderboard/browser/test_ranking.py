@@ -171,7 +171,7 @@ def test_a_part_shows_its_own_scores_without_ranks(real: Site, visit: Open) -> N
         s, k = list(scopes_of(target)).index(scope), kinds_of(board.suite).index(kind)
         missing = 0
         for entry in board.entries:
-            name, found = entry.submission.id, entry.views.targets[target.id][s, k].astype(float)
+            name, found = entry.submission.id, entry.shown[target.id][s, k].astype(float)
             expected = ["–" if value != value else f"{value:.3f}" for value in found[:, 0]]
             assert shown(reader, name) == expected
             cells = reader.page.locator(f"#ranking tr[data-id='{name}'] td.axis .range").all_inner_texts()
