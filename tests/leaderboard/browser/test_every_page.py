@@ -117,6 +117,19 @@ def test_pages_are_dark_where_the_reader_wants_it(real: Site, visit: Open) -> No
         reader.page.emulate_media(color_scheme="dark")
 
 
+def test_pages_print_dark_on_light_whatever_the_screen_shows(real: Site, visit: Open) -> None:
+    reader = visit(real, scheme="dark")
+    ink = "getComputedStyle(document.body).color"
+    for name in SOME:
+        reader.open(name)
+        assert reader.page.evaluate(LUMA) < 40, name
+        reader.page.emulate_media(media="print")
+        assert reader.page.evaluate(LUMA) > 230 and reader.page.evaluate(ink) == "rgb(27, 29, 32)", name
+        hidden = reader.page.locator("nav, .controls, .weights, .files").filter(visible=True)
+        assert hidden.count() == 0, name
+        reader.page.emulate_media(media="screen")
+
+
 def test_without_scripts_all_is_there_and_nothing_is_dead(real: Site, visit: Open) -> None:
     folder, suite = real.boards[0].folder, real.boards[0].suite
     reader = visit(real, scripts=False)
