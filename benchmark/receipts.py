@@ -6,7 +6,6 @@ A receipt lies in `receipts/` beside the record whose digest it names, and says 
 from __future__ import annotations
 
 import datetime
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,7 +15,7 @@ from pydantic import Field
 from benchmark.errors import IntegrityError, NotFoundError
 from benchmark.metrics.spec import get_metric
 from benchmark.records import Record
-from benchmark.spec import Frozen, Id, Sha256, digest_of, read_json
+from benchmark.spec import Frozen, Id, Sha256, digest_of, read_json, readable_json
 from benchmark.submissions import Line
 
 __all__ = [
@@ -107,9 +106,8 @@ def write_receipt(folder: Path, receipt: Receipt) -> Path:
     place = folder / RECEIPTS
     place.mkdir(parents=True, exist_ok=True)
     path = place / f"{receipt.kind}-{receipt.digest[:12]}.json"
-    text = json.dumps(receipt.model_dump(mode="json"), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
     temporary = path.with_suffix(".tmp")
-    temporary.write_text(text + "\n", encoding="utf-8")
+    temporary.write_text(readable_json(receipt), encoding="utf-8")
     temporary.replace(path)
     return path
 

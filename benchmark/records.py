@@ -13,7 +13,6 @@ audit images) and leaves out the `run` section (device, times, versions).
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
@@ -24,7 +23,19 @@ import pyarrow.parquet as pq
 from pydantic import ConfigDict, Field, model_validator
 
 from benchmark.errors import IntegrityError, SpecError
-from benchmark.spec import Axis, Frozen, Id, Lock, Perturbation, Sha256, Suite, digest_of, read_json, unset
+from benchmark.spec import (
+    Axis,
+    Frozen,
+    Id,
+    Lock,
+    Perturbation,
+    Sha256,
+    Suite,
+    digest_of,
+    read_json,
+    readable_json,
+    unset,
+)
 from benchmark.tables import read_table
 
 __all__ = [
@@ -335,8 +346,7 @@ def write_record(folder: Path, record: Record, scores: pa.Table, audit: pa.Table
     ).sealed()
     _write_table(folder / "scores.parquet", scores)
     _write_table(folder / "audit.parquet", audit)
-    text = json.dumps(record.model_dump(mode="json"), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
-    _write(folder / "record.json", (text + "\n").encode())
+    _write(folder / "record.json", readable_json(record).encode())
     return record
 
 

@@ -315,6 +315,12 @@ def canonical_json(value: Any) -> str:
     )
 
 
+def readable_json(model: BaseModel) -> str:
+    """Return the text of a JSON file: a field a line, sorted keys, no NaN; equal models give equal text."""
+    data = model.model_dump(mode="json")
+    return json.dumps(data, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
 def digest_of(value: Any) -> str:
     """Return the SHA-256 (hex) of the canonical JSON of `value`."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()

@@ -204,7 +204,7 @@ class _Pairs:
         return found
 
     def apart(self, seed: int) -> npt.NDArray[np.bool_]:
-        """Return which pairs differ significantly among all: Holm's step-down over their joint distribution.
+        """Return which pairs differ significantly among all, (pairs,): Holm's step-down over their joint distribution.
 
         The statistic is |sum d| / sqrt(sum d^2). A pair differs if few enough sign flips, the same for all pairs,
         give any pair such a one; then the others are compared among themselves, until no more are found (step-down
@@ -226,7 +226,7 @@ class _Pairs:
         return found
 
     def _largest(self, rows: npt.NDArray[np.intp], scale: Array, seed: int) -> Array:
-        """Return the largest |sum d| x scale of some pairs under every draw of signs."""
+        """Return the largest |sum d| x scale of some pairs under every draw of signs, (PERMUTATIONS,)."""
         held = np.nan_to_num(self.values[:, self.scored]).T
         first, second = self.first[rows], self.second[rows]
         lone = np.flatnonzero(~self.complete[rows])

@@ -12,7 +12,8 @@ import pyarrow as pa
 from benchmark.spec import Suite
 from leaderboard.entries import Entry
 from leaderboard.pairs import Pair
-from leaderboard.tables import Tables, axes_of, overall_of, reference_of
+from leaderboard.tables import Tables, reference_of
+from leaderboard.views import axes_of, overall_of
 
 __all__ = [
     "badges_of", "cell_frame", "history_frame", "layer_frame", "method_frame", "pair_frame",
@@ -199,6 +200,7 @@ def history_frame(suite: Suite, entries: Sequence[Entry]) -> pa.Table:
         for event, record in events:
             row: dict[str, Any] = {"submission": entry.submission.id, "date": event.date.isoformat()}
             row |= {name: getattr(event, name) for name in of_event}
-            scores = {axis: overall_of(suite, record).get(axis) for axis in axes}
+            overall = overall_of(suite, record)
+            scores = {axis: overall.get(axis) for axis in axes}
             rows.append(row | {axis: score.value if score else None for axis, score in scores.items()})
     return _frame(columns, rows)

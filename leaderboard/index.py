@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 
 from benchmark.board import (
@@ -26,9 +25,10 @@ from leaderboard.board import suite_folder
 from leaderboard.downloads import Download
 from leaderboard.entries import Entry
 from leaderboard.frames import rounded
-from leaderboard.tables import RANK_RULE, Row, Tables, cost_of, overall_of, tables_of
+from leaderboard.tables import RANK_RULE, Row, Tables, cost_of, tables_of
+from leaderboard.views import overall_of
 
-__all__ = ["make_board", "render_board"]
+__all__ = ["make_board"]
 
 
 def make_board(
@@ -49,12 +49,6 @@ def make_board(
         citation="citation.bib",
         suites=tuple(_suite(s, e, written.get(s.id, ()), known.get(s.id)) for s, e in boards),
     )
-
-
-def render_board(index: BoardIndex) -> str:
-    """Return the text of `board.json`: sorted keys, no NaN, the same text for the same index."""
-    data = index.model_dump(mode="json")
-    return json.dumps(data, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _suite(suite: Suite, entries: Sequence[Entry], downloads: Sequence[Download], tables: Tables | None) -> BoardSuite:

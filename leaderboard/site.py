@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +12,7 @@ from jinja2 import Environment
 from benchmark.metrics.page import AXIS_WORDS, UNDER, describe_range, describe_role
 from benchmark.metrics.spec import METRICS
 from benchmark.schemas import render_schema
+from benchmark.spec import readable_json
 from leaderboard import drawings
 from leaderboard.board import Board
 from leaderboard.citation import cite_suite, render_bib
@@ -20,7 +20,7 @@ from leaderboard.downloads import Download, write_downloads
 from leaderboard.drawings import Drawn, Plan
 from leaderboard.feed import render_feed
 from leaderboard.gallery import Gallery, ImageStore, gallery_data, make_gallery
-from leaderboard.index import make_board, render_board
+from leaderboard.index import make_board
 from leaderboard.pages.compare import compare_context
 from leaderboard.pages.gallery import gallery_context
 from leaderboard.pages.method import method_context
@@ -162,8 +162,7 @@ def _write_data(writer: _Writer, board: Board, galleries: Mapping[str, Gallery])
         writer.text(f"{data}/gallery-{target_id}.js", script("gallery", gallery_data(board.suite, gallery, entries)))
     writer.text(f"{data}/compare.js", compare_script(board))
     for name, value in (("suite", board.suite), ("lock", board.lock)):
-        text = json.dumps(value.model_dump(mode="json"), sort_keys=True, indent=1, ensure_ascii=False)
-        writer.text(f"{data}/{name}.json", text + "\n")
+        writer.text(f"{data}/{name}.json", readable_json(value))
     for name, text in iter_packs(board):
         writer.text(f"{data}/{name}", text)
 
@@ -240,7 +239,7 @@ def build_site(boards: Sequence[Board], out: Path) -> Path:
     writer.text("board.schema.json", render_schema("board"))
     downloads = {board.suite.id: found for board, (found, _) in zip(boards, written, strict=True)}
     index = make_board(listed, downloads, {board.suite.id: board.tables for board in boards})
-    writer.text("board.json", render_board(index))
+    writer.text("board.json", readable_json(index))
     (out / "static").mkdir(exist_ok=True)
     for source in sorted((HERE / "static").iterdir()):
         (out / "static" / source.name).write_bytes(source.read_bytes())

@@ -13,7 +13,7 @@ from benchmark.records import AxisScore, Record
 from benchmark.spec import HUE_PERTURBATIONS, Axis, Suite
 from benchmark.stats import rank
 from leaderboard.entries import Entry
-from leaderboard.views import axes_of
+from leaderboard.views import axes_of, overall_of
 
 __all__ = [
     "DASH",
@@ -31,7 +31,6 @@ __all__ = [
     "label_of",
     "not_evaluated",
     "number",
-    "overall_of",
     "ranks",
     "reference_of",
     "table",
@@ -145,11 +144,6 @@ def not_evaluated(suite: Suite, record: Record, target: str | None = None) -> st
     if target is not None:
         return "target not evaluated" if target in absent else ""
     return f"not evaluated on {', '.join(absent)}" if absent else ""
-
-
-def overall_of(suite: Suite, record: Record) -> Mapping[Axis, AxisScore]:
-    """Return the axes over all targets; none where the record lacks one, since its own mean is over fewer."""
-    return {} if not_evaluated(suite, record) else record.overall
 
 
 def label_of(entry: Entry) -> str:

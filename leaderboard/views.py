@@ -21,6 +21,7 @@ __all__ = [
     "columns_of",
     "kinds_of",
     "measure_views",
+    "overall_of",
     "scopes_of",
     "shown_of",
 ]
@@ -180,6 +181,11 @@ def measure_views(suite: Suite, lock: Lock, scores: Sequence[TargetScores]) -> V
     )
 
 
+def overall_of(suite: Suite, record: Record) -> Mapping[Axis, AxisScore]:
+    """Return the axes over all targets; none where the record lacks one, since its own mean is over fewer."""
+    return record.overall if all(target.id in record.targets for target in suite.targets) else {}
+
+
 def shown_of(suite: Suite, record: Record, views: Views | None) -> dict[str | None, npt.NDArray[np.float32]]:
     """Return the scores of all parts that a board shows: by target, and under None for all targets together.
 
@@ -188,7 +194,7 @@ def shown_of(suite: Suite, record: Record, views: Views | None) -> dict[str | No
     """
     kinds, axes, same = kinds_of(suite), axes_of(suite), _as_identity(suite)
 
-    def state(part: npt.NDArray[np.float32], scores: Mapping[Axis, AxisScore]) -> None:
+    def put(part: npt.NDArray[np.float32], scores: Mapping[Axis, AxisScore]) -> None:
         for a, axis in enumerate(axes):
             if axis in scores:
                 part[0, a] = scores[axis].value, scores[axis].low, scores[axis].high
@@ -200,11 +206,11 @@ def shown_of(suite: Suite, record: Record, views: Views | None) -> dict[str | No
         part = np.full((len(scopes), len(kinds), len(axes), 3), np.nan, np.float32)
         found[target.id] = part if views is None else views.targets[target.id].copy()
         stated = record.targets[target.id]
-        state(found[target.id][scopes.index(WHOLE)], stated.axes)
+        put(found[target.id][scopes.index(WHOLE)], stated.axes)
         for tap in (tap for tap in target.tap_names if tap in stated.taps):
-            state(found[target.id][scopes.index(tap)], stated.taps[tap].axes)
-    if len(found) == len(suite.targets):
+            put(found[target.id][scopes.index(tap)], stated.taps[tap].axes)
+    if overall := overall_of(suite, record):
         part = np.full((len(kinds), len(axes), 3), np.nan, np.float32)
         found[None] = (part if views is None else views.overall.copy())[None]
-        state(found[None][0], record.overall)
+        put(found[None][0], overall)
     return found

@@ -54,7 +54,7 @@ def iter_results(
 
 
 def _collect(executor: ProcessPoolExecutor, results: Iterator[Result]) -> Generator[Result, None, None]:
-    # Results hold no cycles, and searching them for some again and again takes longer than receiving them.
+    # Results hold no cycles, and searching them for some takes longer than receiving them: not now, nor later (freeze).
     collecting = gc.isenabled()
     gc.disable()
     try:

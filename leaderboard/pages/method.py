@@ -16,8 +16,8 @@ from leaderboard.drawings import Drawn
 from leaderboard.entries import Entry
 from leaderboard.gallery import Gallery
 from leaderboard.pages.pictures import Shot, shots
-from leaderboard.tables import overall_of, reference_of, unscored
-from leaderboard.views import axes_of, columns_of, kinds_of, scopes_of
+from leaderboard.tables import reference_of, unscored
+from leaderboard.views import axes_of, columns_of, kinds_of, overall_of, scopes_of
 
 __all__ = ["method_context"]
 

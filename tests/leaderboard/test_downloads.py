@@ -25,13 +25,13 @@ from benchmark.history import Event, supersede, withdraw
 from benchmark.receipts import Difference, Environment, Receipt, write_receipt
 from benchmark.records import StageLayers, load_record, load_scores
 from benchmark.schemas import render_schema
-from benchmark.spec import Lock, Suite
+from benchmark.spec import Lock, Suite, readable_json
 from benchmark.submissions import Links
 from leaderboard import downloads
 from leaderboard.citation import BENCHMARK, ORIGIN, cite_benchmark, cite_submission, cite_suite, escape, render_bib
 from leaderboard.downloads import Download, write_downloads
 from leaderboard.entries import Entry, load_entries
-from leaderboard.index import make_board, render_board
+from leaderboard.index import make_board
 from leaderboard.tables import tables_of
 
 ROOT = Path(__file__).parents[2]
@@ -166,7 +166,7 @@ def test_nobody_entered(suite: Suite, tmp_path: Path) -> None:
     found = write_downloads(suite, [], tmp_path)
     assert all(download.rows == 0 for download in found)
     assert json.loads((tmp_path / "ranking.json").read_text()) == []
-    assert json.loads(render_board(make_board([(suite, [])], {suite.id: found})))["suites"][0]["entries"] == []
+    assert json.loads(readable_json(make_board([(suite, [])], {suite.id: found})))["suites"][0]["entries"] == []
 
 
 def test_layers_receipts_and_history(suite: Suite, lock: Lock, enter: Enter, root: Path, tmp_path: Path) -> None:
@@ -224,9 +224,9 @@ def test_the_index_is_what_its_schema_says(suite: Suite, lock: Lock, four: Path,
     event = Event(kind="superseded", suite="mini@1", record="0" * 64, by="1" * 64, reason="Old.", date=TODAY)
     entries[0] = replace(entries[0], superseded=((event, entries[0].record),))
     found = write_downloads(suite, entries, tmp_path / "mini-1" / "data")
-    text = render_board(make_board([(suite, entries)], {suite.id: found}))
+    text = readable_json(make_board([(suite, entries)], {suite.id: found}))
     tables = {suite.id: tables_of(suite, entries)}
-    assert text == render_board(make_board([(suite, entries[::-1])], {suite.id: found}, tables))
+    assert text == readable_json(make_board([(suite, entries[::-1])], {suite.id: found}, tables))
     committed = (ROOT / "docs" / "schemas" / "board.schema.json").read_text(encoding="utf-8")
     assert committed == render_schema("board"), "run: invbench docs schemas --out docs/schemas"
     data = json.loads(text)
@@ -257,7 +257,7 @@ def test_the_index_of_many_entries_stays_small(suite: Suite, entries: list[Entry
         replace(one, submission=one.submission.model_copy(update={"id": f"m{number}"}), image_axes={})
         for number in range(100)
     ]
-    assert len(render_board(make_board([(suite, many)]))) < 1_000_000
+    assert len(readable_json(make_board([(suite, many)]))) < 1_000_000
 
 
 def test_citation_file_and_bibtex_tell_the_same() -> None:

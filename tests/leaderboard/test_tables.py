@@ -24,12 +24,12 @@ from leaderboard.tables import (
     cost_of,
     label_of,
     number,
-    overall_of,
     table,
     text_table,
     unscored,
     why_missing,
 )
+from leaderboard.views import overall_of
 
 Enter = Callable[..., Path]
 Make = Callable[..., Board]
