@@ -163,7 +163,7 @@ def board_build(suite_ids: tuple[str, ...], roots: tuple[Path, ...], out: Path) 
       invbench board build --out board
       invbench board build --records submissions --records invbench-results --out board
     """
-    from benchmark.submissions import submissions_root
+    from benchmark.paths import submissions_root
     from leaderboard.board import load_boards
     from leaderboard.site import build_site
 

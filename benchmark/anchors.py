@@ -18,10 +18,11 @@ from benchmark.inverses.base import load_inverse
 from benchmark.metrics.case import Networks
 from benchmark.metrics.spec import get_metric
 from benchmark.networks import load_networks
+from benchmark.paths import submissions_root
 from benchmark.scoring import Scorer, iter_tiles
 from benchmark.spec import TRAINING_MEAN, Anchor, Suite, TargetSpec
 from benchmark.stats import masked_mean
-from benchmark.submissions import load_submission, submissions_root
+from benchmark.submissions import load_submission
 
 __all__ = ["ANSWERS", "load_training_mean", "measure_anchors", "measure_suite_anchors"]
 

@@ -8,8 +8,9 @@ from typing import Any
 from benchmark.errors import UserError
 from benchmark.inverses.spec import METHODS
 from benchmark.metrics.spec import get_metric
+from benchmark.paths import submissions_root
 from benchmark.spec import Suite, TargetSpec, list_suites, load_lock, load_suite
-from benchmark.submissions import list_submissions, load_submission, submissions_root
+from benchmark.submissions import list_submissions, load_submission
 
 __all__ = ["LISTINGS", "Row", "describe_suite", "diff_suites"]
 

@@ -12,7 +12,8 @@ from benchmark.errors import SpecError
 from benchmark.lock import NETWORK_FILES, compare, find_gaps, hash_image, hash_images, hash_perturbed, image_sizes
 from benchmark.metrics.perceptual import ALEXNET_SHA256, HEADS_SHA256
 from benchmark.metrics.spec import get_metric
-from benchmark.spec import PACKAGE, FrozenData, HubData, Lock, Source, Suite, TargetSpec, sha256_file
+from benchmark.paths import PACKAGE, key_of
+from benchmark.spec import FrozenData, HubData, Lock, Source, Suite, TargetSpec, sha256_file
 
 __all__ = ["Content", "empty_lock", "perceptual_pins"]
 
@@ -106,7 +107,7 @@ class Content:
             paths = sorted(path for path in folder.glob("*") if path.suffix in {".json", ".safetensors"})
             if not paths:
                 raise SpecError("no such network", where=str(folder), cure=PACKAGE_CURE)
-            return {path.relative_to(PACKAGE).as_posix(): path for path in paths}
+            return {key_of(path): path for path in paths}
         folder = self._fetch(source.repo_id, source.revision, NETWORK_FILES, "model")
         return {f"{source.repo_id}/{name}": folder / name for name in NETWORK_FILES}
 

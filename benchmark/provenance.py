@@ -12,9 +12,9 @@ from pathlib import Path
 
 import torch
 
+from benchmark.paths import checkout
 from benchmark.receipts import Environment
 from benchmark.records import Run
-from benchmark.spec import PACKAGE
 
 __all__ = ["Meter", "environment", "get_device", "get_device_name"]
 
@@ -31,7 +31,10 @@ def get_device(name: str) -> torch.device:
 
 
 def _git(*arguments: str) -> str | None:
-    command = ["git", "-C", str(PACKAGE.parent), *arguments]
+    root = checkout()
+    if root is None:  # a repository around an installed package would be somebody else's
+        return None
+    command = ["git", "-C", str(root), *arguments]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
     except (OSError, subprocess.SubprocessError):

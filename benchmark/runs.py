@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.spec import PACKAGE, digest_of
+from benchmark.paths import iter_sources, key_of
+from benchmark.spec import digest_of
 
 __all__ = ["ChunkStore", "cache_root", "code_digest"]
 
@@ -26,8 +27,7 @@ def cache_root() -> Path:
 
 def code_digest() -> str:
     """Return a digest of the package's own Python sources: chunks of other code are never mixed in."""
-    sources = sorted(PACKAGE.rglob("*.py"))
-    return digest_of({p.relative_to(PACKAGE).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in sources})
+    return digest_of({key_of(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in iter_sources()})
 
 
 class ChunkStore:

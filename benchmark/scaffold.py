@@ -10,12 +10,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from benchmark.errors import SpecError
 from benchmark.inverses.spec import METHODS, get_method
-from benchmark.spec import PACKAGE, explain, load_suite
+from benchmark.paths import SCAFFOLD
+from benchmark.spec import explain, load_suite
 from benchmark.submissions import CODE, PLACEHOLDERS, Line, SubmissionId
 
 __all__ = ["write_scaffold"]
-
-TEMPLATES = PACKAGE / "assets" / "scaffold"
 
 
 def write_scaffold(root: Path, submission_id: str, method: str | None, author: str, *, code: bool) -> list[Path]:
@@ -43,7 +42,7 @@ def write_scaffold(root: Path, submission_id: str, method: str | None, author: s
     if not code and (get_method(method).role != "entry"):
         raise SpecError(f"'{method}' only bounds the board", where="--method", cure="take ridge or modular, or --code")
     env = Environment(
-        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
+        loader=FileSystemLoader(SCAFFOLD), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
     # A JSON string is a TOML string.
     env.filters["toml"] = lambda value: json.dumps(value, ensure_ascii=False)

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from pydantic.fields import FieldInfo
 
 from benchmark.errors import IntegrityError, SpecError, did_you_mean
+from benchmark.paths import SUITES, resource
 
 __all__ = [
     "AXES",
@@ -66,8 +67,6 @@ MAX_ITEMS = 150_000
 MAX_LOCK_BYTES = 64_000_000
 _LONG_KEY = re.compile(rb"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){24}""")
 """A dotted key whose parsing would take time and memory with the square of its length."""
-PACKAGE = Path(__file__).parent
-SUITES = PACKAGE / "suites"
 
 
 class Frozen(BaseModel):
@@ -113,7 +112,7 @@ class Source(Frozen):
         """Return the directory of an embedded network."""
         if self.path is None:
             raise SpecError(f"'{self.repo_id}' is not embedded", cure="load it through the Hub")
-        return PACKAGE / self.path
+        return resource(self.path)
 
 
 class TargetSpec(Frozen):

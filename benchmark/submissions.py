@@ -11,11 +11,12 @@ from packaging.licenses import InvalidLicenseExpression, canonicalize_license_ex
 from pydantic import AfterValidator, Field, StrictBool, model_validator
 
 from benchmark.errors import SpecError, did_you_mean
-from benchmark.spec import PACKAGE, Frozen, Id, RepoId, Revision, read_toml
+from benchmark.paths import resource, submissions_root
+from benchmark.spec import Frozen, Id, RepoId, Revision, read_toml
 
 __all__ = [
     "CODE", "PLACEHOLDERS", "Links", "Submission", "Weights", "describe_candidate", "find_submission",
-    "list_submissions", "load_submission", "load_submission_folder", "look_alike", "record_folder", "submissions_root",
+    "list_submissions", "load_submission", "load_submission_folder", "look_alike", "record_folder",
 ]  # fmt: skip
 
 CODE = "inverse.py"
@@ -103,7 +104,7 @@ class Weights(Frozen):
         """Return the directory of an inverse that is not on the Hub; `folder` is the submission's."""
         if self.path is None:
             raise SpecError(f"'{self.repo_id}' is not embedded", cure="load it through the Hub")
-        return (folder if self.beside else PACKAGE) / self.path
+        return folder / self.path if self.beside else resource(self.path)
 
 
 class Links(Frozen):
@@ -140,12 +141,6 @@ class Submission(Frozen):
     trust_code: StrictBool = Field(default=False, description="whether inverse.py must be imported")
     links: Links = Field(default=Links(), description="paper, code, project")
     weights: dict[Id, Weights] = Field(default={}, max_length=64, description="by target, where its inverse lies")
-
-
-def submissions_root() -> Path:
-    """Return the folder of the committed submissions: the checkout's own, or the copy inside a wheel."""
-    checkout = PACKAGE.parent
-    return checkout / "submissions" if (checkout / "pyproject.toml").is_file() else PACKAGE / "assets" / "submissions"
 
 
 def list_submissions(root: Path) -> list[str]:

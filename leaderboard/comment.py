@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmark.markdown import code
+from benchmark.paths import submissions_root
 from benchmark.review import Review, SuiteReview
 from benchmark.spec import AXES, load_lock, load_suite
-from benchmark.submissions import submissions_root
 from leaderboard.entries import load_entries
 from leaderboard.tables import number, reference_of
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from benchmark.paths import SITE
 from leaderboard.gallery import kind_words
 from leaderboard.tables import DASH, MINUS, number
 
-__all__ = ["HERE", "environment", "percent"]
-
-HERE = Path(__file__).parent
+__all__ = ["environment", "percent"]
 
 
 def environment() -> Environment:
     """Return the template environment: everything escaped, nothing undefined."""
     env = Environment(
-        loader=FileSystemLoader(HERE / "templates"),
+        loader=FileSystemLoader(SITE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -11,6 +11,7 @@ from jinja2 import Environment
 
 from benchmark.metrics.page import AXIS_WORDS, UNDER, describe_range, describe_role
 from benchmark.metrics.spec import METRICS
+from benchmark.paths import SITE
 from benchmark.schemas import render_schema
 from benchmark.spec import readable_json
 from leaderboard import drawings
@@ -27,7 +28,7 @@ from leaderboard.pages.method import method_context
 from leaderboard.pages.overview import overview_context
 from leaderboard.pages.suite import suite_context
 from leaderboard.pairs import pairs
-from leaderboard.render import HERE, environment
+from leaderboard.render import environment
 from leaderboard.scripts import compare_script, iter_packs, script, views_script
 from leaderboard.tables import RANK_RULE, Table
 
@@ -241,7 +242,7 @@ def build_site(boards: Sequence[Board], out: Path) -> Path:
     index = make_board(listed, downloads, {board.suite.id: board.tables for board in boards})
     writer.text("board.json", readable_json(index))
     (out / "static").mkdir(exist_ok=True)
-    for source in sorted((HERE / "static").iterdir()):
+    for source in sorted((SITE / "static").iterdir()):
         (out / "static" / source.name).write_bytes(source.read_bytes())
     writer.page(
         "index.html", "home.html.j2", "home", boards=_home(boards), glimpse=_glimpse(boards, galleries),

@@ -17,11 +17,12 @@ from benchmark.aggregate import TargetScores, find_status, scores_from_table, sc
 from benchmark.audit import audit_to_table
 from benchmark.consistency import check_record
 from benchmark.metrics.layers import normalized_transfer, summarize_transfer
+from benchmark.paths import submissions_root
 from benchmark.records import Record, StageLayers, SubmissionInfo, load_record, table_digest, write_record
 from benchmark.rescore import select_images
 from benchmark.spec import TRAINING_MEAN, Lock, Suite, load_lock, load_suite
 from benchmark.stats import anchored
-from benchmark.submissions import record_folder, submissions_root
+from benchmark.submissions import record_folder
 from benchmark.validate import Finding, validate
 
 __all__ = [

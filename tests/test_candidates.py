@@ -18,7 +18,8 @@ from click.testing import CliRunner
 from hubserver import HubServer
 from safetensors.torch import load_file, save
 
-from benchmark.spec import PACKAGE, load_suite
+from benchmark.paths import PACKAGE
+from benchmark.spec import load_suite
 from cli import main
 
 Invbench = Callable[..., "object"]

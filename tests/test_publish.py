@@ -12,9 +12,8 @@ import pytest
 import yaml
 from hubserver import HubServer
 
+from benchmark.paths import PACKAGE, submissions_root
 from benchmark.publish import prepare
-from benchmark.spec import PACKAGE
-from benchmark.submissions import submissions_root
 
 Invbench = Callable[..., "object"]
 RIDGE = PACKAGE / "assets/mini/inverses/ridge/mini-vit"

@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from benchmark.errors import SpecError
+from benchmark.paths import submissions_root
 from benchmark.records import load_audit, load_record, load_scores, write_record
 from benchmark.review import Review, ReviewFinding, SuiteReview, find_scope
-from benchmark.submissions import submissions_root
 from cli import main
 from leaderboard.comment import render_comment
 

@@ -24,7 +24,8 @@ from benchmark.datasets.scenes import (
     make_scene,
 )
 from benchmark.errors import IntegrityError, SpecError
-from benchmark.spec import PACKAGE, FrozenData, Suite
+from benchmark.paths import PACKAGE
+from benchmark.spec import FrozenData, Suite
 
 
 @pytest.fixture(scope="module")

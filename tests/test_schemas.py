@@ -16,13 +16,14 @@ from jsonschema import Draft202012Validator
 
 from benchmark.errors import SpecError
 from benchmark.history import supersede, withdraw
+from benchmark.paths import submissions_root
 from benchmark.receipts import Receipt, list_receipts, write_receipt
 from benchmark.records import load_record
 from benchmark.review import Review, SuiteReview
 from benchmark.scaffold import write_scaffold
 from benchmark.schemas import SCHEMAS, render_schema
 from benchmark.spec import read_toml
-from benchmark.submissions import Submission, list_submissions, submissions_root
+from benchmark.submissions import Submission, list_submissions
 from cli import main
 
 ROOT = Path(__file__).parents[1]

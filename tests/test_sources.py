@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from hubserver import HubServer
 
-from benchmark.spec import SUITES, load_lock, load_suite
+from benchmark.paths import SUITES
+from benchmark.spec import load_lock, load_suite
 
 Invbench = Callable[..., "object"]
 PREPARED = {"resize": "pillow-bilinear"}

@@ -10,6 +10,7 @@ import pytest
 from benchmark.errors import IntegrityError, NotFoundError, SpecError, UserError
 from benchmark.lock import find_gaps
 from benchmark.metrics.spec import METRICS
+from benchmark.paths import submissions_root
 from benchmark.spec import (
     AXES,
     Suite,
@@ -20,7 +21,7 @@ from benchmark.spec import (
     load_suite,
     load_suite_file,
 )
-from benchmark.submissions import list_submissions, load_submission, submissions_root
+from benchmark.submissions import list_submissions, load_submission
 from benchmark.targets import FAMILIES
 
 RELEASED = {"mini@1": "98ff81755b2241c5f370749886bca82e752e89bad5dc9b4d82f43b46faa6e23a"}
@@ -106,7 +107,7 @@ def test_canonical_json_ignores_order_and_refuses_nan() -> None:
     ],
 )
 def test_mistakes_in_a_suite_are_named(tmp_path: Path, old: str, new: str, message: str) -> None:
-    from benchmark.spec import SUITES
+    from benchmark.paths import SUITES
 
     text = (SUITES / "mini-1.toml").read_text()
     assert old in text

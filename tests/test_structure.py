@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 LIGHT = {
     "benchmark.spec",
     "benchmark.errors",
+    "benchmark.paths",
     "benchmark.board",
     "benchmark.records",
     "benchmark.submissions",

@@ -6,9 +6,10 @@ from itertools import pairwise
 
 import pytest
 
+from benchmark.paths import submissions_root
 from benchmark.records import Record, load_audit, load_record, load_scores
 from benchmark.spec import Suite, load_lock, sha256_file
-from benchmark.submissions import list_submissions, load_submission, record_folder, submissions_root
+from benchmark.submissions import list_submissions, load_submission, record_folder
 
 SUBMISSIONS = list_submissions(submissions_root())
 

@@ -19,11 +19,11 @@ from benchmark.history import load_history
 from benchmark.inverses.base import build_inverse, read_config, save_inverse
 from benchmark.inverses.code import load_code
 from benchmark.inverses.spec import TRUSTED
+from benchmark.paths import PACKAGE, submissions_root
 from benchmark.receipts import load_receipts, trust_of
 from benchmark.records import load_record
 from benchmark.scaffold import write_scaffold
-from benchmark.spec import PACKAGE
-from benchmark.submissions import load_submission_folder, submissions_root
+from benchmark.submissions import load_submission_folder
 from benchmark.validate import validate
 from cli import main
 

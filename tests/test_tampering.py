@@ -37,10 +37,11 @@ from forge import (
 from benchmark.aggregate import scores_to_table
 from benchmark.content import Content
 from benchmark.errors import IntegrityError, SpecError, UserError
+from benchmark.paths import submissions_root
 from benchmark.records import AUDIT_SCHEMA, INPUT, SCORE_SCHEMA, SubmissionInfo, load_record
 from benchmark.rescore import compare_reruns, rescore
 from benchmark.spec import sha256_file
-from benchmark.submissions import CODE, record_folder, submissions_root
+from benchmark.submissions import CODE, record_folder
 from benchmark.validate import validate
 from leaderboard.entries import load_entries
 

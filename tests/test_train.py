@@ -124,7 +124,8 @@ def test_modular_trains_and_stores(tmp_path: Path, mini: Suite, cpu: torch.devic
 def test_modules_learn_from_their_own_component_alone(mini: Suite, cpu: torch.device) -> None:
     from benchmark.inverses.base import build_inverse
     from benchmark.inverses.modular import ModularInverse
-    from benchmark.submissions import load_submission, submissions_root
+    from benchmark.paths import submissions_root
+    from benchmark.submissions import load_submission
     from benchmark.targets import load_target
 
     folder = load_submission(submissions_root(), "modular").weights["mini-vit"].directory(submissions_root())

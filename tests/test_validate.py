@@ -14,8 +14,8 @@ import pytest
 from forge import edit_toml, errors, only_error, write_submission
 
 from benchmark.errors import SpecError
+from benchmark.paths import PACKAGE
 from benchmark.review import ReviewFinding, find_scope
-from benchmark.spec import PACKAGE
 from benchmark.submissions import CODE
 from benchmark.validate import validate
 

@@ -129,8 +129,9 @@ def evaluate(
     if supersede and overwrite:
         raise click.UsageError("give --supersede or --overwrite, not both")
 
+    from benchmark.paths import submissions_root
     from benchmark.spec import load_lock, load_suite
-    from benchmark.submissions import describe_candidate, find_submission, record_folder, submissions_root
+    from benchmark.submissions import describe_candidate, find_submission, record_folder
 
     suite, root, source = load_suite(suite_id), submissions_root(), None
     lock, chosen = load_lock(suite), [suite.target(name) for name in targets]

@@ -26,11 +26,10 @@ def init(submission_id: str, method: str | None, code: bool, author: str, root: 
       invbench init my-ridge --author "A. Author"
       invbench init my-net --code
     """
+    from benchmark.paths import checkout, submissions_root
     from benchmark.scaffold import write_scaffold
-    from benchmark.spec import PACKAGE
 
-    checkout = PACKAGE.parent / "submissions"
-    root = root or (checkout if (PACKAGE.parent / "pyproject.toml").is_file() else Path("submissions"))
+    root = root or (submissions_root() if checkout() else Path("submissions"))
     paths = write_scaffold(root, submission_id, method, author, code=code)
     folder = paths[0].parent
     with suppress(ValueError):
@@ -65,7 +64,8 @@ def validate_(references: tuple[str, ...], base: str | None, as_json: bool) -> N
       invbench validate my-method --json
     """
     from benchmark.handin import published
-    from benchmark.submissions import list_submissions, submissions_root
+    from benchmark.paths import submissions_root
+    from benchmark.submissions import list_submissions
     from benchmark.validate import check_additions, validate
 
     root = submissions_root()

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from benchmark.datasets.base import ImageSet, Sample
 from benchmark.datasets.scenes import CATEGORIES, make_scene
 from benchmark.errors import IntegrityError, SpecError
-from benchmark.spec import PACKAGE, FrozenData
+from benchmark.paths import key_of
+from benchmark.spec import FrozenData
 
 __all__ = ["freeze_scenes", "open_frozen"]
 
@@ -83,7 +84,7 @@ class _Frozen(ImageSet):
         return sample
 
     def files(self) -> dict[str, Path]:
-        return {self.path.relative_to(PACKAGE).as_posix(): self.path}
+        return {key_of(self.path): self.path}
 
 
 def open_frozen(spec: FrozenData, folder: Path) -> ImageSet:

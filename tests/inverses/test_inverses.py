@@ -20,9 +20,10 @@ from benchmark.inverses.mean import MeanInverse
 from benchmark.inverses.modular import ModularInverse, previous_tap
 from benchmark.inverses.ridge import RidgeInverse, _Moments
 from benchmark.inverses.spec import METHODS, InverseConfig
+from benchmark.paths import submissions_root
 from benchmark.records import INPUT
 from benchmark.spec import Suite
-from benchmark.submissions import load_submission, submissions_root
+from benchmark.submissions import load_submission
 from benchmark.targets import load_target
 from benchmark.targets.taps import Features
 

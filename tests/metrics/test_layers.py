@@ -17,9 +17,10 @@ from benchmark.layers import LayerScorer, find_groups, summarize_layers
 from benchmark.metrics.case import Case, FocalMask, Networks, View
 from benchmark.metrics.detail import spectral_ev, ssim
 from benchmark.metrics.layers import hsic, linear_cka, normalized_transfer, summarize_transfer
+from benchmark.paths import submissions_root
 from benchmark.scoring import iter_tiles
 from benchmark.spec import Anchor, Suite
-from benchmark.submissions import load_submission, submissions_root
+from benchmark.submissions import load_submission
 from benchmark.targets import load_target
 
 
