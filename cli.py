@@ -104,7 +104,7 @@ def score_files(
     if baseline and not seen:
         raise SpecError("goes with --seen, which is not given", where="--baseline")
 
-    from benchmark.score import Inputs, render_table, score, to_json, write_csv
+    from benchmark.engine.image_files import Inputs, render_table, score, to_json, write_csv
 
     inputs = Inputs(original, recon, seen, mask, baseline)
     metrics = [name.strip() for name in names.split(",")] if names is not None else None
@@ -125,8 +125,8 @@ def list_(what: str, suite_id: str, target_id: str | None, as_json: bool) -> Non
     """List what there is: suites, submissions, targets, taps, perturbations, methods or metrics."""
     from tabulate import tabulate
 
-    from benchmark import catalog
-    from benchmark.spec import load_suite
+    from benchmark.commands import catalog
+    from benchmark.suites.spec import load_suite
 
     suite = load_suite(suite_id)
     rows = catalog.LISTINGS[what](suite, [suite.target(target_id)] if target_id else list(suite.targets))
@@ -163,9 +163,9 @@ def board_build(suite_ids: tuple[str, ...], roots: tuple[Path, ...], out: Path) 
       invbench board build --out board
       invbench board build --records submissions --records invbench-results --out board
     """
-    from benchmark.paths import submissions_root
-    from leaderboard.board import load_boards
-    from leaderboard.site import build_site
+    from benchmark.files.paths import submissions_root
+    from leaderboard.data.board import load_boards
+    from leaderboard.site.build import build_site
 
     boards = load_boards(suite_ids, list(roots) or [submissions_root()])
     click.echo(build_site(boards, out))
@@ -175,7 +175,7 @@ def board_build(suite_ids: tuple[str, ...], roots: tuple[Path, ...], out: Path) 
 @json_option
 def doctor(as_json: bool) -> None:
     """Say what this installation can do: devices, versions, caches, and what works offline."""
-    from benchmark.doctor import examine
+    from benchmark.diagnostics.doctor import examine
 
     report = examine()
     if as_json:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from benchmark.errors import did_you_mean
-from benchmark.spec import Perturbation
+from benchmark.suites.spec import Perturbation
 
 __all__ = ["PERTURBATIONS", "gray", "identity", "perturb", "set_hue", "shift_hue"]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmark.markdown import code
-from benchmark.paths import submissions_root
-from benchmark.review import Review, SuiteReview
-from benchmark.spec import AXES, load_lock, load_suite
-from leaderboard.entries import load_entries
-from leaderboard.tables import number, reference_of
+from benchmark.files.paths import submissions_root
+from benchmark.submissions.markdown import code
+from benchmark.submissions.review import Review, SuiteReview
+from benchmark.suites.spec import AXES, load_lock, load_suite
+from leaderboard.data.entries import load_entries
+from leaderboard.data.rankings import number, reference_of
 
 __all__ = ["render_comment"]
 

@@ -13,10 +13,10 @@ import pytest
 import torch
 from hubserver import HubServer
 
-from benchmark.content import Content
+from benchmark.content.content import Content
 from benchmark.datasets.base import Sample
 from benchmark.metrics.case import Detections, Networks
-from benchmark.spec import Suite, load_lock, load_suite
+from benchmark.suites.spec import Suite, load_lock, load_suite
 
 # One thread a process, also in those that tests start: several test processes run side by side.
 torch.set_num_threads(1)

@@ -13,17 +13,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmark.aggregate import TargetScores, find_status, scores_from_table, scores_to_table, summarize
-from benchmark.audit import audit_to_table
-from benchmark.consistency import check_record
+from benchmark.engine.rescore import select_images
+from benchmark.files.paths import submissions_root
 from benchmark.metrics.layers import normalized_transfer, summarize_transfer
-from benchmark.paths import submissions_root
-from benchmark.records import Record, StageLayers, SubmissionInfo, load_record, table_digest, write_record
-from benchmark.rescore import select_images
-from benchmark.spec import TRAINING_MEAN, Lock, Suite, load_lock, load_suite
-from benchmark.stats import anchored
-from benchmark.submissions import record_folder
-from benchmark.validate import Finding, validate
+from benchmark.records.aggregate import TargetScores, find_status, scores_from_table, scores_to_table, summarize
+from benchmark.records.audit import audit_to_table
+from benchmark.records.consistency import check_record
+from benchmark.records.record import Record, StageLayers, SubmissionInfo, load_record, table_digest, write_record
+from benchmark.records.statistics import anchored
+from benchmark.submissions.submission import record_folder
+from benchmark.submissions.validate import Finding, validate
+from benchmark.suites.spec import TRAINING_MEAN, Lock, Suite, load_lock, load_suite
 
 __all__ = [
     "IMAGES", "SMALL", "TARGET", "World", "edit_json", "edit_toml", "errors", "make_world", "only_error", "reseal",

@@ -16,7 +16,7 @@ import torch
 
 from benchmark.inverses.base import load_inverse
 from benchmark.inverses.code import load_code
-from benchmark.submissions import load_submission_folder
+from benchmark.submissions.submission import load_submission_folder
 from benchmark.targets.taps import Features
 
 ROOT = Path(__file__).parents[1]

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from benchmark.errors import NotFoundError
 from benchmark.perturbations import PERTURBATIONS, perturb
-from benchmark.spec import HUE_PERTURBATIONS
+from benchmark.suites.spec import HUE_PERTURBATIONS
 
 PIXELS = hnp.arrays(np.uint8, (1, 6, 7, 3))
 

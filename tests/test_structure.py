@@ -1,8 +1,9 @@
-"""The way of the data: what may import what, and that light things stay light."""
+"""The way of the data: what may import what, that every name in a string exists, and that light things stay light."""
 
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -10,66 +11,130 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LIGHT = {
-    "benchmark.spec",
-    "benchmark.errors",
-    "benchmark.paths",
-    "benchmark.board",
-    "benchmark.records",
-    "benchmark.submissions",
-    "benchmark.history",
-    "benchmark.receipts",
-    "benchmark.markdown",
-    "benchmark.review",
-    "benchmark.validate",
-    "benchmark.metrics.spec",
-    "benchmark.metrics.page",
+# Rooms of `benchmark`, from the bottom up: a room imports those of the rows above it, and not its neighbors in a row.
+ORDER = (
+    ("errors",),
+    ("files",),
+    ("suites",),
+    ("datasets", "perturbations", "targets", "metrics"),
+    ("inverses", "records", "content"),
+    ("submissions",),
+    ("engine",),
+    ("train", "diagnostics"),
+    ("commands",),
+)
+RANK = {room: rank for rank, row in enumerate(ORDER) for room in row}
+# The leaderboard reads what others have declared and stored, and computes nothing with torch.
+LEADERBOARD_ROOMS = {"errors", "files", "suites", "records", "submissions"}
+LEADERBOARD_MODULES = {"benchmark.metrics.spec", "benchmark.inverses.spec"}
+YET = {
+    ("benchmark.commands.bench", "leaderboard.data.board"),
+    ("benchmark.commands.bench", "leaderboard.data.entries"),
+    ("benchmark.commands.bench", "leaderboard.data.synthetic"),
+    ("benchmark.commands.bench", "leaderboard.site.build"),
+    ("benchmark.commands.ci", "leaderboard.comment"),
+    ("benchmark.commands.evaluation", "leaderboard.data.board"),
+    ("benchmark.commands.evaluation", "leaderboard.data.entries"),
+    ("benchmark.commands.evaluation", "leaderboard.data.rankings"),
+    ("benchmark.commands.evaluation", "leaderboard.site.build"),
+    ("benchmark.content.archives", "benchmark.engine.chunks"),
+    ("benchmark.content.lpips", "benchmark.engine.chunks"),
+    ("benchmark.content.photographs", "benchmark.engine.chunks"),
+    ("benchmark.inverses.copy", "benchmark.records.record"),
+    ("benchmark.records.history", "benchmark.submissions.submission"),
+    ("benchmark.records.receipts", "benchmark.submissions.submission"),
+    ("benchmark.submissions.schemas", "leaderboard.site.board_json"),
+    ("leaderboard.site.build", "benchmark.metrics.page"),
+    ("leaderboard.site.pages.overview", "benchmark.metrics.page"),
+    ("leaderboard.site.pages.suite", "benchmark.commands.catalog"),
 }
-SHARED = LIGHT | {"benchmark.inverses.spec"}
-# What each stage may import beside the shared specs, records and errors, and modules of its own folder.
-STAGES = {
-    "benchmark/datasets": set(),
-    "benchmark/perturbations.py": set(),
-    "benchmark/targets": set(),
-    "benchmark/inverses": {"benchmark.targets.taps"},
-    "benchmark/metrics": set(),
-    "benchmark/stats.py": set(),
-    "leaderboard": {
-        "benchmark.stats",
-        "benchmark.aggregate",
-        "benchmark.audit",
-        "benchmark.catalog",
-        "benchmark.consistency",
-        "benchmark.schemas",
-    },
-}
+YET_CIRCLES = {("benchmark.metrics.case", "benchmark.metrics.perceptual")}
 
 
-def imports(path: Path) -> set[str]:
+def list_modules() -> dict[str, Path]:
+    paths = [*ROOT.glob("benchmark/**/*.py"), *ROOT.glob("leaderboard/**/*.py"), ROOT / "cli.py"]
+    names = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
+    return dict(sorted(names.items()))
+
+
+MODULES = list_modules()
+
+
+def imports(module: str) -> set[str]:
+    """Modules of the project that a module imports anywhere in its text."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} has a relative import"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            found |= {name if name in MODULES else str(node.module) for name in names}
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-    return {name for name in found if name.split(".")[0] in {"benchmark", "leaderboard", "cli"}}
+    return {name for name in found if name.split(".")[0] in {"benchmark", "leaderboard", "cli", "invbench"}}
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_stages_share_only_specs_and_errors(stage: str) -> None:
-    place = ROOT / stage
-    own = stage.removesuffix(".py").replace("/", ".")
-    for path in [place] if place.is_file() else sorted(place.rglob("*.py")):
-        allowed = SHARED | STAGES[stage]
-        foreign = {name for name in imports(path) if name not in allowed and not f"{name}.".startswith(f"{own}.")}
-        assert not foreign, f"{path.relative_to(ROOT)} imports {sorted(foreign)}"
+GRAPH = {module: imports(module) for module in MODULES}
 
 
-def test_nothing_below_imports_what_wires_it() -> None:
-    wiring = {"benchmark.evaluate", "benchmark.score", "benchmark.commands", "cli"}
-    for path in sorted((ROOT / "benchmark").rglob("*.py")) + sorted((ROOT / "leaderboard").rglob("*.py")):
-        if path.name != "evaluate.py" and path.parent.name != "commands":
-            assert not imports(path) & wiring, path
+def room_of(module: str) -> str:
+    top, _, rest = module.partition(".")
+    return rest.split(".")[0] if top == "benchmark" else top
+
+
+def may_import(module: str, other: str) -> bool:
+    room, foreign = room_of(module), room_of(other)
+    if room == foreign:
+        return True
+    if room == "cli":
+        return foreign != "invbench"
+    if room == "leaderboard":
+        return foreign in LEADERBOARD_ROOMS or other in LEADERBOARD_MODULES
+    return foreign in RANK and RANK[foreign] < RANK[room]
+
+
+def test_every_module_lies_in_a_room() -> None:
+    tops = {
+        path.stem if path.suffix else path.name for path in (ROOT / "benchmark").iterdir() if path.name[0] not in "._"
+    }
+    assert tops - {"assets"} == RANK.keys()
+    assert len(list((ROOT / "benchmark").glob("*.py"))) <= 6
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_follow_the_order_of_the_rooms(module: str) -> None:
+    wrong = {other for other in GRAPH[module] if not may_import(module, other)}
+    assert wrong == {other for source, other in YET if source == module}
+
+
+def test_no_import_leads_in_a_circle() -> None:
+    graph = {module: others - {module} for module, others in GRAPH.items()}
+    for source, other in YET_CIRCLES:
+        graph[source] = graph[source] - {other}
+    try:
+        list(graphlib.TopologicalSorter(graph).static_order())
+    except graphlib.CycleError as error:
+        pytest.fail(f"a circle: {' -> '.join(error.args[1])}")
+
+
+LIGHT = [
+    "benchmark.commands.catalog",
+    "benchmark.errors",
+    "benchmark.files.paths",
+    "benchmark.inverses.spec",
+    "benchmark.metrics.page",
+    "benchmark.metrics.spec",
+    "benchmark.records.aggregate",
+    "benchmark.records.history",
+    "benchmark.records.receipts",
+    "benchmark.records.record",
+    "benchmark.records.statistics",
+    "benchmark.submissions.markdown",
+    "benchmark.submissions.review",
+    "benchmark.submissions.submission",
+    "benchmark.submissions.validate",
+    "benchmark.suites.spec",
+    "leaderboard.site.board_json",
+]
 
 
 def run_without(modules: list[str], code: str) -> subprocess.CompletedProcess[str]:
@@ -77,7 +142,10 @@ def run_without(modules: list[str], code: str) -> subprocess.CompletedProcess[st
     return subprocess.run([sys.executable, "-c", guard + code], capture_output=True, text=True, cwd=ROOT)
 
 
-@pytest.mark.parametrize("module", sorted(SHARED | {"benchmark.catalog", "benchmark.stats", "benchmark.aggregate"}))
+@pytest.mark.parametrize(
+    "module",
+    LIGHT,
+)
 def test_light_modules_need_neither_torch_nor_transformers(module: str) -> None:
     done = run_without(["torch", "transformers", "datasets", "skimage", "scipy"], f"import {module}")
     assert done.returncode == 0, done.stderr

@@ -38,12 +38,12 @@ def bench_targets(suite_id: str, device: str, threads: int | None, as_json: bool
     """Measure how good the embedded targets and the judge are at their own task, on the frozen test images."""
     from tabulate import tabulate
 
-    from benchmark.spec import load_lock, load_suite
+    from benchmark.suites.spec import load_lock, load_suite
 
     suite = load_suite(suite_id)
 
-    from benchmark.content import Content
-    from benchmark.quality import measure_suite_quality
+    from benchmark.content.content import Content
+    from benchmark.diagnostics.target_quality import measure_suite_quality
 
     quiet()
     rows = measure_suite_quality(Content(suite, load_lock(suite)), open_device(device, threads))
@@ -74,16 +74,16 @@ def bench_degradations(
       invbench bench degradations --limit 16
       invbench bench degradations --out docs/degradations.md
     """
-    from benchmark.spec import load_lock, load_suite
+    from benchmark.suites.spec import load_lock, load_suite
 
     suite = load_suite(suite_id)
     anchors = load_lock(suite).anchors[suite.targets[0].id]
 
-    from benchmark import degradation_table as table
-    from benchmark.anchors import load_training_mean
-    from benchmark.content import Content
-    from benchmark.evaluate import set_determinism
-    from benchmark.networks import load_all_networks
+    from benchmark.content.content import Content
+    from benchmark.diagnostics import degradation_table as table
+    from benchmark.engine.anchors import load_training_mean
+    from benchmark.engine.evaluation import set_determinism
+    from benchmark.engine.networks import load_all_networks
 
     quiet()
     set_determinism()
@@ -134,11 +134,11 @@ def bench_metrics(
     """
     from tabulate import tabulate
 
-    from benchmark.spec import load_suite
+    from benchmark.suites.spec import load_suite
 
     suite, shapes = load_suite(suite_id), [parse_size(size) for size in sizes]
 
-    from benchmark.bench_metrics import measure_metrics
+    from benchmark.diagnostics.metric_times import measure_metrics
 
     quiet()
     open_device("cpu", threads)
@@ -181,10 +181,10 @@ def _measure_board(folder: Path, size: tuple[int, int, int, int]) -> dict[str, f
     from time import perf_counter
 
     from benchmark.errors import SpecError
-    from leaderboard.board import Board
-    from leaderboard.entries import load_entries
-    from leaderboard.load import write_load
-    from leaderboard.site import build_site
+    from leaderboard.data.board import Board
+    from leaderboard.data.entries import load_entries
+    from leaderboard.data.synthetic import write_load
+    from leaderboard.site.build import build_site
 
     root, out = folder / "submissions", folder / "board"
     if root.exists() or out.exists():

@@ -21,7 +21,7 @@ from benchmark.commands.common import (
 )
 
 if TYPE_CHECKING:
-    from benchmark.receipts import Receipt
+    from benchmark.records.receipts import Receipt
 
 __all__ = ["rescore_", "verify"]
 
@@ -33,7 +33,7 @@ def _report(receipt: Receipt, folder: Path, by: str | None, as_json: bool, allow
     from tabulate import tabulate
 
     from benchmark.errors import IntegrityError
-    from benchmark.receipts import write_receipt
+    from benchmark.records.receipts import write_receipt
 
     path = write_receipt(folder, receipt) if by and receipt.agrees else None
     if as_json:
@@ -57,11 +57,11 @@ def _report(receipt: Receipt, folder: Path, by: str | None, as_json: bool, allow
 
 def _open(reference: str, suite_id: str, data_folder: Path | None) -> tuple[Path, Any, Any, Any]:
     """Return the record's folder, the suite's content, the record, and what its tables hold."""
-    from benchmark.consistency import check_record
-    from benchmark.content import Content
-    from benchmark.records import load_record
-    from benchmark.spec import load_lock, load_suite
-    from benchmark.submissions import find_submission
+    from benchmark.content.content import Content
+    from benchmark.records.consistency import check_record
+    from benchmark.records.record import load_record
+    from benchmark.submissions.submission import find_submission
+    from benchmark.suites.spec import load_lock, load_suite
 
     suite = load_suite(suite_id)
     lock = load_lock(suite)
@@ -97,9 +97,9 @@ def rescore_(
       invbench rescore ridge
       invbench rescore submissions/my-method --json
     """
-    from benchmark.evaluate import set_determinism
-    from benchmark.receipts import ROUNDING
-    from benchmark.rescore import make_receipt, rescore
+    from benchmark.engine.evaluation import set_determinism
+    from benchmark.engine.rescore import make_receipt, rescore
+    from benchmark.records.receipts import ROUNDING
 
     quiet()
     set_determinism()
@@ -147,11 +147,11 @@ def verify(
     """
     import tempfile
 
-    from benchmark.aggregate import scores_from_table
-    from benchmark.evaluate import Options, set_determinism
+    from benchmark.engine.evaluation import Options, set_determinism
+    from benchmark.engine.rescore import check_inverses, compare_reruns, load_rerun, make_receipt
     from benchmark.metrics.spec import get_metric
-    from benchmark.rescore import check_inverses, compare_reruns, load_rerun, make_receipt
-    from benchmark.submissions import record_folder
+    from benchmark.records.aggregate import scores_from_table
+    from benchmark.submissions.submission import record_folder
 
     quiet()
     set_determinism()
@@ -161,9 +161,9 @@ def verify(
         own = record_folder(rerun, record.submission.id, suite.id)
         again, scores = load_rerun(content, record, own, place)
     else:
-        from benchmark.candidates import open_submission
-        from benchmark.evaluate import evaluate
+        from benchmark.engine.evaluation import evaluate
         from benchmark.inverses.code import blame
+        from benchmark.submissions.candidates import open_submission
 
         submission = folder.parent.parent
         candidate = open_submission(submission, [suite.target(name) for name in record.targets], trust_code=trust_code)

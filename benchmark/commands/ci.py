@@ -27,7 +27,7 @@ def scope(changed: Path) -> None:
     Example:
       git diff --name-only -z --no-renames main...HEAD > changed && invbench ci scope changed
     """
-    from benchmark.review import find_scope
+    from benchmark.submissions.review import find_scope
 
     paths = changed.read_bytes().decode(errors="replace").split("\0")
     click.echo(find_scope(path for path in paths if path))
@@ -49,13 +49,13 @@ def review(folder: Path, base: Path, rerun: Path | None, scope_failed: bool, out
     Example:
       invbench ci review head/submissions/my-method --base base/submissions --out review.json
     """
-    from benchmark.review import Review
+    from benchmark.submissions.review import Review
 
     if scope_failed:
         result = Review(submission=None)
     else:
         from benchmark.commands.common import open_device
-        from benchmark.pull_request import review_submission
+        from benchmark.engine.checks import review_submission
 
         quiet()
         result = review_submission(folder, base, rerun, open_device("cpu", threads))
@@ -76,8 +76,8 @@ def comment(review_file: Path) -> None:
     Example:
       invbench ci comment review.json > comment.md
     """
-    from benchmark.review import MAX_REVIEW_BYTES, Review
-    from benchmark.spec import read_json
+    from benchmark.submissions.review import MAX_REVIEW_BYTES, Review
+    from benchmark.suites.spec import read_json
     from leaderboard.comment import render_comment
 
     click.echo(render_comment(read_json(review_file, Review, MAX_REVIEW_BYTES)), nl=False)

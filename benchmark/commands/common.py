@@ -95,7 +95,7 @@ def open_device(name: str, threads: int | None) -> Any:
     """
     import torch
 
-    from benchmark.provenance import get_device
+    from benchmark.engine.provenance import get_device
 
     if threads:
         torch.set_num_threads(threads)

@@ -37,8 +37,8 @@ def data_fetch(name: str, coco_dir: Path | None, imagenet_dir: Path | None, keep
     if name == "imagenet" and imagenet_dir is None:
         raise click.UsageError("ImageNet cannot be downloaded freely; give your own: --imagenet-dir DIR")
 
-    from benchmark import fetch
-    from benchmark.spec import CocoData, ImagenetData, load_suite
+    from benchmark.content import photographs as fetch
+    from benchmark.suites.spec import CocoData, ImagenetData, load_suite
 
     folder, dataset = coco_dir or imagenet_dir, load_suite(f"{name}@1").dataset
     if folder is None:
@@ -72,6 +72,6 @@ def data_lpips(file: Path | None) -> None:
       invbench data lpips
       invbench data lpips alexnet-owt-7be5be79.pth
     """
-    from benchmark.perceptual import install_perceptual
+    from benchmark.content.lpips import install_perceptual
 
     click.echo(install_perceptual(file))

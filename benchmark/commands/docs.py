@@ -44,7 +44,7 @@ def docs_schemas(out: Path) -> None:
     Example:
       invbench docs schemas --out docs/schemas
     """
-    from benchmark.schemas import write_schemas
+    from benchmark.submissions.schemas import write_schemas
 
     for path in write_schemas(out):
         click.echo(path)

@@ -22,8 +22,8 @@ from benchmark.commands.common import (
 )
 
 if TYPE_CHECKING:
-    from benchmark.evaluate import Evaluation
-    from benchmark.records import Record
+    from benchmark.engine.evaluation import Evaluation
+    from benchmark.records.record import Record
 
 __all__ = ["evaluate"]
 
@@ -33,7 +33,7 @@ OUT = Path("invbench-results")
 def _check_place(folder: Path, supersede: str | None, *, overwrite: bool) -> None:
     """Refuse to touch a record that may have been published, unless it is said what becomes of it."""
     from benchmark.errors import SpecError
-    from benchmark.records import load_record
+    from benchmark.records.record import load_record
 
     if (folder / "record.json").is_file() and supersede is None and not overwrite:
         digest = load_record(folder).digest
@@ -45,10 +45,10 @@ def _write(evaluation: Evaluation, folder: Path, supersede: str | None) -> Recor
     """Write a record; one that is there is put aside unchanged, unless it is the very same or never published."""
     from datetime import date
 
-    from benchmark.history import RECORD_FILES
-    from benchmark.history import supersede as put_aside
-    from benchmark.receipts import list_receipts
-    from benchmark.records import load_record
+    from benchmark.records.history import RECORD_FILES
+    from benchmark.records.history import supersede as put_aside
+    from benchmark.records.receipts import list_receipts
+    from benchmark.records.record import load_record
 
     if supersede is None or not (folder / "record.json").is_file():
         for receipt in list_receipts(folder):
@@ -129,9 +129,9 @@ def evaluate(
     if supersede and overwrite:
         raise click.UsageError("give --supersede or --overwrite, not both")
 
-    from benchmark.paths import submissions_root
-    from benchmark.spec import load_lock, load_suite
-    from benchmark.submissions import describe_candidate, find_submission, record_folder
+    from benchmark.files.paths import submissions_root
+    from benchmark.submissions.submission import describe_candidate, find_submission, record_folder
+    from benchmark.suites.spec import load_lock, load_suite
 
     suite, root, source = load_suite(suite_id), submissions_root(), None
     lock, chosen = load_lock(suite), [suite.target(name) for name in targets]
@@ -143,11 +143,11 @@ def evaluate(
     if source is not None and own and not fetch_only:
         _check_place(record_folder(out, source.name, suite.id), supersede, overwrite=overwrite)
 
-    from benchmark.candidates import fetch_weights, from_references, open_submission
-    from benchmark.content import Content
-    from benchmark.evaluate import Options, evaluate
+    from benchmark.content.content import Content
+    from benchmark.engine.evaluation import Options, evaluate
     from benchmark.inverses.code import blame
-    from benchmark.submissions import load_submission_folder
+    from benchmark.submissions.candidates import fetch_weights, from_references, open_submission
+    from benchmark.submissions.submission import load_submission_folder
 
     quiet()
     wanted = chosen or list(suite.targets)
@@ -175,10 +175,10 @@ def evaluate(
     elif not own:
         shutil.copy(source / "submission.toml", out / source.name / "submission.toml")
 
-    from leaderboard.board import Board
-    from leaderboard.entries import load_entries
-    from leaderboard.site import build_site
-    from leaderboard.tables import text_table
+    from leaderboard.data.board import Board
+    from leaderboard.data.entries import load_entries
+    from leaderboard.data.rankings import text_table
+    from leaderboard.site.build import build_site
 
     roots = [root] if own and out.resolve() == root.resolve() else [root, out]
     entries = load_entries(suite, lock, roots, on_unusable=lambda error: click.echo(f"Left out: {error}", err=True))

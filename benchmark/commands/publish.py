@@ -48,7 +48,7 @@ def publish(
     """
     from tabulate import tabulate
 
-    from benchmark.publish import prepare, upload
+    from benchmark.submissions.publish import prepare, upload
 
     default = Path("invbench-results")
     publication = prepare(folder, repo_id, roots or ([default] if default.is_dir() else []), license_id, code)

@@ -26,8 +26,8 @@ def init(submission_id: str, method: str | None, code: bool, author: str, root: 
       invbench init my-ridge --author "A. Author"
       invbench init my-net --code
     """
-    from benchmark.paths import checkout, submissions_root
-    from benchmark.scaffold import write_scaffold
+    from benchmark.files.paths import checkout, submissions_root
+    from benchmark.submissions.scaffold import write_scaffold
 
     root = root or (submissions_root() if checkout() else Path("submissions"))
     paths = write_scaffold(root, submission_id, method, author, code=code)
@@ -63,10 +63,10 @@ def validate_(references: tuple[str, ...], base: str | None, as_json: bool) -> N
       invbench validate my-method --base main
       invbench validate my-method --json
     """
-    from benchmark.handin import published
-    from benchmark.paths import submissions_root
-    from benchmark.submissions import list_submissions
-    from benchmark.validate import check_additions, validate
+    from benchmark.files.paths import submissions_root
+    from benchmark.submissions.pull_request import published
+    from benchmark.submissions.submission import list_submissions
+    from benchmark.submissions.validate import check_additions, validate
 
     root = submissions_root()
     folders = [_folder(reference, root) for reference in references] or [root / n for n in list_submissions(root)]
@@ -116,8 +116,8 @@ def withdraw_(reference: str, suite_id: str, reason: str) -> None:
     """
     from datetime import date
 
-    from benchmark.history import HISTORY, withdraw
-    from benchmark.submissions import find_submission
+    from benchmark.records.history import HISTORY, withdraw
+    from benchmark.submissions.submission import find_submission
 
     folder, _ = find_submission(reference)
     event = withdraw(folder, suite_id, reason, date.today())
@@ -137,9 +137,9 @@ def submit(reference: str, dry_run: bool) -> None:
       invbench submit my-method --dry-run
     """
     from benchmark.errors import SpecError
-    from benchmark.handin import commit, plan
-    from benchmark.submissions import find_submission
-    from benchmark.validate import validate
+    from benchmark.submissions.pull_request import commit, plan
+    from benchmark.submissions.submission import find_submission
+    from benchmark.submissions.validate import validate
 
     folder, _ = find_submission(reference)
     findings = validate(folder)

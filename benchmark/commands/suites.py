@@ -36,8 +36,8 @@ def suite_show(suite_id: str, as_json: bool) -> None:
     """Show a suite: images, targets, metrics, and what its lock does not pin yet."""
     from tabulate import tabulate
 
-    from benchmark.catalog import describe_suite
-    from benchmark.spec import load_suite
+    from benchmark.commands.catalog import describe_suite
+    from benchmark.suites.spec import load_suite
 
     suite = load_suite(suite_id)
     if as_json:
@@ -59,8 +59,8 @@ def suite_diff(first: str, second: str, as_json: bool) -> None:
     """
     from tabulate import tabulate
 
-    from benchmark.catalog import diff_suites
-    from benchmark.spec import load_suite
+    from benchmark.commands.catalog import diff_suites
+    from benchmark.suites.spec import load_suite
 
     rows = diff_suites(load_suite(first), load_suite(second))
     if as_json:
@@ -80,12 +80,12 @@ def suite_lock(suite_id: str, draft: bool, data_folder: Path | None, device: str
 
     What a draft pins already must hold. The lock is written beside the suite.
     """
-    from benchmark.spec import load_suite
+    from benchmark.suites.spec import load_suite
 
     suite = load_suite(suite_id)
 
-    from benchmark.content import Content
-    from benchmark.locking import draft_lock, known_pins, make_lock
+    from benchmark.content.content import Content
+    from benchmark.engine.lock_builder import draft_lock, known_pins, make_lock
 
     if draft:
         lock = draft_lock(suite)
@@ -105,12 +105,12 @@ def suite_lock(suite_id: str, draft: bool, data_folder: Path | None, device: str
 @data_folder_option
 def suite_check(suite_id: str, data_folder: Path | None) -> None:
     """Compare everything that a suite refers to with its lock; exit code 3 on any difference."""
-    from benchmark.spec import load_lock, load_suite
+    from benchmark.suites.spec import load_lock, load_suite
 
     suite = load_suite(suite_id)
     lock = load_lock(suite)
 
-    from benchmark.content import Content
+    from benchmark.content.content import Content
 
     Content(suite, lock, data_folder).check()
     click.echo(f"{suite.id}: {len(lock.files)} files and {len(lock.images)} images are as pinned")
@@ -133,12 +133,12 @@ def suite_export(suite_id: str, out: Path, size: str | None, data_folder: Path |
       invbench suite export coco@1 --size 480x640 --out coco-480x640.parquet
     """
     from benchmark.commands.common import parse_size
-    from benchmark.spec import load_lock, load_suite
+    from benchmark.suites.spec import load_lock, load_suite
 
     suite = load_suite(suite_id)
     wanted = parse_size(size) if size else suite.targets[0].input_size
 
-    from benchmark.content import Content
+    from benchmark.content.content import Content
     from benchmark.datasets.parquet import write_parquet
 
     write_parquet(out, Content(suite, load_lock(suite), data_folder).images, wanted)

@@ -88,13 +88,13 @@ def train_inverse(
       invbench train inverse ridge mini-vit --out trained/ridge-vit
     """
     from benchmark.inverses.spec import get_method
-    from benchmark.spec import load_lock, load_suite
+    from benchmark.suites.spec import load_lock, load_suite
 
     suite = load_suite(suite_id)
     spec = suite.target(target)
     get_method(method)
 
-    from benchmark.content import Content
+    from benchmark.content.content import Content
     from benchmark.train import inverses
     from benchmark.train.images import Photographs, Scenes, TrainingImages
 

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.spec import DatasetSpec
+from benchmark.suites.spec import DatasetSpec
 
 if TYPE_CHECKING:
     from benchmark.datasets.base import ImageSet

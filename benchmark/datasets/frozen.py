@@ -12,8 +12,8 @@ import numpy.typing as npt
 from benchmark.datasets.base import ImageSet, Sample
 from benchmark.datasets.scenes import CATEGORIES, make_scene
 from benchmark.errors import IntegrityError, SpecError
-from benchmark.paths import key_of
-from benchmark.spec import FrozenData
+from benchmark.files.paths import key_of
+from benchmark.suites.spec import FrozenData
 
 __all__ = ["freeze_scenes", "open_frozen"]
 

@@ -17,7 +17,7 @@ import numpy as np
 from benchmark.datasets.base import ImageSet, Sample, resize
 from benchmark.datasets.stored import read_stored
 from benchmark.errors import SpecError
-from benchmark.spec import ImagenetData
+from benchmark.suites.spec import ImagenetData
 
 __all__ = ["open_imagenet"]
 

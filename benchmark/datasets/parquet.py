@@ -20,7 +20,7 @@ from PIL import Image
 from benchmark.datasets.base import ImageSet, Sample, resize
 from benchmark.datasets.stored import read_stored
 from benchmark.errors import IntegrityError, SpecError
-from benchmark.spec import HubData
+from benchmark.suites.spec import HubData
 
 if TYPE_CHECKING:
     from datasets import Dataset

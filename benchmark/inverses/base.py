@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from benchmark.errors import IntegrityError, SpecError
 from benchmark.inverses.spec import InverseConfig, get_method
-from benchmark.spec import explain
+from benchmark.suites.spec import explain
 from benchmark.targets.taps import Features
 
 __all__ = ["MAX_BYTES", "Inverse", "build_inverse", "count_bytes", "load_inverse", "read_config", "save_inverse"]

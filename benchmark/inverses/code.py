@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from benchmark.errors import SpecError, UserError
 from benchmark.inverses.base import Inverse
 from benchmark.inverses.spec import METHODS, TRUSTED, Method
-from benchmark.spec import explain
+from benchmark.suites.spec import explain
 
 __all__ = ["blame", "load_code"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmark.metrics.spec import METRICS, Metric
-from benchmark.spec import AXES, Axis
+from benchmark.suites.spec import AXES, Axis
 
 __all__ = ["AXIS_WORDS", "UNDER", "describe_range", "describe_role", "render_metrics_page"]
 

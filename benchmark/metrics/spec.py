@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 from benchmark.errors import did_you_mean
-from benchmark.spec import Axis, Frozen
+from benchmark.suites.spec import Axis, Frozen
 
 __all__ = ["METRICS", "Metric", "Need", "get_metric"]
 

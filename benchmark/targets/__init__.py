@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.errors import did_you_mean
-from benchmark.spec import TargetSpec
+from benchmark.suites.spec import TargetSpec
 
 if TYPE_CHECKING:
     import torch

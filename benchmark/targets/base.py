@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from benchmark.errors import SpecError
-from benchmark.spec import TargetSpec
+from benchmark.suites.spec import TargetSpec
 from benchmark.targets.config import CONFIG
 from benchmark.targets.labels import LabelProbabilities, has_exclusive_labels
 from benchmark.targets.network import load_network, reason

@@ -24,7 +24,7 @@ from skimage.draw import polygon2mask
 from benchmark.datasets.base import resize
 from benchmark.datasets.coco import Annotations, open_coco, select
 from benchmark.errors import IntegrityError, SpecError
-from benchmark.spec import CocoData
+from benchmark.suites.spec import CocoData
 
 # COCO's library decodes with a call that NumPy 2 deprecates; the benchmark decodes run lengths without it.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

@@ -19,7 +19,7 @@ from PIL import Image
 from benchmark.datasets.imagenet import open_imagenet
 from benchmark.datasets.stored import read_stored
 from benchmark.errors import IntegrityError, SpecError
-from benchmark.spec import ImagenetData
+from benchmark.suites.spec import ImagenetData
 
 
 def make_spec(images: int, pool: int) -> ImagenetData:

@@ -22,7 +22,7 @@ from benchmark.datasets.base import ImageSet, Sample, resize
 from benchmark.datasets.coco import open_coco
 from benchmark.datasets.parquet import open_parquet, write_parquet
 from benchmark.errors import IntegrityError, SpecError
-from benchmark.spec import CocoData, HubData
+from benchmark.suites.spec import CocoData, HubData
 
 SIZE = (12, 16)
 
@@ -281,7 +281,7 @@ import datasets
 import numpy as np
 from benchmark.datasets.base import ImageSet, Sample
 from benchmark.datasets.parquet import open_parquet, write_parquet
-from benchmark.spec import HubData
+from benchmark.suites.spec import HubData
 
 folder, count = Path(sys.argv[1]), int(sys.argv[2])
 datasets.config.HF_DATASETS_CACHE = folder

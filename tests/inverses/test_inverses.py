@@ -15,15 +15,15 @@ from sklearn.linear_model import Ridge
 from torch import Tensor
 
 from benchmark.errors import IntegrityError, NotFoundError, SpecError
+from benchmark.files.paths import submissions_root
 from benchmark.inverses.base import build_inverse, load_inverse, save_inverse
 from benchmark.inverses.mean import MeanInverse
 from benchmark.inverses.modular import ModularInverse, previous_tap
 from benchmark.inverses.ridge import RidgeInverse, _Moments
 from benchmark.inverses.spec import METHODS, InverseConfig
-from benchmark.paths import submissions_root
-from benchmark.records import INPUT
-from benchmark.spec import Suite
-from benchmark.submissions import load_submission
+from benchmark.records.record import INPUT
+from benchmark.submissions.submission import load_submission
+from benchmark.suites.spec import Suite
 from benchmark.targets import load_target
 from benchmark.targets.taps import Features
 

@@ -16,11 +16,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from benchmark.aggregate import NOT_APPLICABLE, TargetScores, applies, scores_to_table
-from benchmark.history import supersede, withdraw
 from benchmark.metrics.spec import get_metric
-from benchmark.receipts import Difference, Environment, Receipt, write_receipt
-from benchmark.records import (
+from benchmark.records.aggregate import NOT_APPLICABLE, TargetScores, applies, scores_to_table
+from benchmark.records.history import supersede, withdraw
+from benchmark.records.receipts import Difference, Environment, Receipt, write_receipt
+from benchmark.records.record import (
     AUDIT_SCHEMA,
     INPUT,
     AxisScore,
@@ -35,11 +35,11 @@ from benchmark.records import (
     load_record,
     write_record,
 )
-from benchmark.spec import HUE_PERTURBATIONS, Anchor, Lock, Suite, TapSpec, TargetSpec, load_lock, load_suite
-from benchmark.submissions import record_folder
-from leaderboard.board import Board
-from leaderboard.entries import load_entries
-from leaderboard.site import build_site
+from benchmark.submissions.submission import record_folder
+from benchmark.suites.spec import HUE_PERTURBATIONS, Anchor, Lock, Suite, TapSpec, TargetSpec, load_lock, load_suite
+from leaderboard.data.board import Board
+from leaderboard.data.entries import load_entries
+from leaderboard.site.build import build_site
 
 REASON = "too few visible contour pixels"
 GAINS = ("gain_perturbed", "gain_original", "hue_error_deg")

@@ -16,10 +16,10 @@ from PIL import Image
 from skimage.transform import resize
 from torch import Tensor
 
+from benchmark.diagnostics.references import REFERENCES, images_of
+from benchmark.engine.scorer import load_metric
 from benchmark.metrics.case import Case
-from benchmark.metrics.references import REFERENCES, images_of
 from benchmark.metrics.spec import METRICS
-from benchmark.scoring import load_metric
 
 Photos = Callable[[int, int], Tensor]
 Parity = Callable[..., None]

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from benchmark.diagnostics.references import Found, coco_ap, label_agreement
 from benchmark.metrics.agreement import average_precision, redetection_ap, self_recognition
 from benchmark.metrics.case import Case, Detections, FocalMask, Networks, View
-from benchmark.metrics.references import Found, coco_ap, label_agreement
 from benchmark.metrics.shape import agreement
 
 GRID = 16

@@ -14,11 +14,11 @@ from PIL import Image
 from torch import Tensor
 
 from benchmark.datasets.scenes import make_scene
-from benchmark.degradations import EDITS, add_noise
+from benchmark.engine.degradations import EDITS, add_noise
 from benchmark.metrics.case import Case, FocalMask, Networks, View
 from benchmark.metrics.spec import METRICS, Metric
 from benchmark.perturbations import gray, perturb, shift_hue
-from benchmark.spec import HUE_PERTURBATIONS
+from benchmark.suites.spec import HUE_PERTURBATIONS
 
 COUNT = 8
 Score = Callable[..., dict[str, Tensor]]

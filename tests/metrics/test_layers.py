@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from benchmark.datasets.base import Sample
+from benchmark.engine.layer_transfer import LayerScorer, find_groups, summarize_layers
+from benchmark.engine.scorer import iter_tiles
+from benchmark.files.paths import submissions_root
 from benchmark.inverses.base import load_inverse
-from benchmark.layers import LayerScorer, find_groups, summarize_layers
 from benchmark.metrics.case import Case, FocalMask, Networks, View
 from benchmark.metrics.detail import spectral_ev, ssim
 from benchmark.metrics.layers import hsic, linear_cka, normalized_transfer, summarize_transfer
-from benchmark.paths import submissions_root
-from benchmark.scoring import iter_tiles
-from benchmark.spec import Anchor, Suite
-from benchmark.submissions import load_submission
+from benchmark.submissions.submission import load_submission
+from benchmark.suites.spec import Anchor, Suite
 from benchmark.targets import load_target
 
 

@@ -12,10 +12,10 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from benchmark.diagnostics.references import load_lpips
 from benchmark.errors import IntegrityError, SpecError
 from benchmark.metrics.case import Case, FocalMask, Networks, View
 from benchmark.metrics.perceptual import TRUNK, PerceptualNetwork, load_perceptual, lpips_alex
-from benchmark.metrics.references import load_lpips
 
 Distance = Callable[[np.ndarray, np.ndarray], float]
 

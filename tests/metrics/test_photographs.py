@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmark.degradations import EDITS, Edit, shuffle_patches
+from benchmark.engine.degradations import EDITS, Edit, shuffle_patches
 from benchmark.metrics.case import Case, FocalMask, Networks, View
 from benchmark.metrics.color import delta_e_2000
 from benchmark.metrics.detail import spectral_ev, ssim

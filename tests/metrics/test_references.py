@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from benchmark.diagnostics.references import REFERENCES, boundary, matched, peaks
 from benchmark.metrics.case import Case, FocalMask, Networks, View
-from benchmark.metrics.references import REFERENCES, boundary, matched, peaks
 from benchmark.metrics.spec import METRICS
 from benchmark.perturbations import perturb
-from benchmark.spec import Perturbation
+from benchmark.suites.spec import Perturbation
 
 Parity = Callable[..., None]
 UNDER: dict[str, Perturbation] = {

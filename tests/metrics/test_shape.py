@@ -16,10 +16,10 @@ from skimage.morphology import disk
 from skimage.transform import resize
 from torch import Tensor
 
+from benchmark.diagnostics.references import REFERENCES, boundary, images_of
 from benchmark.metrics.case import Case, FocalMask, Networks, View
 from benchmark.metrics.detail import luma
 from benchmark.metrics.edges import contour, dilate_disk, maxima, pixel_tolerance, reference_edges, smooth, strongest
-from benchmark.metrics.references import REFERENCES, boundary, images_of
 from benchmark.metrics.shape import contour_f, edge_f, fg_transfer, recognition
 
 

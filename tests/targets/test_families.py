@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from benchmark.errors import SpecError
-from benchmark.spec import Source, TapSpec, TargetSpec
+from benchmark.suites.spec import Source, TapSpec, TargetSpec
 from benchmark.targets import load_target
 from benchmark.targets.base import Target
 

@@ -23,7 +23,7 @@ from transformers import (
 )
 
 from benchmark.errors import IntegrityError, SpecError, UserError
-from benchmark.spec import Suite
+from benchmark.suites.spec import Suite
 from benchmark.targets.judge import load_judge
 
 

@@ -29,7 +29,7 @@ from transformers import (
 )
 
 from benchmark.errors import IntegrityError, NotFoundError, SpecError, UserError
-from benchmark.spec import Source, TapSpec, TargetSpec
+from benchmark.suites.spec import Source, TapSpec, TargetSpec
 from benchmark.targets import load_target
 from benchmark.targets.base import Target
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmark.spec import Source, TapSpec, TargetSpec
+from benchmark.suites.spec import Source, TapSpec, TargetSpec
 from benchmark.targets import load_target
 from benchmark.targets.judge import load_judge
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import DetrConfig, DetrForObjectDetection, ResNetConfig
 
 from benchmark.errors import NotFoundError
-from benchmark.spec import Source, Suite, TapSpec, TargetSpec
+from benchmark.suites.spec import Source, Suite, TapSpec, TargetSpec
 from benchmark.targets import load_target
 from benchmark.targets.base import Target
 from benchmark.targets.detr import DetrTarget

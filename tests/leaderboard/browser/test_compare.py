@@ -11,11 +11,11 @@ import numpy.typing as npt
 import pytest
 from browsing import Reader
 
-from benchmark.stats import bootstrap_weights, masked_mean, paired_differences
-from leaderboard.board import Board
-from leaderboard.gallery import Gallery, ImageStore, kind_words, make_gallery
-from leaderboard.pairs import pairs
-from leaderboard.views import axes_of, columns_of, kinds_of
+from benchmark.records.statistics import bootstrap_weights, masked_mean, paired_differences
+from leaderboard.data.board import Board
+from leaderboard.data.pairs import pairs
+from leaderboard.data.pictures import Gallery, ImageStore, kind_words, make_gallery
+from leaderboard.data.views import axes_of, columns_of, kinds_of
 
 Open = Callable[..., Reader]
 Site = Any

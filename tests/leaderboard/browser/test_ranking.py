@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from browsing import Reader
 
-from benchmark.receipts import Difference, Environment, Receipt, load_receipts, write_receipt
-from leaderboard.board import Board
-from leaderboard.tables import Row
-from leaderboard.views import kinds_of, scopes_of
+from benchmark.records.receipts import Difference, Environment, Receipt, load_receipts, write_receipt
+from leaderboard.data.board import Board
+from leaderboard.data.rankings import Row
+from leaderboard.data.views import kinds_of, scopes_of
 
 Open = Callable[..., Reader]
 Site = Any

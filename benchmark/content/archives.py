@@ -1,0 +1,201 @@
+"""Published archives: downloaded with resume, compared with their SHA-256, and unpacked name by name.
+
+Below the cache `downloads/` holds archives and parts of them. Import-light.
+"""
+
+from __future__ import annotations
+
+import http.client
+import re
+import shutil
+import urllib.error
+import urllib.request
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from benchmark.engine.chunks import cache_root
+from benchmark.errors import IntegrityError, UserError
+from benchmark.suites.spec import sha256_file
+
+__all__ = ["Archive", "download", "downloads_folder", "storing", "unpack"]
+
+CHUNK = 1 << 20
+TIMEOUT_S = 60
+ATTEMPTS = 8
+CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)", re.ASCII)
+AGAIN = "run the same command again; it goes on where it stood"
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A zip file of a release.
+
+    Attributes:
+        path: below the release's address.
+        bytes: its size.
+        sha256: of its content (hex).
+        members: regular expression of the members that are unpacked.
+        unpacked_bytes: the most that these may take together.
+    """
+
+    path: str
+    bytes: int
+    sha256: str
+    members: str
+    unpacked_bytes: int
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.path.rpartition("/")[2]
+
+
+def downloads_folder() -> Path:
+    """Return where archives and parts of them lie."""
+    return cache_root() / "downloads"
+
+
+@contextmanager
+def storing(path: Path) -> Iterator[None]:
+    """Turn a failure of the disk into one line."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"cannot be stored: {error.strerror or error}",
+            where=str(path),
+            cure="free some space, or set INVBENCH_CACHE to another place; then run the same command again",
+        ) from None
+
+
+def _plain(error: object) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+@contextmanager
+def _reaching(url: str) -> Iterator[None]:
+    """Turn a failure of the network into one line."""
+    message, cure = "", "check the network and HTTPS_PROXY; then run the same command again"
+    try:
+        yield
+    except urllib.error.HTTPError as error:
+        error.close()
+        message, cure = f"the server answered with error {error.code}: {_plain(error.reason)}", "try again later"
+        if error.code in (403, 404, 410):
+            cure = "if you have the files, name their folder with --coco-dir"
+    except urllib.error.URLError as error:
+        message = f"cannot be reached: {_plain(getattr(error.reason, 'strerror', None) or error.reason)}"
+    except TimeoutError:
+        message = f"no answer within {TIMEOUT_S} s"
+    except (OSError, http.client.HTTPException) as error:
+        message = f"the connection broke off: {_plain(error)}"
+    if message:
+        raise UserError(message, where=url, cure=cure)
+
+
+def _start(answer: Any, asked: int, archive: Archive, url: str) -> int:
+    """Return at which byte an answer starts.
+
+    Raises:
+        IntegrityError: it is not of the archive's size.
+    """
+    start, length = 0, answer.headers.get("Content-Length")
+    size = int(length) if length and length.isdecimal() else archive.bytes
+    if answer.status == 206:
+        found = CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+        start, size = (int(found[1]), int(found[2])) if found else (-1, 0)
+    if size != archive.bytes or start not in (0, asked):
+        message = f"the server offers {size:,} bytes, the archive has {archive.bytes:,}"
+        raise IntegrityError(message, where=url, cure="something between here and there may answer in its place")
+    return start
+
+
+def _read_on(url: str, part: Path, archive: Archive) -> None:
+    """Add to a part what one answer of the server brings.
+
+    Raises:
+        UserError: nothing came, or it could not be stored.
+        IntegrityError: the server has another file.
+    """
+    asked = part.stat().st_size if part.exists() else 0
+    headers = {"User-Agent": "invbench", "Accept-Encoding": "identity"}
+    request = urllib.request.Request(url, headers=headers | ({"Range": f"bytes={asked}-"} if asked else {}))
+    with _reaching(url):
+        answer = urllib.request.urlopen(request, timeout=TIMEOUT_S)
+    with answer:
+        start = _start(answer, asked, archive, url)
+        with storing(part):
+            file = part.open("ab")
+        show: dict[str, Any] = {"unit": "B", "unit_scale": True, "desc": archive.name, "mininterval": 0.5}
+        with file, tqdm(total=archive.bytes, initial=start, **show) as bar:
+            with storing(part):
+                file.truncate(start)
+            left = archive.bytes - start
+            while left:
+                with _reaching(url):
+                    body = answer.read1(min(CHUNK, left))  # what has come, so that little is lost
+                if not body:
+                    raise UserError(f"the connection broke off, {left:,} bytes before the end", where=url, cure=AGAIN)
+                with storing(part):
+                    file.write(body)
+                    file.flush()
+                left -= len(body)
+                bar.update(len(body))
+
+
+def download(url: str, archive: Archive) -> Path:
+    """Return the archive in the folder of downloads; what is there of it is not downloaded again."""
+    path = downloads_folder() / archive.name
+    part = path.with_name(f"{archive.name}.part")
+    if not path.exists():
+        if part.exists() and part.stat().st_size > archive.bytes:
+            part.unlink()
+        for attempt in range(1, ATTEMPTS + 1):
+            before = part.stat().st_size if part.exists() else 0
+            if before == archive.bytes:
+                break
+            try:
+                _read_on(url, part, archive)
+            except IntegrityError:
+                raise
+            except UserError:
+                # Large downloads break off now and then: try again as long as that gets further.
+                if attempt == ATTEMPTS or not part.exists() or part.stat().st_size <= before:
+                    raise
+        part.replace(path)
+    if (found := sha256_file(path)) != archive.sha256:
+        path.unlink()
+        message = f"its SHA-256 is {found[:12]}, must be {archive.sha256[:12]}; the file was removed"
+        raise IntegrityError(message, where=url, cure="run the same command again; it fetches the file anew")
+    return path
+
+
+def _list_members(archive: Archive, file: zipfile.ZipFile, path: Path) -> list[zipfile.ZipInfo]:
+    members = [member for member in file.infolist() if re.fullmatch(archive.members, member.filename, re.ASCII)]
+    if len({member.filename for member in members}) != len(members):
+        raise IntegrityError("holds two members of one name", where=str(path))
+    if (total := sum(member.file_size for member in members)) > archive.unpacked_bytes:
+        message = f"would unpack to {total:,} bytes, at most {archive.unpacked_bytes:,} are expected"
+        raise IntegrityError(message, where=str(path))
+    return members
+
+
+def unpack(archive: Archive, path: Path, folder: Path) -> None:
+    """Unpack the wanted members of an archive; no other name is ever used for a file."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            for member in tqdm(_list_members(archive, file, path), desc=f"unpack {archive.name}", unit="file"):
+                target = folder / member.filename
+                with storing(target):
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    with file.open(member) as source, target.open("wb") as out:
+                        shutil.copyfileobj(source, out, CHUNK)
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+        raise IntegrityError(f"cannot be unpacked: {_plain(error)}", where=str(path)) from None

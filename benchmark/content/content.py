@@ -1,0 +1,200 @@
+"""The content of a suite: where its networks and images lie, compared with the lock before they are used."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from benchmark.content import hub
+from benchmark.content import photographs as fetch
+from benchmark.content.pins import (
+    NETWORK_FILES,
+    compare,
+    find_gaps,
+    hash_image,
+    hash_images,
+    hash_perturbed,
+    image_sizes,
+)
+from benchmark.datasets import open_images
+from benchmark.datasets.base import ImageSet, Sample
+from benchmark.errors import SpecError
+from benchmark.files.paths import PACKAGE, key_of
+from benchmark.metrics.perceptual import ALEXNET_SHA256, HEADS_SHA256
+from benchmark.metrics.spec import get_metric
+from benchmark.suites.spec import FrozenData, HubData, Lock, Source, Suite, TargetSpec, sha256_file
+
+__all__ = ["Content", "empty_lock", "perceptual_pins"]
+
+PACKAGE_CURE = "install the package again"
+
+
+def empty_lock(suite: Suite) -> Lock:
+    """Return a lock that pins nothing yet."""
+    lock = Lock(suite=suite.id, suite_digest=suite.digest, files={}, images={}, perturbed={}, anchors={})
+    return lock.model_copy(update={"gaps": find_gaps(suite, lock)})
+
+
+def perceptual_pins(suite: Suite) -> dict[str, str]:
+    """Return the SHA-256 of the perceptual network's tensors, if the suite ranks a metric that asks it."""
+    ranked = (get_metric(metric) for metrics in suite.axes.values() for metric in metrics)
+    asking = any("perceptual" in metric.needs for metric in ranked)
+    return {"lpips/alexnet": ALEXNET_SHA256, "lpips/heads": HEADS_SHA256} if asking else {}
+
+
+class _Checked(ImageSet):
+    """Images that are compared with the lock as they are read."""
+
+    def __init__(self, images: ImageSet, lock: Lock, where: Path) -> None:
+        self._images, self._lock, self._where = images, lock, where
+        self.ids, self.resized = images.ids, images.resized
+
+    def load(self, index: int, size: tuple[int, int]) -> Sample:
+        sample = self._images.load(index, size)
+        name = self.name(sample.id, size)
+        pinned = {name: self._lock.images[name]} if name in self._lock.images else {}
+        compare(
+            "image", pinned, {name: hash_image(sample)}, draft=self._lock.draft, where=self._where,
+            cure="another photograph, or another decoder or resizer, than the suite was locked with",
+        )  # fmt: skip
+        return sample
+
+    def files(self) -> dict[str, Path]:
+        return self._images.files()
+
+    def unused(self) -> ImageSet:
+        return self._images.unused()
+
+
+class Content:
+    """Finds or fetches what a suite refers to.
+
+    Args:
+        data_folder: where photographs lie; None: where `invbench data fetch` left or found them.
+    """
+
+    def __init__(self, suite: Suite, lock: Lock, data_folder: Path | None = None) -> None:
+        self.suite, self.lock, self._data_folder = suite, lock, data_folder
+        self._networks: dict[Source, Path] = {}
+
+    def _compare(self, files: dict[str, Path], cure: str) -> None:
+        found = {name: sha256_file(path) for name, path in files.items()}
+        pinned = {name: digest for name, digest in self.lock.files.items() if name in found}
+        compare("file", pinned, found, draft=self.lock.draft, where=self.suite.lock_path, cure=cure)
+
+    def revision(self, repo_id: str, revision: str | None) -> str:
+        """Return the commit of a repository: the suite's, or else the lock's.
+
+        Raises:
+            SpecError: neither names one.
+        """
+        found = revision or self.lock.revisions.get(repo_id)
+        if found is None:
+            raise SpecError(
+                f"the revision of {repo_id} is not known yet",
+                where=self.suite.id,
+                cure=f"where the Hub can be reached, run: invbench suite lock {self.suite.id}; or leave its target out",
+            )
+        return found
+
+    def _fetch(self, repo_id: str, revision: str | None, names: tuple[str, ...], repo_type: hub.RepoType) -> Path:
+        """Return the folder with files of a repository, those that the lock pins compared with it."""
+        prefix = f"{repo_id}/"
+        pinned = {name.removeprefix(prefix): v for name, v in self.lock.files.items() if name.startswith(prefix)}
+        commit = self.revision(repo_id, revision)
+        return hub.fetch_files(repo_id, commit, names, repo_type=repo_type, sha256=pinned)
+
+    def network_files(self, source: Source) -> dict[str, Path]:
+        """Return the files of a network by the name that locks give them; those on the Hub are fetched.
+
+        Raises:
+            SpecError: absent, or the Hub cannot be reached; says why.
+            IntegrityError: a fetched file is not the pinned one.
+        """
+        if source.repo_id is None:
+            folder = source.directory()
+            paths = sorted(path for path in folder.glob("*") if path.suffix in {".json", ".safetensors"})
+            if not paths:
+                raise SpecError("no such network", where=str(folder), cure=PACKAGE_CURE)
+            return {key_of(path): path for path in paths}
+        folder = self._fetch(source.repo_id, source.revision, NETWORK_FILES, "model")
+        return {f"{source.repo_id}/{name}": folder / name for name in NETWORK_FILES}
+
+    def network(self, source: Source) -> Path:
+        """Return the folder of a network in Hub layout, its files compared with the lock.
+
+        Raises:
+            SpecError, IntegrityError: see `network_files`; or a file is not the pinned one.
+        """
+        if source not in self._networks:
+            files = self.network_files(source)
+            self._compare(files, PACKAGE_CURE if source.path else "the lock pins another file")
+            self._networks[source] = next(iter(files.values())).parent
+        return self._networks[source]
+
+    def target(self, spec: TargetSpec) -> Path:
+        """Return the folder of a target's network; see `network`."""
+        return self.network(spec.source)
+
+    def _folder(self) -> Path:
+        data = self.suite.dataset
+        if isinstance(data, FrozenData):
+            return PACKAGE
+        if isinstance(data, HubData):
+            return self._fetch(data.repo_id, data.revision, data.files, "dataset")
+        return self._data_folder or fetch.locate(data.source)
+
+    @cached_property
+    def images(self) -> ImageSet:
+        """The evaluation images; their files and names are compared with the lock, each image as it is loaded.
+
+        Raises:
+            SpecError: absent.
+            IntegrityError: other files, or other images than the lock names.
+        """
+        data, folder = self.suite.dataset, self._folder()
+        if not isinstance(data, FrozenData | HubData):
+            # Before they are read: what is chosen from another annotation file would only confuse.
+            there = {name: folder / name for name in self.lock.files if (folder / name).is_file()}
+            self._compare(there, "take the data of this suite; see invbench doctor")
+        images = open_images(data, folder)
+        if isinstance(data, FrozenData):
+            self._compare(images.files(), PACKAGE_CURE)
+        names = {images.name(image_id, size): "" for size in image_sizes(self.suite) for image_id in images.ids}
+        pinned = dict.fromkeys(self.lock.images, "")
+        compare("image", pinned, names, draft=self.lock.draft, where=self.suite.lock_path)
+        return _Checked(images, self.lock, self.suite.lock_path)
+
+    def check_perturbed(self) -> None:
+        """Compare the perturbed audit images with the lock.
+
+        Raises:
+            IntegrityError: names the first that differs.
+        """
+        found = hash_perturbed(self.suite, self.images)
+        compare("perturbed image", self.lock.perturbed, found, draft=self.lock.draft, where=self.suite.lock_path)
+
+    def hash_files(self, images: ImageSet) -> dict[str, str]:
+        """Return the SHA-256 of every file that the suite refers to, by the name that locks give it.
+
+        The perceptual network's are of its tensors, whatever file they came from.
+        """
+        files = images.files()
+        for source in (*(target.source for target in self.suite.targets), self.suite.judge):
+            if source is not None:
+                files |= self.network_files(source)
+        return {name: sha256_file(path) for name, path in files.items()} | perceptual_pins(self.suite)
+
+    def check(self) -> None:
+        """Compare everything that the suite refers to with the lock.
+
+        Raises:
+            SpecError: something is absent.
+            IntegrityError: names the first item that differs, is missing or is not pinned.
+        """
+        draft, where = self.lock.draft, self.suite.lock_path
+        images = self.images
+        files = self.hash_files(images)
+        compare("file", self.lock.files, files, draft=draft, where=where, cure=PACKAGE_CURE)
+        compare("image", self.lock.images, hash_images(self.suite, images), draft=draft, where=where)
+        compare("perturbed image", self.lock.perturbed, hash_perturbed(self.suite, images), draft=draft, where=where)

@@ -1,0 +1,149 @@
+"""Installing the perceptual network of LPIPS: fetched or handed over once, checked, and kept as safetensors."""
+
+from __future__ import annotations
+
+import os
+import socket
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from http.client import HTTPException
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from benchmark.engine.chunks import cache_root
+from benchmark.errors import IntegrityError, SpecError
+from benchmark.metrics.perceptual import check_trunk
+
+__all__ = ["describe_perceptual", "install_perceptual", "perceptual_path"]
+
+URL = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
+HASH_PREFIX = "7be5be79"
+SILENCE_S = 60.0
+
+
+def perceptual_path() -> Path:
+    """Return where the perceptual network is kept."""
+    return cache_root() / "perceptual" / "alexnet_features.safetensors"
+
+
+def describe_perceptual() -> str:
+    """Return whether the perceptual network is installed, and what to do if not."""
+    path = perceptual_path()
+    if not path.is_file():
+        return "not installed; lpips_alex stays unscored (run: invbench data lpips)"
+    try:
+        check_trunk(load_file(path), str(path))
+    except (IntegrityError, SafetensorError, OSError):
+        return f"damaged: {path} (run: invbench data lpips)"
+    return f"installed: {path}"
+
+
+def _reason(error: Exception) -> str:
+    text = getattr(error, "strerror", None) or str(error)
+    return text.splitlines()[0] if text.strip() else type(error).__name__
+
+
+def _load(source: Path) -> object:
+    if source.suffix == ".safetensors":
+        return load_file(source)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        # Tensors only: with `weights_only` nothing in the file is executed.
+        return torch.load(source, map_location="cpu", weights_only=True)
+
+
+def _read(source: Path, cure: str) -> dict[str, Tensor]:
+    """Return the named plain tensors of a file."""
+    where = str(source)
+    try:
+        loaded = _load(source)
+    except FileNotFoundError:
+        raise SpecError("no such file", where=where) from None
+    except UnpicklingError:
+        message = "damaged, or holds more than tensors, such as code; nothing in it was run"
+        raise SpecError(message, where=where, cure=cure) from None
+    except OSError as error:
+        raise SpecError(f"cannot be read: {_reason(error)}", where=where, cure=cure) from None
+    except Exception:  # Readers fail in many ways on damaged files.
+        message = "not readable as weights: damaged, or of another format"
+        raise SpecError(message, where=where, cure=cure) from None
+    if not isinstance(loaded, Mapping):
+        raise SpecError("holds no named tensors", where=where, cure=cure)
+    return {
+        name: value
+        for name, value in loaded.items()
+        if isinstance(value, Tensor) and value.layout == torch.strided and value.is_floating_point()
+    }
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    """Let connections that fall silent fail, since PyTorch sets no limit."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(SILENCE_S)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _download() -> Path:
+    """Return AlexNet's checkpoint in PyTorch's download cache, fetched if it is not there."""
+    path = Path(torch.hub.get_dir()) / "checkpoints" / URL.rsplit("/", 1)[1]
+    if not path.is_file():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with _impatient():
+                torch.hub.download_url_to_file(URL, str(path), hash_prefix=HASH_PREFIX)
+        except (OSError, RuntimeError, ValueError, HTTPException) as error:
+            cure = "fetch it elsewhere and run: invbench data lpips FILE"
+            raise SpecError(f"cannot be fetched: {_reason(error)}", where=URL, cure=cure) from None
+    return path
+
+
+def _keep(trunk: Mapping[str, Tensor], path: Path) -> None:
+    """Write the tensors under a temporary name until they are whole."""
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({name: tensor.float().contiguous() for name, tensor in trunk.items()}, temporary)
+        temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise SpecError(
+            f"cannot be written: {_reason(error)}", where=str(path), cure="set INVBENCH_CACHE to another folder"
+        ) from None
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def install_perceptual(source: Path | None = None) -> Path:
+    """Check torchvision's AlexNet and keep its convolutions as safetensors; return where.
+
+    Args:
+        source: a checkpoint of torchvision or a safetensors file; None: PyTorch's download cache, filled if need be.
+
+    Raises:
+        SpecError: the file is absent, unreadable or holds more than tensors, or cannot be fetched or kept.
+        IntegrityError: the weights are not the published ones.
+    """
+    if source is None:
+        found = _download()
+        tensors = _read(found, cure="delete it and run again: invbench data lpips")
+    else:
+        found, tensors = source, _read(source, cure="give torchvision's AlexNet (IMAGENET1K_V1)")
+    try:
+        trunk = check_trunk(tensors, str(found))
+    except IntegrityError as error:
+        if source is not None:
+            raise
+        raise IntegrityError(error.message, where=error.where, cure="delete it and run again") from None
+    path = perceptual_path()
+    _keep(trunk, path)
+    return path

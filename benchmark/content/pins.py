@@ -1,0 +1,110 @@
+"""Locks: the content of a suite by SHA-256, what of it is not pinned yet, and what differs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchmark.datasets.base import ImageSet, Sample
+from benchmark.errors import IntegrityError
+from benchmark.perturbations import perturb
+from benchmark.suites.spec import HubData, Lock, Source, Suite
+
+__all__ = ["NETWORK_FILES", "compare", "find_gaps", "hash_image", "hash_images", "hash_perturbed", "image_sizes"]
+
+NETWORK_FILES = ("config.json", "model.safetensors", "preprocessor_config.json")
+
+
+def _sha256(pixels: Tensor) -> str:
+    return hashlib.sha256(torch.round(pixels * 255).to(torch.uint8).contiguous().numpy().tobytes()).hexdigest()
+
+
+def image_sizes(suite: Suite) -> tuple[tuple[int, int], ...]:
+    """Return the input sizes of the targets, each once, in their order."""
+    return tuple(dict.fromkeys(target.input_size for target in suite.targets))
+
+
+def hash_image(sample: Sample) -> str:
+    """Return the SHA-256 of an image's pixels (uint8 RGB, rows first) followed by its focal mask."""
+    return hashlib.sha256(sample.image.tobytes() + sample.focal_mask.tobytes()).hexdigest()
+
+
+def hash_images(suite: Suite, images: ImageSet) -> dict[str, str]:
+    """Return `hash_image` of every image at every input size of the suite, by the name that locks give it."""
+    return {
+        images.name(image_id, size): hash_image(images.load(index, size))
+        for size in image_sizes(suite)
+        for index, image_id in enumerate(images.ids)
+    }
+
+
+def hash_perturbed(suite: Suite, images: ImageSet) -> dict[str, str]:
+    """Return the SHA-256 of the 8-bit perturbed pixels of the audit images, by `image/perturbation`."""
+    hashes = {}
+    for size in image_sizes(suite):
+        for image_id in suite.audit_ids(images.ids):
+            sample = images.load(images.ids.index(image_id), size)
+            image = torch.from_numpy(sample.image).permute(2, 0, 1)[None].float() / 255
+            mask = torch.from_numpy(sample.focal_mask)[None]
+            for name in suite.perturbations:
+                pixels = perturb(name, image, mask)[0].permute(1, 2, 0)
+                hashes[f"{images.name(image_id, size)}/{name}"] = _sha256(pixels)
+    return hashes
+
+
+def compare(
+    kind: str, pinned: Mapping[str, str], found: Mapping[str, str], *, draft: bool, where: Path, cure: str | None = None
+) -> None:
+    """Compare found hashes with those pinned; a draft may hold more than is pinned.
+
+    Args:
+        kind: what the hashes are of, for the message.
+        pinned: of everything that `found` must hold.
+
+    Raises:
+        IntegrityError: names the first item that differs, is missing or is not pinned.
+    """
+    for name in sorted(pinned.keys() | found.keys()):
+        if name not in pinned and draft:
+            continue
+        if pinned.get(name) != found.get(name):
+            state = "missing" if name not in found else "not pinned" if name not in pinned else "different"
+            raise IntegrityError(f"{kind} '{name}' is {state}", where=str(where), cure=cure)
+
+
+def _source_gaps(sources: Iterable[Source], lock: Lock) -> list[str]:
+    gaps = []
+    for source in sources:
+        if source.repo_id is None:
+            continue
+        if not (source.revision or source.repo_id in lock.revisions):
+            gaps.append(f"revision of {source.repo_id}")
+        gaps += [f"file {name}" for file in NETWORK_FILES if (name := f"{source.repo_id}/{file}") not in lock.files]
+    return gaps
+
+
+def find_gaps(suite: Suite, lock: Lock) -> tuple[str, ...]:
+    """Return what of a suite its lock does not pin: revisions, files, images, perturbed images and anchors.
+
+    The files of embedded networks and data are not looked for: whoever makes a lock has them at hand.
+    """
+    sources = [target.source for target in suite.targets] + ([suite.judge] if suite.judge else [])
+    gaps = _source_gaps(dict.fromkeys(sources), lock)
+    data = suite.dataset
+    if isinstance(data, HubData):
+        if not (data.revision or data.repo_id in lock.revisions):
+            gaps.append(f"revision of {data.repo_id}")
+        gaps += [f"file {name}" for file in data.files if (name := f"{data.repo_id}/{file}") not in lock.files]
+    sizes = 1 if data.source == "frozen" else len(image_sizes(suite))
+    audit = suite.audit_images if isinstance(suite.audit_images, int) else len(suite.audit_images)
+    if len(lock.images) != data.images * sizes:
+        gaps.append("images")
+    if len(lock.perturbed) != audit * sizes * len(suite.perturbations):
+        gaps.append("perturbed images")
+    ranked = {metric for metrics in suite.axes.values() for metric in metrics}
+    gaps += [f"anchors of {t.id}" for t in suite.targets if not ranked <= lock.anchors.get(t.id, {}).keys()]
+    return tuple(gaps)

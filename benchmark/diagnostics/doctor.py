@@ -1,0 +1,108 @@
+"""What this installation can do."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from importlib import metadata
+from pathlib import Path
+
+from benchmark.engine.chunks import cache_root
+from benchmark.errors import UserError
+from benchmark.suites.spec import Lock, Suite, list_suites, load_lock, load_suite
+
+__all__ = ["examine"]
+
+PACKAGES = (
+    "invbench", "torch", "torchvision", "transformers", "datasets", "huggingface-hub", "lpips", "scikit-image",
+    "numpy", "pyarrow",
+)  # fmt: skip
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _devices() -> dict[str, str]:
+    import torch
+
+    devices = {"cpu": f"{platform.machine()}, {torch.get_num_threads()} threads"}
+    for index in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(index)
+        devices[f"cuda:{index}"] = f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
+    if torch.backends.mps.is_available():
+        devices["mps"] = "Apple GPU"
+    return devices
+
+
+def _megabytes(number: int | None) -> str:
+    return "of unknown size" if number is None else f"{number / 1000:.1f} GB" if number >= 1000 else f"{number} MB"
+
+
+def _embedded_state(suite: Suite, lock: Lock) -> str:
+    from benchmark.content.content import Content
+
+    try:
+        content = Content(suite, lock)
+        for source in (*(target.source for target in suite.targets), suite.judge):
+            if source:
+                content.network(source)
+        content.images  # noqa: B018
+    except (UserError, OSError) as error:
+        return f"cannot run: {error}"
+    return "complete, runs offline"
+
+
+def _suite_report(suite_id: str) -> dict[str, str]:
+    """Return what of a suite is present, what is missing, and what it will cost."""
+    from benchmark.diagnostics.needs import estimate_cost, find_needs
+
+    suite = load_suite(suite_id)
+    try:
+        lock = load_lock(suite)
+    except UserError as error:
+        return {"state": f"cannot run: {error}"}
+    report, missing, unpacked, unknown = {}, 0, 0, False
+    for need in find_needs(suite, lock):
+        absent = "" if need.present else f"missing, {_megabytes(need.megabytes)}; "
+        report[need.name] = f"{absent}{need.note}"
+        if not need.present:
+            missing += need.megabytes or 0
+            unpacked += need.unpacked_mb
+            unknown = unknown or need.megabytes is None
+    if lock.draft:
+        report["lock"] = f"draft, {len(lock.gaps)} items not pinned (invbench suite show {suite.id})"
+    if all(source.path for source in (target.source for target in suite.targets)):
+        return {"state": _embedded_state(suite, lock), **report}
+    cost = estimate_cost(suite)
+    more = " and more" if unknown else ""
+    report["to download"] = f"{_megabytes(missing)}{more}; takes up to {_megabytes(missing + unpacked)}{more} of disk"
+    report["cost"] = (
+        f"{cost.recons:,} recons; about {cost.cpu_hours:,.0f} h on two CPU cores beside the inverse, "
+        f"{cost.memory_mb / 1000:.0f} GB of memory"
+    )
+    return report
+
+
+def examine() -> dict[str, dict[str, str]]:
+    """Return sections of name and finding: devices, versions, caches, networks, and one for each suite."""
+    from benchmark.content.lpips import describe_perceptual
+
+    cache = cache_root()
+    runs = cache / "runs"
+    nearest = next(path for path in (cache, *cache.parents) if path.exists())
+    return {
+        "devices": _devices(),
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "caches": {
+            "invbench": f"{cache} ({shutil.disk_usage(nearest).free / 10**9:.0f} GB free)",
+            "unfinished runs": str(len(list(runs.iterdir())) if runs.is_dir() else 0),
+            "Hugging Face": os.environ.get("HF_HOME", str(Path.home() / ".cache" / "huggingface")),
+            "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "not set"),
+        },
+        "networks": {"perceptual": describe_perceptual()},
+    } | {f"suite {suite_id}": _suite_report(suite_id) for suite_id in list_suites()}

@@ -1,0 +1,102 @@
+"""What a suite needs before it can be evaluated: what is there, what is missing, and what it will cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from benchmark.content import hub
+from benchmark.content import photographs as fetch
+from benchmark.content.lpips import describe_perceptual, perceptual_path
+from benchmark.content.pins import NETWORK_FILES
+from benchmark.metrics.spec import get_metric
+from benchmark.suites.spec import HubData, Lock, Source, Suite
+
+__all__ = ["Cost", "Need", "estimate_cost", "find_needs"]
+
+MB = 10**6
+# Seconds a recon and a megapixel of recon on two CPU cores; memory of the libraries and for a pixel of the input. The
+# times are solved from DETR-R50 and DINOv2-B in docs/suites.md; the other four come out at .58 to 1.11 of what was
+# measured. BASE_MB is assumed, BYTES_PER_PIXEL chosen to meet the peaks, which come out at 1.00 to 1.22.
+CPU_S_PER_RECON, CPU_S_PER_MEGAPIXEL = 0.1, 1.2
+BASE_MB, BYTES_PER_PIXEL = 1500, 18_000
+
+
+@dataclass(frozen=True)
+class Need:
+    """One thing that a suite needs.
+
+    Attributes:
+        present: whether it lies here already.
+        megabytes: what has to be downloaded (10**6 bytes) if it is not present; None: not known.
+        note: where it lies, or how to get it.
+        unpacked_mb: disk that it takes for a time beside the download (10**6 bytes).
+    """
+
+    name: str
+    present: bool
+    megabytes: int | None
+    note: str
+    unpacked_mb: int = 0
+
+
+@dataclass(frozen=True)
+class Cost:
+    """About what an evaluation costs: `recons` to score, hours on two CPU cores, and memory in 10**6 bytes."""
+
+    recons: int
+    cpu_hours: float
+    memory_mb: int
+
+
+def _network(name: str, source: Source, lock: Lock) -> Need:
+    if source.repo_id is None:
+        folder = source.directory()
+        return Need(name, folder.is_dir(), 0, "embedded" if folder.is_dir() else f"{folder} is absent")
+    revision = source.revision or lock.revisions.get(source.repo_id)
+    if revision is None:
+        return Need(name, False, source.megabytes, f"the revision of {source.repo_id} is not known yet")
+    present = all(hub.is_cached(source.repo_id, revision, file) for file in NETWORK_FILES)
+    state = "in the cache of the Hub's client" if present else "fetched from the Hub when it is needed"
+    return Need(name, present, source.megabytes, f"{source.repo_id}: {state}")
+
+
+def _data(suite: Suite, lock: Lock) -> Need:
+    data = suite.dataset
+    if data.source == "frozen":
+        return Need("images", True, 0, "embedded")
+    if isinstance(data, HubData):
+        revision = data.revision or lock.revisions.get(data.repo_id)
+        present = revision is not None and all(
+            hub.is_cached(data.repo_id, revision, file, repo_type="dataset") for file in data.files
+        )
+        return Need("images", present, None, f"{data.repo_id} on the Hub")
+    state = fetch.describe(data.source)
+    unpacked = -(-(state.disk_bytes - state.download_bytes) // MB)
+    return Need("images", state.present, -(-state.download_bytes // MB) or None, state.note, unpacked)
+
+
+def find_needs(suite: Suite, lock: Lock) -> Iterator[Need]:
+    """Yield everything that a suite needs: images, targets, judge, perceptual network. Nothing is fetched."""
+    yield _data(suite, lock)
+    for target in suite.targets:
+        yield _network(target.id, target.source, lock)
+    if suite.judge:
+        yield _network("judge", suite.judge, lock)
+    ranked = {metric for metrics in suite.axes.values() for metric in metrics}
+    if any("perceptual" in get_metric(metric).needs for metric in ranked):
+        yield Need("perceptual network", perceptual_path().is_file(), 244, describe_perceptual())
+
+
+def estimate_cost(suite: Suite) -> Cost:
+    """Return about what an evaluation costs beside the inverse itself, from what the full-size targets took."""
+    recons, pixels, memory = 0, 0, 0
+    for target in suite.targets:
+        count = suite.dataset.images * len(suite.perturbations) * len(target.taps)
+        area = target.input_size[0] * target.input_size[1]
+        recons += count
+        pixels += count * area
+        memory = max(memory, area * BYTES_PER_PIXEL // MB + (target.source.megabytes or 0))
+    judge = (suite.judge.megabytes or 0) if suite.judge else 0
+    seconds = recons * CPU_S_PER_RECON + pixels / MB * CPU_S_PER_MEGAPIXEL
+    return Cost(recons, seconds / 3600, BASE_MB + memory + judge)

@@ -1,0 +1,78 @@
+"""The checks of a pull request, one after the other: validate, rescore, compare with a rerun."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from benchmark.content.content import Content
+from benchmark.engine.rescore import compare_reruns, load_rerun, rescore
+from benchmark.errors import UserError
+from benchmark.records.consistency import check_record
+from benchmark.records.receipts import Difference
+from benchmark.records.record import Record, load_record
+from benchmark.submissions.review import MAX_FINDINGS, Outcome, Review, ReviewFinding, SuiteReview
+from benchmark.submissions.submission import record_folder
+from benchmark.submissions.validate import Finding, check_additions, validate
+from benchmark.suites.spec import list_suites, load_lock, load_suite
+
+__all__ = ["review_submission"]
+
+
+def _outcome(differences: dict[str, Difference]) -> Outcome:
+    return "agrees" if all(difference.agrees for difference in differences.values()) else "differs"
+
+
+def _finding(error: UserError, folder: Path) -> Finding:
+    return Finding("error", error.message, error.where or str(folder), error.cure, error.exit_code)
+
+
+def _review_record(
+    folder: Path, record: Record, rerun: Path | None, device: torch.device, findings: list[Finding]
+) -> SuiteReview:
+    """Rescore a valid record, and compare it with its rerun if there is one."""
+    suite = load_suite(record.suite)
+    content = Content(suite, load_lock(suite))
+    checked = check_record(suite, content.lock, record.submission.id, folder, record)
+    rescored: Outcome = "not run"
+    compared: Outcome = "not run"
+    try:
+        rescored = _outcome(rescore(content, checked, device))
+        if rescored == "differs":
+            message = "the audit images do not give the scores that the record states"
+            findings.append(Finding("error", message, str(folder / "record.json"), "evaluate again", 3))
+    except UserError as error:
+        # The networks or photographs of the suite are not here.
+        findings.append(Finding("note", f"not rescored: {error.message}", str(folder / "record.json")))
+    again = record_folder(rerun, record.submission.id, suite.id) if rerun else None
+    if again is not None and (again / "record.json").is_file():
+        try:
+            _, scores = load_rerun(content, record, again, device)
+            compared = _outcome(compare_reruns(suite, checked[0], scores))
+        except UserError as error:
+            compared = "differs"
+            findings.append(_finding(error, again))
+        if compared == "differs":
+            message = "running it again gave other scores, beyond the tolerances of the metrics"
+            findings.append(Finding("error", message, str(folder / "record.json"), "evaluate again", 3))
+    return SuiteReview.of(record, rescored, compared)
+
+
+def review_submission(folder: Path, base: Path, rerun: Path | None, device: torch.device) -> Review:
+    """Return what all checks of a submission found. Nothing of it is imported.
+
+    Args:
+        folder: the submission as proposed.
+        base: the folder of the published submissions.
+        rerun: a folder with records of reruns, which may have been written by the submission's own code.
+    """
+    findings = validate(folder, base) + check_additions(folder, base / folder.name)
+    suites = []
+    if all(finding.severity != "error" for finding in findings):
+        for suite_id in list_suites():
+            place = folder / "records" / suite_id
+            if (place / "record.json").is_file():
+                suites.append(_review_record(place, load_record(place), rerun, device, findings))
+    shown = tuple(ReviewFinding.of(finding, folder) for finding in findings[:MAX_FINDINGS])
+    return Review(submission=folder.name, findings=shown, suites=tuple(suites))

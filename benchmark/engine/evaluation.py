@@ -1,0 +1,268 @@
+"""The evaluation engine: the one module that wires all stages.
+
+dataset -> perturbation -> target taps -> inverse -> metrics -> record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from benchmark.content.content import Content
+from benchmark.datasets.base import ImageSet, Sample
+from benchmark.engine.chunks import ChunkStore, code_digest
+from benchmark.engine.layer_transfer import LayerScorer, find_groups, summarize_layers
+from benchmark.engine.networks import load_networks, with_target
+from benchmark.engine.provenance import Meter
+from benchmark.engine.scorer import TILE, Scorer, Tile, iter_tiles
+from benchmark.errors import SpecError
+from benchmark.inverses.base import Inverse
+from benchmark.inverses.spec import get_method
+from benchmark.metrics.case import Networks
+from benchmark.records.aggregate import TargetScores, find_status, get_reason_names, scores_to_table, summarize
+from benchmark.records.audit import audit_to_table
+from benchmark.records.record import INPUT, Record, StageLayers, SubmissionInfo, write_record
+from benchmark.submissions.candidates import Candidate, load_candidate
+from benchmark.suites.spec import Suite, TargetSpec, sha256_file
+from benchmark.targets import load_target
+from benchmark.targets.base import Target
+from benchmark.targets.taps import Features
+
+__all__ = ["Evaluation", "Options", "evaluate", "set_determinism"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run.
+
+    Attributes:
+        batch_size: images kept and checkpointed together.
+        limit: only the first so many images.
+        targets: only these targets.
+    """
+
+    device: torch.device
+    batch_size: int = 16
+    limit: int | None = None
+    targets: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What an evaluation yields: the unsealed record, its two tables, and the chunks it was put together from."""
+
+    record: Record
+    scores: pa.Table
+    audit: pa.Table
+    chunks: tuple[ChunkStore, ...]
+
+    def write(self, folder: Path) -> Record:
+        """Write the record to `folder`, drop the chunks, and return the sealed record."""
+        record = write_record(folder, self.record, self.scores, self.audit)
+        for store in self.chunks:
+            store.clear()
+        return record
+
+
+def set_determinism() -> None:
+    """Ask PyTorch for float32 without TF32 and for deterministic kernels."""
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+
+
+@torch.inference_mode()
+def _check_shapes(target: Target, inverse: Inverse) -> None:
+    """Raise SpecError unless the features of the target have the shapes that the inverse was made for."""
+    found = target.features(torch.zeros(1, 3, *target.spec.input_size, device=target.device))
+    for tap, shape in inverse.config.taps.items():
+        if shape != found[tap].tensor.shape[1:]:
+            message = f"tap '{tap}' of '{target.spec.id}' has shape {tuple(found[tap].tensor.shape[1:])}, not {shape}"
+            raise SpecError(message, where=f"inverse '{inverse.config.method}'", cure="field 'taps' of its config.json")
+
+
+class _Stage:
+    """Scores tiles of one target: the recons of one inverse, and what it makes of other taps' features."""
+
+    def __init__(self, suite: Suite, target: Target, inverse: Inverse, networks: Networks) -> None:
+        reads_input = get_method(inverse.config.method).needs_input
+        taps = target.spec.tap_names
+
+        def invert(seen: Tensor) -> dict[str, Tensor]:
+            if reads_input:
+                return inverse.invert({name: Features(seen) for name in (*taps, INPUT)})
+            return inverse.invert(target.features(seen, taps))
+
+        if not reads_input:
+            _check_shapes(target, inverse)
+        self.scorer = Scorer(suite, taps, invert, with_target(networks, target))
+        # Without a configuration of its own, an inverse says nothing of which taps have one shape.
+        comparable = not reads_input and inverse.config.taps
+        self.layers = LayerScorer(suite, target, inverse, networks) if comparable else None
+
+    def run(self, tile: Tile) -> dict[str, npt.NDArray[Any]]:
+        """Return the arrays of a tile: those of Scorer, and those of LayerScorer where it applies."""
+        return self.scorer.run(tile) | (self.layers.run(tile) if self.layers else {})
+
+
+@dataclass(frozen=True, eq=False)
+class _TargetResult:
+    """What the evaluation of one target yields; `ms_per_recon` is None where every chunk was known already."""
+
+    scores: TargetScores
+    layers: tuple[StageLayers, ...]
+    audit: pa.Table
+    chunks: ChunkStore
+    ms_per_recon: float | None
+
+
+def _iter_groups(
+    images: ImageSet, size: tuple[int, int], count: int, chunk: int, store: ChunkStore
+) -> Iterator[tuple[str, int, dict[str, npt.NDArray[Any]] | None, list[Sample]]]:
+    """Yield name, size, known arrays and samples of each chunk; the samples of unknown chunks are read ahead."""
+    starts = range(0, count, chunk)
+    names = {start: f"{start:06d}-{min(chunk, count - start):04d}" for start in starts}
+    with ThreadPoolExecutor(1, thread_name_prefix="images") as reader:
+
+        def read(start: int) -> list[Sample]:
+            return [images.load(index, size) for index in range(start, min(start + chunk, count))]
+
+        missing = [start for start in starts if not store.has(names[start])]
+        ahead = {start: reader.submit(read, start) for start in missing[:1]}
+        try:
+            for start in starts:
+                arrays = store.load(names[start])
+                samples: list[Sample] = []
+                if arrays is None:
+                    waiting = ahead.pop(start, None)
+                    samples = waiting.result() if waiting else read(start)
+                    following = next((other for other in missing if other > start), None)
+                    if following is not None:
+                        ahead[following] = reader.submit(read, following)
+                yield names[start], min(chunk, count - start), arrays, samples
+        finally:
+            reader.shutdown(cancel_futures=True)
+
+
+def _evaluate_target(
+    content: Content,
+    spec: TargetSpec,
+    inverse: Inverse,
+    networks: Networks,
+    store: ChunkStore,
+    options: Options,
+    ids: tuple[str, ...],
+    bar: tqdm,
+) -> _TargetResult:
+    suite, images = content.suite, content.images
+    stage: _Stage | None = None
+    chunk = max(1, -(-options.batch_size // TILE)) * TILE
+    audited = suite.audit_ids(images.ids)
+    parts: list[dict[str, npt.NDArray[Any]]] = []
+    for name, count, arrays, samples in _iter_groups(images, spec.input_size, len(ids), chunk, store):
+        if arrays is None:
+            if stage is None:
+                stage = _Stage(suite, load_target(spec, content.target(spec), options.device), inverse, networks)
+            tiles = [stage.run(tile) for tile in iter_tiles(samples, options.device, audited)]
+            arrays = {field: np.concatenate([tile[field] for tile in tiles]) for field in tiles[0]}
+            store.save(name, arrays)
+        parts.append(arrays)
+        bar.update(count)
+    joined = {field: np.concatenate([part[field] for part in parts]) for field in parts[0]}
+    audit = audit_to_table(suite, spec, [image for image in ids if image in audited], joined.pop("audit"))
+    layers: tuple[StageLayers, ...] = ()
+    transfer, hsics = joined.pop("transfer", None), joined.pop("hsic", None)
+    if transfer is not None and hsics is not None and content.lock.anchors.get(spec.id):
+        detail = [suite.metrics.index(metric) for metric in suite.axes["detail"]]
+        layers = summarize_layers(
+            suite,
+            content.lock.anchors[spec.id],
+            find_groups(spec, inverse.config.taps),
+            spec.tap_names,
+            own=joined["values"][:, :, 0, detail],
+            transfer=transfer,
+            hsics=hsics,
+        )
+    scores = TargetScores(spec, ids, **joined, reason_names=get_reason_names(suite))
+    recons = len(ids) * len(suite.perturbations) * len(spec.taps)
+    ms = round(stage.scorer.seconds / recons * 1e3, 4) if stage else None
+    return _TargetResult(scores, layers, audit, store, ms)
+
+
+def evaluate(content: Content, candidate: Candidate, options: Options) -> Evaluation:
+    """Score a candidate on a suite, on the targets that it has inverses of.
+
+    An interrupted evaluation continues where it stood when it is called again with the same suite, weights,
+    code and device; at most one chunk of `batch_size` images is lost.
+
+    Raises:
+        UserError: something that the user can cure; the message says what and how.
+    """
+    set_determinism()
+    suite, lock = content.suite, content.lock
+    chosen = [suite.target(name) for name in options.targets or [target.id for target in suite.targets]]
+    if get_method(candidate.method).trained:
+        chosen = [target for target in chosen if target.id in candidate.inverses]
+        if not chosen:
+            raise SpecError(f"has no inverse of {', '.join(options.targets or ())}", where=candidate.id)
+    content.check_perturbed()
+    ids = content.images.ids[: options.limit]
+    meter, networks = Meter(options.device), load_networks(content, options.device)
+    weights = {target.id: sha256_file(content.target(target) / "model.safetensors") for target in chosen}
+    loaded = {target.id: load_candidate(candidate, target, weights[target.id], options.device) for target in chosen}
+    circumstances = {
+        "suite": suite.digest,
+        "lock": lock.digest,
+        "method": candidate.method,
+        "perceptual": networks.perceptual is not None,
+        "code": code_digest(),
+        "torch": torch.__version__,
+        "device": meter.device_name,
+        "threads": torch.get_num_threads(),
+        "precision": "float32",
+    }
+    results: dict[str, _TargetResult] = {}
+    with tqdm(total=len(ids) * len(chosen), unit="image", desc=candidate.id, mininterval=0.5) as bar:
+        for spec in chosen:
+            inverse, info = loaded[spec.id]
+            store = ChunkStore(
+                circumstances
+                | {"target": spec.id, "weights": weights[spec.id], "inverse": info.model_dump(mode="json")}
+            )
+            results[spec.id] = _evaluate_target(content, spec, inverse, networks, store, options, ids, bar)
+
+    scores = [result.scores for result in results.values()]
+    targets, overall, cells = summarize(suite, lock, scores)
+    times = {name: result.ms_per_recon for name, result in results.items() if result.ms_per_recon is not None}
+    record = Record(
+        suite=suite.id,
+        suite_digest=suite.digest,
+        lock_digest=lock.digest,
+        submission=SubmissionInfo(id=candidate.id, method=candidate.method, title=candidate.title),
+        inverses={name: info for name, (_, info) in loaded.items()},
+        code_version=meter.version,
+        precision="float32",
+        status=find_status(suite, scores),
+        draft=lock.draft or suite.draft,
+        images=len(ids),
+        targets=targets,
+        overall=overall,
+        cells=tuple(cells),
+        layers={name: result.layers for name, result in results.items() if result.layers},
+        scores_sha256="0" * 64,
+        audit_sha256="0" * 64,
+        run=meter.finish(batch_size=options.batch_size, ms_per_recon=times),
+    )
+    audit = pa.concat_tables([result.audit for result in results.values()]).unify_dictionaries().combine_chunks()
+    return Evaluation(record, scores_to_table(suite, scores), audit, tuple(r.chunks for r in results.values()))

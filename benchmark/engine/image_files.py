@@ -1,0 +1,376 @@
+"""Scoring of image files: originals and recons as they lie on disk, with every metric that applies to them.
+
+Needs no suite and no target. Which metrics apply follows from their declarations and from what is given.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from tabulate import tabulate
+from torch import Tensor
+from tqdm import tqdm
+
+from benchmark.content.lpips import perceptual_path
+from benchmark.datasets.files import pair_files, read_image, read_mask
+from benchmark.engine.scorer import load_metric
+from benchmark.errors import SpecError, UserError
+from benchmark.metrics.case import Case, FocalMask, Networks, View
+from benchmark.metrics.perceptual import load_perceptual
+from benchmark.metrics.spec import METRICS, Metric, get_metric
+
+__all__ = ["Inputs", "Report", "choose_metrics", "render_table", "score", "to_json", "write_csv"]
+
+FILES = ("seen", "mask", "baseline")
+MIN_SIDE_PX = 8
+MAX_BATCH_PX = 2**22
+NOT_INSTALLED = "the perceptual network is not installed (run: invbench data lpips)"
+SEEN_GRAY, SEEN_COLORED = "the seen image is gray", "the seen image is not gray"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What to score: all of them files, or all of them folders with files of the same names.
+
+    `recon` is the recon of `seen` if that is given, else of `original`; `baseline` is the recon of `original`.
+    """
+
+    original: Path
+    recon: Path
+    seen: Path | None = None
+    mask: Path | None = None
+    baseline: Path | None = None
+
+    @property
+    def given(self) -> dict[str, Path]:
+        """The paths that are given, by role."""
+        return {role: path for role, path in vars(self).items() if path is not None}
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """Scores of image files.
+
+    Attributes:
+        names: of the images; `sizes` their (height, width).
+        metrics: those that apply.
+        values: float32 (images, metrics), NaN where not scored.
+        reasons: why not, by image and metric; None where scored.
+        not_applicable: why the other metrics do not apply, by id.
+        device: that it ran on.
+    """
+
+    inputs: Inputs
+    names: tuple[str, ...]
+    sizes: tuple[tuple[int, int], ...]
+    metrics: tuple[Metric, ...]
+    values: npt.NDArray[np.float32]
+    reasons: tuple[tuple[str | None, ...], ...]
+    not_applicable: dict[str, str]
+    device: str
+
+    def summary(self, column: int) -> float | None:
+        """Return what stands for all images under a metric: its declared aggregate over those that were scored."""
+        scores = self.values[:, column].astype(np.float64)
+        scored = scores[~np.isnan(scores)]
+        if not scored.size:
+            return None
+        return float(np.median(scored) if self.metrics[column].aggregate == "median" else scored.mean())
+
+    def unscored(self, column: int) -> dict[str, int]:
+        """Return how many images were left without a score under a metric, by reason."""
+        return dict(Counter(row[column] for row in self.reasons if row[column] is not None))  # type: ignore[misc]
+
+
+@dataclass(frozen=True)
+class _Item:
+    name: str
+    files: dict[str, Path]
+    size: tuple[int, int]
+
+
+def _why_not(metric: Metric, given: Collection[str]) -> str | None:
+    """Return why a metric does not apply to what is given; None if it does."""
+    if not set(metric.needs) <= {*FILES, "perceptual"}:
+        return "needs a network of a suite"
+    if metric.perturbations == "identity" and "seen" in given:
+        return "for the recon of the unperturbed image: without --seen"
+    needs = {*metric.needs, *(["seen"] if metric.perturbations in ("hue", "gray") else [])}
+    missing = [f"--{role}" for role in FILES if role in needs and role not in given]
+    return f"needs {' and '.join(missing)}" if missing else None
+
+
+def choose_metrics(
+    given: Collection[str], names: Sequence[str] | None = None
+) -> tuple[tuple[Metric, ...], dict[str, str]]:
+    """Return the metrics that apply to the roles `given`, and why the others do not, by id.
+
+    Args:
+        names: only these.
+
+    Raises:
+        NotFoundError: an unknown name.
+        SpecError: one of `names` does not apply.
+    """
+    chosen = [get_metric(name) for name in dict.fromkeys(names)] if names is not None else list(METRICS.values())
+    whys = {metric.id: why for metric in chosen if (why := _why_not(metric, given))}
+    if names is not None and whys:
+        name, why = next(iter(whys.items()))
+        raise SpecError(f"'{name}' does not apply here: {why}", where="--metrics")
+    return tuple(metric for metric in chosen if metric.id not in whys), whys
+
+
+def _measure(name: str, files: dict[str, Path]) -> _Item:
+    """Read all files of an image, so that mistakes show before anything is computed, and compare their sizes."""
+    shapes = {role: (read_mask if role == "mask" else read_image)(path).shape for role, path in files.items()}
+    height, width = shapes["original"][:2]
+    for role, shape in shapes.items():
+        if shape[:2] != (height, width):
+            message = f"is {shape[1]}x{shape[0]}, but {files['original']} is {width}x{height} (width x height)"
+            raise SpecError(message, where=str(files[role]), cure="bring them to one size; nothing is resized here")
+    if min(height, width) < MIN_SIDE_PX:
+        raise SpecError(f"is {width}x{height}; both sides must be at least {MIN_SIDE_PX}", where=str(files["original"]))
+    return _Item(name, files, (height, width))
+
+
+def _iter_batches(items: Sequence[_Item], batch_size: int) -> Iterator[list[int]]:
+    """Yield the indices of items that are scored together: of one size, and of bounded memory."""
+    groups: dict[tuple[int, int], list[int]] = {}
+    for index, item in enumerate(items):
+        groups.setdefault(item.size, []).append(index)
+    for (height, width), group in groups.items():
+        count = max(1, min(batch_size, MAX_BATCH_PX // (height * width)))
+        yield from (group[start : start + count] for start in range(0, len(group), count))
+
+
+def _load_case(items: Sequence[_Item], networks: Networks, device: torch.device) -> Case:
+    def view(role: str) -> View:
+        pixels = np.stack([read_image(item.files[role]) for item in items])
+        return View(torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float().contiguous() / 255)
+
+    original, roles = view("original"), items[0].files
+    if "mask" in roles:
+        pixels = torch.from_numpy(np.stack([read_mask(item.files["mask"]) for item in items]))
+    else:
+        pixels = torch.ones(len(items), *items[0].size, dtype=torch.bool)
+    return Case(
+        original=original,
+        seen=view("seen") if "seen" in roles else original,
+        recon=view("recon"),
+        mask=FocalMask(pixels.to(device)),
+        networks=networks,
+        baseline=view("baseline") if "baseline" in roles else None,
+    )
+
+
+def _reason(metric: Metric, value: float, gray: bool, networks: Networks) -> str | None:
+    """Return why a score must not stand; None if it may."""
+    if metric.perturbations == "hue" and gray:
+        return SEEN_GRAY
+    if metric.perturbations == "gray" and not gray:
+        return SEEN_COLORED
+    if "perceptual" in metric.needs and networks.perceptual is None:
+        return NOT_INSTALLED
+    return None if np.isfinite(value) else metric.unscored
+
+
+def _is_gray(images: Tensor) -> list[bool]:
+    found: list[bool] = (images == images[:, :1]).flatten(1).all(1).tolist()
+    return found
+
+
+@contextmanager
+def _exactly(device: torch.device) -> Iterator[None]:
+    """Compute in float32 without TF32; running out of memory is a user error."""
+    cudnn = torch.backends.cudnn
+    try:
+        with torch.inference_mode(), cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+            yield
+    except (torch.OutOfMemoryError, MemoryError):
+        message, cure = f"out of memory on '{device}'", "lower it, or use another --device"
+        raise UserError(message, where="--batch-size", cure=cure) from None
+
+
+def _load_networks(metrics: Sequence[Metric], device: torch.device) -> Networks:
+    path = perceptual_path()
+    wanted = any("perceptual" in metric.needs for metric in metrics) and path.is_file()
+    return Networks(perceptual=load_perceptual(path, device) if wanted else None)
+
+
+def _iter_scores(
+    items: Sequence[_Item], metrics: Sequence[Metric], device: torch.device, batch_size: int
+) -> Iterator[tuple[int, npt.NDArray[np.float32], tuple[str | None, ...]]]:
+    """Yield the index of an item, its scores (metrics,), NaN where not scored, and why not."""
+    networks = _load_networks(metrics, device)
+    functions = [load_metric(metric.id) for metric in metrics]
+    for batch in _iter_batches(items, batch_size):
+        with _exactly(device):
+            case = _load_case([items[index] for index in batch], networks, device)
+            found = torch.stack([function(case) for function in functions], dim=1).cpu().numpy()
+            grays = _is_gray(case.seen.rgb)
+        for index, gray, row in zip(batch, grays, found, strict=True):
+            whys = tuple(_reason(m, value, gray, networks) for m, value in zip(metrics, row, strict=True))
+            yield index, np.where([why is None for why in whys], row, np.float32(np.nan)), whys
+
+
+def _drop_foreign(report: Report) -> Report:
+    """Leave out the metrics that no seen image calls for: those of hue if all are gray, those of gray if none is."""
+    foreign = {
+        metric.id: ("every " if reason == SEEN_GRAY else "no ") + "seen image is gray"
+        for column, metric in enumerate(report.metrics)
+        for reason in (SEEN_GRAY, SEEN_COLORED)
+        if report.unscored(column) == {reason: len(report.names)}
+    }
+    kept = [column for column, metric in enumerate(report.metrics) if metric.id not in foreign]
+    return Report(
+        **vars(report)
+        | {
+            "metrics": tuple(report.metrics[column] for column in kept),
+            "values": report.values[:, kept],
+            "reasons": tuple(tuple(row[column] for column in kept) for row in report.reasons),
+            "not_applicable": report.not_applicable | foreign,
+        }
+    )
+
+
+def score(
+    inputs: Inputs,
+    device: torch.device,
+    *,
+    metrics: Sequence[str] | None = None,
+    batch_size: int = 8,
+    progress: bool = False,
+) -> Report:
+    """Score recons against originals with every metric that applies, or with `metrics`.
+
+    Without a mask the whole frame is the mask of the color metrics. Images may differ in size from one another;
+    `batch_size` images of one size are scored together, fewer if they are large.
+
+    Raises:
+        UserError: a mistake in the files or names; all files are read once before anything is computed.
+    """
+    chosen, not_applicable = choose_metrics(inputs.given, metrics)
+    pairs = pair_files(inputs.given)
+    bar = {"unit": "image", "mininterval": 0.5, "disable": not progress}
+    with tqdm(pairs.items(), desc="read", **bar) as reading:
+        items = [_measure(name, files) for name, files in reading]
+    values = np.full((len(items), len(chosen)), np.nan, np.float32)
+    reasons: list[tuple[str | None, ...]] = [()] * len(items)
+    with tqdm(total=len(items), desc="score", **bar) as done:
+        for index, row, whys in _iter_scores(items, chosen, device, batch_size):
+            values[index], reasons[index] = row, whys
+            done.update()
+    report = Report(
+        inputs,
+        tuple(item.name for item in items),
+        tuple(item.size for item in items),
+        chosen,
+        values,
+        tuple(reasons),
+        not_applicable,
+        str(device),
+    )
+    return _drop_foreign(report) if metrics is None else report
+
+
+def _better(metric: Metric) -> str:
+    return "higher" if metric.higher_is_better else "lower"
+
+
+def _format(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if value == 0 or abs(value) >= 1e-3 else f"{value:.1e}"
+
+
+def _table_row(report: Report, column: int) -> dict[str, str]:
+    metric, value, unscored = report.metrics[column], report.summary(column), report.unscored(column)
+    many = report.inputs.original.is_dir()
+    row = {"metric": metric.id, "score": _format(value), "unit": metric.unit}
+    row |= {"better": _better(metric), "axis": metric.axis}
+    if many:
+        row |= {"of images": metric.aggregate, "scored": str(len(report.names) - sum(unscored.values()))}
+    reasons = [f"{count}: {reason}" if many else reason for reason, count in unscored.items()]
+    return row | {"not scored": "; ".join(reasons)}
+
+
+def render_table(report: Report) -> str:
+    """Return the scores as a table for a terminal, and below it the metrics that do not apply."""
+    rows = [_table_row(report, column) for column in range(len(report.metrics))]
+    hidden = {"unit", "not scored"} - {name for row in rows for name, cell in row.items() if cell}
+    rows = [{name: cell for name, cell in row.items() if name not in hidden} for row in rows]
+    widths = [44 if name == "not scored" else None for name in rows[0]]
+    aligned = ["right" if name in ("score", "scored") else "left" for name in rows[0]]
+    text = tabulate(
+        rows, headers="keys", tablefmt="simple", disable_numparse=True, colalign=aligned, maxcolwidths=widths
+    )
+    by_reason: dict[str, list[str]] = {}
+    for name, why in report.not_applicable.items():
+        by_reason.setdefault(why, []).append(name)
+    lines = [f"  {', '.join(names)}: {why}" for why, names in by_reason.items()]
+    return "\n".join([text, *(["", "Not applicable:", *lines] if lines else [])])
+
+
+def to_json(report: Report) -> dict[str, Any]:
+    """Return the report as JSON values: aggregates by metric, then the scores of every image; null, never NaN."""
+    ids = [metric.id for metric in report.metrics]
+    return {
+        "invbench": version("invbench"),
+        "torch": torch.__version__,
+        "device": report.device,
+        "inputs": {role: None if path is None else str(path) for role, path in asdict(report.inputs).items()},
+        "images": len(report.names),
+        "metrics": {
+            metric.id: {
+                "version": metric.version,
+                "axis": metric.axis,
+                "unit": metric.unit,
+                "better": _better(metric),
+                "aggregate": metric.aggregate,
+                "value": report.summary(column),
+                "scored": int(np.isfinite(report.values[:, column]).sum()),
+                "unscored": report.unscored(column),
+            }
+            for column, metric in enumerate(report.metrics)
+        },
+        "not_applicable": report.not_applicable,
+        "per_image": [
+            {
+                "image": name,
+                "height": size[0],
+                "width": size[1],
+                "scores": {m: None if why else float(v) for m, v, why in zip(ids, values, reasons, strict=True)},
+                "reasons": {m: why for m, why in zip(ids, reasons, strict=True) if why},
+            }
+            for name, size, values, reasons in zip(
+                report.names, report.sizes, report.values, report.reasons, strict=True
+            )
+        ],
+    }
+
+
+def write_csv(report: Report, path: Path) -> None:
+    """Write the scores of every image as rows of image, metric, value and reason; no value where not scored.
+
+    Raises:
+        SpecError: the file cannot be written.
+    """
+    try:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(("image", "metric", "value", "reason"))
+            for name, values, reasons in zip(report.names, report.values, report.reasons, strict=True):
+                for metric, value, why in zip(report.metrics, values, reasons, strict=True):
+                    writer.writerow((name, metric.id, "" if why else float(value), why or ""))
+    except OSError as error:
+        raise SpecError(f"cannot be written: {error.strerror}", where=str(path)) from None

@@ -1,0 +1,122 @@
+"""The layer comparison of one target: every inverse is fed the features of the other taps of its stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from benchmark.engine.scorer import Tile, load_metric
+from benchmark.inverses.base import Inverse
+from benchmark.metrics.case import Case, FocalMask, Networks, View
+from benchmark.metrics.layers import hsic, linear_cka, normalized_transfer, summarize_transfer
+from benchmark.records.record import StageLayers
+from benchmark.records.statistics import anchored, masked_mean
+from benchmark.suites.spec import TRAINING_MEAN, Anchor, Suite, TargetSpec
+from benchmark.targets.base import Target
+
+__all__ = ["LayerScorer", "find_groups", "summarize_layers"]
+
+Array = npt.NDArray[np.float64]
+Group = tuple[str, tuple[str, ...]]
+
+
+def find_groups(spec: TargetSpec, shapes: Mapping[str, Sequence[int]]) -> tuple[Group, ...]:
+    """Return (stage, taps) of the taps that can stand in for each other: of one stage, with features of one shape."""
+    groups: dict[tuple[str, tuple[int, ...]], list[str]] = {}
+    for tap in spec.taps:
+        groups.setdefault((tap.stage, tuple(shapes[tap.name])), []).append(tap.name)
+    return tuple((stage, tuple(taps)) for (stage, _), taps in groups.items() if len(taps) > 1)
+
+
+class LayerScorer:
+    """Scores, on unperturbed tiles, what the inverse of each tap makes of the features of the others of its group."""
+
+    def __init__(self, suite: Suite, target: Target, inverse: Inverse, networks: Networks) -> None:
+        self.target, self.inverse, self.networks = target, inverse, networks
+        self.metrics = [load_metric(metric_id) for metric_id in suite.axes["detail"]]
+        self.groups = find_groups(target.spec, inverse.config.taps)
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """The (source, through) taps that are scored: features of `source`, inverse of `through`."""
+        return [(i, j) for _, taps in self.groups for i in taps for j in taps if i != j]
+
+    @torch.inference_mode()
+    def run(self, tile: Tile) -> dict[str, npt.NDArray[Any]]:
+        """Return `transfer` float32 (images, pairs, detail metrics), NaN where not scored, and `hsic` (1, T, T)."""
+        original, mask = View(tile.images), FocalMask(tile.masks)
+        features = self.target.features(original.rgb)
+        transfer = np.full((tile.count, len(self.pairs), len(self.metrics)), np.nan, np.float32)
+        for index, (source, through) in enumerate(self.pairs):
+            recon = self.inverse.invert({through: features[source]})[through].float()
+            finite = torch.isfinite(recon).flatten(1).all(1, keepdim=True)
+            case = Case(original, original, View(torch.nan_to_num(recon)), mask, self.networks)
+            scores = torch.stack([metric(case) for metric in self.metrics], dim=1)
+            transfer[:, index] = torch.where(finite, scores, torch.nan)[: tile.count].cpu().numpy()
+        shared = hsic([features[name].tensor[: tile.count] for name in self.target.spec.tap_names])
+        return {"transfer": transfer, "hsic": shared.cpu().numpy()[None]}
+
+
+def _detail(anchors: Sequence[Anchor], scores: Sequence[Array]) -> Array:
+    """Return the detail (...,), as the axis defines it, from the mean scores of each of its metrics."""
+    return np.mean([anchored(s, a) for a, s in zip(anchors, scores, strict=True)], axis=0)
+
+
+def _rows(matrix: Array) -> tuple[tuple[float | None, ...], ...]:
+    return tuple(tuple(None if np.isnan(v) else round(float(v), 6) for v in row) for row in matrix)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)
+
+
+def summarize_layers(
+    suite: Suite,
+    anchors: Mapping[str, Anchor],
+    groups: Sequence[Group],
+    taps: Sequence[str],
+    own: Array,
+    transfer: npt.NDArray[np.float32],
+    hsics: Array,
+) -> tuple[StageLayers, ...]:
+    """Return the layer comparison of a target as its record holds it.
+
+    Args:
+        groups: what `find_groups` returned.
+        taps: all taps of the target.
+        own: detail scores under identity (images, taps, detail metrics).
+        transfer: (images, pairs, detail metrics) of `LayerScorer.run`, tiles joined.
+        hsics: (tiles, taps, taps) likewise.
+    """
+    chosen = [anchors[metric] for metric in suite.axes["detail"]]
+    floor = float(_detail(chosen, [np.array(a.answers[TRAINING_MEAN]) for a in chosen]))
+    diagonal, across = (_detail(chosen, list(masked_mean(x.astype(np.float64)).T)) for x in (own, transfer))
+    cka, pair, result = linear_cka(hsics), 0, []
+    for stage, names in groups:
+        places = [taps.index(name) for name in names]
+        matrix = np.diag(diagonal[places])
+        for i in range(len(names)):
+            for j in range(len(names)):
+                if i != j:
+                    matrix[i, j] = across[pair]
+                    pair += 1
+        normalized = normalized_transfer(matrix, floor)
+        summary = summarize_transfer(normalized)
+        result.append(
+            StageLayers(
+                stage=stage,
+                taps=names,
+                floor=round(floor, 6),
+                transfer=_rows(matrix),
+                normalized=_rows(normalized),
+                neighbors=_rounded(summary.neighbors),
+                half_distance=_rounded(summary.half_distance),
+                asymmetry=_rounded(summary.asymmetry),
+                cka=_rows(cka[np.ix_(places, places)]),
+            )
+        )
+    return tuple(result)

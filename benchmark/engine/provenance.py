@@ -1,0 +1,109 @@
+"""The circumstances of a run: device, versions, commit, time and memory."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import subprocess
+import time
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+from benchmark.files.paths import checkout
+from benchmark.records.receipts import Environment
+from benchmark.records.record import Run
+
+__all__ = ["Meter", "environment", "get_device", "get_device_name"]
+
+PACKAGES = ("torch", "transformers", "datasets", "huggingface-hub", "numpy", "scikit-image", "pillow", "pyarrow")
+
+
+def get_device(name: str) -> torch.device:
+    """Return the device `name`; `auto` takes CUDA, then Apple's MPS, then the CPU."""
+    if name != "auto":
+        return torch.device(name)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _git(*arguments: str) -> str | None:
+    root = checkout()
+    if root is None:  # a repository around an installed package would be somebody else's
+        return None
+    command = ["git", "-C", str(root), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _cpu_name() -> str:
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
+            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def get_device_name(device: torch.device) -> str:
+    """Return the model of the GPU or CPU that `device` stands for."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
+
+
+def environment(device: torch.device) -> Environment:
+    """Return device and versions of this process, as receipts state them."""
+    return Environment(
+        device=device.type,
+        device_name=get_device_name(device),
+        python=platform.python_version(),
+        packages=_versions(),
+    )
+
+
+def _versions() -> dict[str, str]:
+    return {name: metadata.version(name) for name in PACKAGES}
+
+
+class Meter:
+    """Measures a run from its creation to `finish`."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.device_name = get_device_name(device)
+        self.version = metadata.version("invbench")
+        self._started = datetime.now(UTC).isoformat(timespec="seconds")
+        self._clock = time.perf_counter()
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+
+    def _peak_mib(self) -> float:
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device) / 2**20
+        try:
+            # Unlike ru_maxrss, this knows nothing of the process that started this one.
+            with Path("/proc/self/status").open(encoding="ascii") as lines:
+                return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 2**10
+        except (OSError, StopIteration):
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+    def finish(self, *, batch_size: int, ms_per_recon: dict[str, float]) -> Run:
+        """Return the run section of a record; `ms_per_recon` is target and inverse time, by target."""
+        dirty = _git("status", "--porcelain")
+        return Run(
+            device=self.device.type,
+            device_name=self.device_name,
+            threads=torch.get_num_threads(),
+            batch_size=batch_size,
+            started=self._started,
+            wall_s=round(time.perf_counter() - self._clock, 1),
+            peak_memory_mib=round(self._peak_mib(), 1),
+            ms_per_recon=ms_per_recon,
+            python=platform.python_version(),
+            packages=_versions(),
+            git_commit=_git("rev-parse", "HEAD"),
+            git_dirty=None if dirty is None else bool(dirty),
+        )

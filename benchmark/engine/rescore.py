@@ -1,0 +1,222 @@
+"""Checks of a record by computing again: its audit images from their pixels, or all of it by a rerun.
+
+Nothing of a submission is imported here: recons are read from the record's images, or from the record of a rerun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from benchmark.content.content import Content
+from benchmark.engine.networks import load_networks, with_target
+from benchmark.engine.provenance import environment
+from benchmark.engine.scorer import TILE, Scorer, iter_tiles
+from benchmark.errors import IntegrityError, SpecError
+from benchmark.metrics.case import Networks
+from benchmark.metrics.spec import get_metric
+from benchmark.records.aggregate import NOT_APPLICABLE, NOT_FINITE, SCORED, TargetScores, get_reason_names
+from benchmark.records.consistency import CheckedRecord, check_record
+from benchmark.records.receipts import ROUNDING, Difference, Receipt
+from benchmark.records.record import Record, load_record
+from benchmark.suites.spec import Suite
+from benchmark.targets import load_target
+from benchmark.targets.base import Target
+
+__all__ = [
+    "check_inverses", "compare_reruns", "load_rerun", "make_receipt", "measure_differences", "rescore", "select_images",
+]  # fmt: skip
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def select_images(scores: TargetScores, images: Sequence[str]) -> TargetScores:
+    """Return the scores of some images only.
+
+    Raises:
+        SpecError: one of them was not scored.
+    """
+    place = {image: index for index, image in enumerate(scores.images)}
+    if lacking := [image for image in images if image not in place]:
+        raise SpecError(f"image '{lacking[0]}' was not scored", where=scores.target.id)
+    rows = [place[image] for image in images]
+    return replace(
+        scores,
+        images=tuple(images),
+        values=scores.values[rows],
+        reasons=scores.reasons[rows],
+        clamped=scores.clamped[rows],
+    )
+
+
+def measure_differences(
+    suite: Suite, first: Sequence[TargetScores], second: Sequence[TargetScores], allowed: Mapping[str, float] | None
+) -> dict[str, Difference]:
+    """Return by metric how far two evaluations of the same images and targets are apart.
+
+    Args:
+        allowed: by metric, the largest absolute difference; None: float32 rounding, see ROUNDING.
+    """
+    result = {}
+    for m, name in enumerate(suite.metrics):
+        a, b = (
+            np.concatenate([s.values[..., m].ravel() for s in items]).astype(np.float64) for items in (first, second)
+        )
+        codes = [np.concatenate([s.reasons[..., m].ravel() for s in x]) for x in (first, second)]
+        both = (codes[0] == SCORED) & (codes[1] == SCORED)
+        gap = np.abs(a - b)[both]
+        limit = ROUNDING * np.maximum(1, np.abs(a[both])) if allowed is None else allowed[name]
+        result[name] = Difference(
+            compared=int(both.sum()),
+            equal=int((a == b)[both].sum()),
+            largest=float(f"{gap.max():.3g}") if gap.size else 0.0,
+            beyond=int((gap > limit).sum()),
+            unmatched=int((codes[0] != codes[1]).sum()),
+        )
+    return result
+
+
+def _stack(pixels: Pixels, device: torch.device) -> Tensor:
+    """Return images (n, H, W, 3) as a full tile of float32 RGB (TILE, 3, H, W), filled up with the last."""
+    filled = np.concatenate([pixels, np.repeat(pixels[-1:], TILE - len(pixels), axis=0)])
+    return torch.from_numpy(filled).permute(0, 3, 1, 2).to(device).float() / 255
+
+
+class _StoredRecons:
+    """Answers the calls of a scorer, one a perturbation in the suite's order, with the stored recons of a tile."""
+
+    def __init__(self, pixels: Pixels, taps: Sequence[str]) -> None:
+        self._kinds, self._taps = iter(np.moveaxis(pixels, 2, 0)), taps
+
+    def __call__(self, seen: Tensor) -> dict[str, Tensor]:
+        recons = next(self._kinds)
+        return {tap: _stack(recons[:, 1 + index], seen.device) for index, tap in enumerate(self._taps)}
+
+
+def _score_pixels(
+    content: Content, stated: TargetScores, pixels: Pixels, target: Target, networks: Networks
+) -> TargetScores:
+    """Score the stored recons of the images that `stated` names."""
+    ids, taps = content.images.ids, stated.target.tap_names
+    samples = [content.images.load(ids.index(image), stated.target.input_size) for image in stated.images]
+    parts = []
+    for number, tile in enumerate(iter_tiles(samples, target.device)):
+        recons = _StoredRecons(pixels[number * TILE : (number + 1) * TILE], taps)
+        parts.append(Scorer(content.suite, taps, recons, with_target(networks, target)).run(tile))
+    values, reasons, clamped = (
+        np.concatenate([part[name] for part in parts]) for name in ("values", "reasons", "clamped")
+    )
+    return replace(stated, values=values, reasons=reasons, clamped=clamped)
+
+
+def rescore(content: Content, checked: CheckedRecord, device: torch.device) -> dict[str, Difference]:
+    """Score the audit images of a record again, from the suite's originals and the stored recons.
+
+    Values are compared to float32 rounding. Left out are recons that were not finite, which no image can hold, and
+    metrics that the record has nothing of because their network was not there.
+
+    Args:
+        checked: what `check_record` returned.
+
+    Raises:
+        SpecError: an audit image is not one of the suite, or a network of its metrics is not there.
+    """
+    suite, networks = content.suite, load_networks(content, device)
+    not_finite = 1 + get_reason_names(suite).index(NOT_FINITE)
+    stated, found = [], []
+    for scores, pixels in zip(*checked, strict=True):
+        images = suite.audit_ids(scores.images)
+        if not images:
+            raise SpecError("the record holds no audit image", where=scores.target.id, cure="evaluate more images")
+        target = load_target(scores.target, content.target(scores.target), device)
+        own = select_images(scores, images)
+        again = _score_pixels(content, own, pixels, target, networks)
+        skipped = own.reasons == not_finite
+        for m, name in enumerate(suite.metrics):
+            absent = networks.perceptual is None or not (own.reasons[..., m] == SCORED).any()
+            skipped[..., m] |= "perceptual" in get_metric(name).needs and absent
+        stated.append(replace(own, reasons=np.where(skipped, NOT_APPLICABLE, own.reasons)))
+        found.append(replace(again, reasons=np.where(skipped, NOT_APPLICABLE, again.reasons)))
+    return measure_differences(suite, stated, found, None)
+
+
+def check_inverses(record: Record, rerun: Record, where: str) -> None:
+    """Check that a rerun was made with the weights and the code of a record.
+
+    Raises:
+        IntegrityError: it was not.
+    """
+    if {n: i.files for n, i in rerun.inverses.items()} != {n: i.files for n, i in record.inverses.items()}:
+        raise IntegrityError("was made with other weights or code", where=where, cure="run it again")
+
+
+def load_rerun(
+    content: Content, record: Record, folder: Path, device: torch.device
+) -> tuple[Record, list[TargetScores]]:
+    """Read the record of a rerun, which the code of the submission may have written, and its scores.
+
+    It is checked as any record is, its audit images are scored again, and it must be of the weights and code of
+    `record`.
+
+    Args:
+        folder: that of the rerun's record.
+
+    Raises:
+        SpecError, IntegrityError: it does not pass.
+    """
+    rerun = load_record(folder)
+    checked = check_record(content.suite, content.lock, record.submission.id, folder, rerun)
+    if not all(difference.agrees for difference in rescore(content, checked, device).values()):
+        raise IntegrityError("its audit images do not give its scores", where=str(folder), cure="run it again")
+    check_inverses(record, rerun, str(folder / "record.json"))
+    return rerun, checked[0]
+
+
+def compare_reruns(
+    suite: Suite, stated: Sequence[TargetScores], rerun: Sequence[TargetScores]
+) -> dict[str, Difference]:
+    """Compare the scores of a record with those of a rerun, on the images of the rerun, to the metrics' tolerances.
+
+    Raises:
+        SpecError: the rerun has targets or images that the record has not.
+    """
+    known = {scores.target.id: scores for scores in stated}
+    if differing := sorted(known.keys() ^ {scores.target.id for scores in rerun}):
+        raise SpecError(f"target '{differing[0]}' is not in both", where="rerun", cure="evaluate the same targets")
+    pairs = [(select_images(known[scores.target.id], scores.images), scores) for scores in rerun]
+    allowed = {name: get_metric(name).tolerance for name in suite.metrics}
+    return measure_differences(suite, [a for a, _ in pairs], [b for _, b in pairs], allowed)
+
+
+def make_receipt(
+    kind: Literal["rescored", "reproduced"],
+    record: Record,
+    differences: Mapping[str, Difference],
+    device: torch.device,
+    by: str,
+    images: int,
+    rerun_digest: str | None = None,
+) -> Receipt:
+    """Return the unsealed receipt of a check that ran here, today, on `device`."""
+    return Receipt(
+        kind=kind,
+        submission=record.submission.id,
+        suite=record.suite,
+        suite_digest=record.suite_digest,
+        lock_digest=record.lock_digest,
+        record_digest=record.digest,
+        rerun_digest=rerun_digest,
+        by=by,
+        date=date.today(),
+        environment=environment(device),
+        images=images,
+        differences=dict(differences),
+    )

@@ -1,0 +1,137 @@
+"""Audit images: what the target saw and every recon of a handful of images, stored without loss. Torch-free."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from PIL import Image, UnidentifiedImageError
+
+from benchmark.errors import IntegrityError, SpecError
+from benchmark.records.record import AUDIT_SCHEMA, INPUT
+from benchmark.suites.spec import Suite, TargetSpec
+
+__all__ = ["audit_to_table", "check_png", "decode_png", "read_audit"]
+
+Pixels = npt.NDArray[np.uint8]
+_HEAD = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR"
+_RGB8 = bytes([8, 2, 0, 0, 0])
+"""Bit depth 8, color type RGB, and the only compression, filter and no interlacing."""
+
+
+def check_png(png: bytes, size: tuple[int, int]) -> None:
+    """Check that bytes are a plain 8-bit RGB PNG of `size` (height, width), before anything is decompressed.
+
+    Only the chunks that pixels need are allowed: no text, no profiles, no animation.
+
+    Raises:
+        IntegrityError: they are not; says in which way.
+    """
+    what = f"a plain RGB PNG of {size[0]}x{size[1]} pixels"
+    if png[:16] != _HEAD or len(png) < 29 or struct.unpack(">II", png[16:24]) != size[::-1]:
+        raise IntegrityError(f"holds something that is not {what}")
+    if png[24:29] != _RGB8:
+        raise IntegrityError(f"holds a PNG of another kind than {what}")
+    place, names = 8, []
+    while place + 12 <= len(png):
+        (length,) = struct.unpack(">I", png[place : place + 4])
+        names.append(png[place + 4 : place + 8])
+        place += 12 + length
+    if place != len(png) or names[:1] != [b"IHDR"] or names[-1] != b"IEND" or set(names[1:-1]) != {b"IDAT"}:
+        raise IntegrityError(f"holds a PNG with other chunks than {what} needs")
+
+
+def _check_data(png: bytes, size: tuple[int, int]) -> None:
+    """Check that the data of a PNG inflate to its pixels and nothing beyond, without inflating more than that."""
+    place, data = 8, []
+    while place < len(png):
+        (length,) = struct.unpack(">I", png[place : place + 4])
+        if png[place + 4 : place + 8] == b"IDAT":
+            data.append(png[place + 8 : place + 8 + length])
+        place += 12 + length
+    expected, inflate = size[0] * (1 + 3 * size[1]), zlib.decompressobj()
+    found = len(inflate.decompress(b"".join(data), expected + 1))
+    if found != expected or not inflate.eof or inflate.unused_data:
+        raise ValueError("its data are not those of its pixels")
+
+
+def decode_png(png: bytes, size: tuple[int, int]) -> Pixels:
+    """Return the pixels (H, W, 3) of a PNG that passes `check_png`.
+
+    Raises:
+        IntegrityError: it does not pass, or its data are damaged or more than its pixels.
+    """
+    check_png(png, size)
+    try:
+        _check_data(png, size)
+        with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+            return np.asarray(image)
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, zlib.error) as error:
+        line = next(iter(str(error).splitlines()), type(error).__name__)
+        raise IntegrityError(f"holds a damaged PNG: {line}") from None
+
+
+def _labels(suite: Suite, target: TargetSpec, images: Sequence[str]) -> list[tuple[str, str, str, str]]:
+    """Return image, target, tap and perturbation of every row of one target."""
+    taps = (INPUT, *target.tap_names)
+    return [(i, target.id, tap, kind) for i in images for tap in taps for kind in suite.perturbations]
+
+
+def _encode(pixels: Pixels) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def audit_to_table(suite: Suite, target: TargetSpec, images: Sequence[str], pixels: Pixels) -> pa.Table:
+    """Return the audit images of one target as rows (AUDIT_SCHEMA).
+
+    Args:
+        images: the ids of the audit images.
+        pixels: (images, 1 + taps, perturbations, H, W, 3); the first "tap" is what the target saw.
+    """
+    flat = pixels.reshape(-1, *target.input_size, 3)
+    columns: list[Sequence[Any]] = list(zip(*_labels(suite, target, images), strict=True)) or [()] * 4
+    columns.append([_encode(item) for item in flat])
+    arrays = [pa.array(column, field.type.value_type).dictionary_encode()
+              for column, field in zip(columns, AUDIT_SCHEMA, strict=True)]  # fmt: skip
+    return pa.Table.from_arrays(arrays, schema=AUDIT_SCHEMA)
+
+
+def read_audit(suite: Suite, table: pa.Table, targets: Sequence[TargetSpec], images: Sequence[str]) -> list[Pixels]:
+    """Return the audit images of each target, as `audit_to_table` was given them.
+
+    Args:
+        targets: those that were evaluated.
+        images: the ids of the audit images.
+
+    Raises:
+        SpecError: a row is missing, twice there, out of its order or of something that the suite does not have.
+        IntegrityError: a row holds no plain PNG of the target's input size.
+    """
+    expected = [row for target in targets for row in _labels(suite, target, images)]
+    if table.num_rows != len(expected):
+        raise SpecError(f"holds {table.num_rows:,} rows, not {len(expected):,}", cure="evaluate again")
+    found = list(zip(*(table.column(name).to_pylist() for name in AUDIT_SCHEMA.names[:4]), strict=True))
+    for number, (labels, wanted) in enumerate(zip(found, expected, strict=True), 1):
+        if labels != wanted:
+            message = f"row {number} is of {labels!r:.160}, not of {wanted!r}"
+            raise SpecError(message, cure="evaluate again")
+    pngs, result, start = table.column("png"), [], 0
+    for target in targets:
+        shape = (len(images), 1 + len(target.taps), len(suite.perturbations))
+        pixels = np.empty((int(np.prod(shape)), *target.input_size, 3), np.uint8)
+        for row in range(len(pixels)):
+            try:
+                pixels[row] = decode_png(pngs[start + row].as_py(), target.input_size)
+            except IntegrityError as error:
+                raise IntegrityError(f"row {start + row + 1} {error.message}", cure="evaluate again") from None
+        start += len(pixels)
+        result.append(pixels.reshape(*shape, *target.input_size, 3))
+    return result

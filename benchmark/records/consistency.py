@@ -1,0 +1,192 @@
+"""Whether a record follows from its own tables and from the suite: everything that needs no network. Torch-free."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmark.errors import IntegrityError, UserError
+from benchmark.metrics.layers import MIN_ROOM, normalized_transfer, summarize_transfer
+from benchmark.records.aggregate import TargetScores, applies, find_status, scores_from_table, summarize
+from benchmark.records.audit import read_audit
+from benchmark.records.record import Record, StageLayers, check_origin, load_audit, load_scores
+from benchmark.records.statistics import anchored
+from benchmark.suites.spec import TRAINING_MEAN, Lock, Suite, TargetSpec
+
+__all__ = ["CheckedRecord", "check_complete", "check_record"]
+
+ROUNDED = 2e-6
+"""Aggregates are rounded to six digits; another machine may round the other way."""
+
+CheckedRecord = tuple[list[TargetScores], list[npt.NDArray[np.uint8]]]
+"""The scores and the audit images (images, 1 + taps, perturbations, H, W, 3) of every evaluated target."""
+
+
+def _iter_differences(stated: Any, found: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
+    """Yield path, stated and found value of what differs in two dumps; `clamped` is not in the tables."""
+    if isinstance(stated, dict) and isinstance(found, dict):
+        for name in sorted(stated.keys() | found.keys()):
+            if name != "clamped":
+                yield from _iter_differences(stated.get(name), found.get(name), f"{path}.{name}" if path else name)
+    elif isinstance(stated, list) and isinstance(found, list) and len(stated) == len(found):
+        for index, (a, b) in enumerate(zip(stated, found, strict=True)):
+            yield from _iter_differences(a, b, f"{path}.{index}")
+    elif isinstance(stated, float | int) and isinstance(found, float | int):
+        if abs(stated - found) > ROUNDED:
+            yield path, stated, found
+    elif stated != found:
+        yield path, stated, found
+
+
+def _compare(stated: Any, found: Any, path: str, where: str) -> None:
+    for name, a, b in _iter_differences(stated, found, path):
+        message = f"field '{name}': is {a!r:.60}, but follows as {b!r:.60} from scores.parquet and the suite"
+        raise IntegrityError(message, where=where, cure="evaluate again")
+
+
+def _image_names(suite: Suite, lock: Lock, target: TargetSpec) -> dict[str, str]:
+    """Return the name that the lock gives each image at the input size of a target, by id."""
+    size = f"@{target.input_size[0]}x{target.input_size[1]}"
+    if suite.dataset.source == "frozen":
+        return {name: name for name in lock.images}
+    return {name.removesuffix(size): name for name in lock.images if name.endswith(size)}
+
+
+def _check_images(suite: Suite, lock: Lock, scores: Sequence[TargetScores], where: str) -> None:
+    """Check that the images are those of the suite, each target's the same."""
+    for item in scores:
+        if item.images != scores[0].images:
+            raise IntegrityError(f"'{item.target.id}' was scored on other images", where=where)
+        known = _image_names(suite, lock, item.target)
+        if known and (strange := [image for image in item.images if image not in known]):
+            raise IntegrityError(f"image {strange[0]!r:.80} is not one of {suite.id}", where=where)
+
+
+def check_complete(suite: Suite, lock: Lock, scores: Sequence[TargetScores], where: str) -> None:
+    """Check that scores are of all images that the lock names, as those of ranked records must be.
+
+    Raises:
+        IntegrityError: they are of other images.
+    """
+    _check_images(suite, lock, scores, where)
+    for item in scores:
+        missing = _image_names(suite, lock, item.target).keys() - set(item.images)
+        if missing:
+            raise IntegrityError(f"image '{min(missing)}' of {suite.id} was not scored", where=where)
+
+
+def _check_seen(
+    suite: Suite, lock: Lock, scores: TargetScores, pixels: npt.NDArray[np.uint8], images: Sequence[str], where: str
+) -> None:
+    """Compare what the target saw with the perturbed images that the lock pins."""
+    names = _image_names(suite, lock, scores.target)
+    for i, image in enumerate(images):
+        for p, kind in enumerate(suite.perturbations):
+            pinned = lock.perturbed.get(f"{names.get(image, image)}/{kind}")
+            if pinned is not None and hashlib.sha256(pixels[i, 0, p].tobytes()).hexdigest() != pinned:
+                message = f"what '{scores.target.id}' saw of {image} under {kind} is not the suite's image"
+                raise IntegrityError(message, where=where, cure="evaluate again")
+
+
+def _check_stage(suite: Suite, lock: Lock, record: Record, target: str, stage: StageLayers, where: str) -> None:
+    """Check the parts of a layer comparison that follow from each other and from the scores."""
+    path, taps = f"layers.{target}.{stage.stage}", record.targets[target].taps
+    anchors = [lock.anchors[target][metric] for metric in suite.axes["detail"]]
+    floors = [anchored(np.array(a.answers.get(TRAINING_MEAN, np.nan)), a) for a in anchors]
+    _compare(stage.floor, round(float(np.mean(floors)), 6), f"{path}.floor", where)
+    count, places = len(stage.taps), {tap.name: tap.stage for tap in suite.target(target).taps}
+    if count < 2 or len(set(stage.taps)) < count or any(places.get(tap) != stage.stage for tap in stage.taps):
+        raise IntegrityError(f"field '{path}.taps': are not taps of that stage", where=where, cure="evaluate again")
+    for name in ("transfer", "normalized", "cka"):
+        rows = getattr(stage, name)
+        limits = (-0.5, 1.5) if name == "cka" else (0.0, 1.0)
+        if any(value is not None and not limits[0] <= value <= limits[1] for row in rows for value in row):
+            raise IntegrityError(f"field '{path}.{name}': holds a value out of its range", where=where)
+    for place, tap in enumerate(stage.taps):
+        own, stated = taps[tap].axes["detail"].value, stage.transfer[place][place]
+        if own is not None and (stated is None or abs(own - stated) > 1e-4):
+            message = f"field '{path}.transfer.{place}.{place}': is {stated}, but the detail at {tap} is {own}"
+            raise IntegrityError(message, where=where, cure="evaluate again")
+    matrix, normalized = (np.array(rows, np.float64) for rows in (stage.transfer, stage.normalized))
+    expected = normalized_transfer(matrix, stage.floor)
+    # A quotient of rounded numbers; whether there is room for it at all may be rounded either way, too.
+    unclear = np.abs(np.diagonal(matrix) - stage.floor - MIN_ROOM) < ROUNDED
+    wrong = ~np.isclose(normalized, expected, rtol=0, atol=1e-2, equal_nan=True) & ~unclear
+    for row, column in np.argwhere(wrong):
+        stated, found = stage.normalized[row][column], expected[row, column]
+        message = f"field '{path}.normalized.{row}.{column}': is {stated}, but follows as {found:.6f} from 'transfer'"
+        raise IntegrityError(message, where=where, cure="evaluate again")
+    for name, found in summarize_transfer(normalized)._asdict().items():
+        stated = getattr(stage, name)
+        if (stated is None) != (found is None) or (found is not None and abs(stated - found) > 1e-2):
+            message = f"field '{path}.{name}': is {stated}, but follows as {found} from 'normalized'"
+            raise IntegrityError(message, where=where, cure="evaluate again")
+
+
+def _check_aggregates(suite: Suite, lock: Lock, record: Record, scores: Sequence[TargetScores], where: str) -> None:
+    for item in scores:
+        shares = [tap.clamped for tap in record.targets[item.target.id].taps.values()]
+        if not all(0 <= share <= 1 for share in shares):
+            raise IntegrityError(f"field 'targets.{item.target.id}': 'clamped' is no share", where=where)
+    targets, overall, cells = summarize(suite, lock, [replace(s, clamped=np.zeros_like(s.clamped)) for s in scores])
+    own = record.model_dump(mode="json", include={"targets", "overall", "cells"})
+    dumped: Mapping[str, Any] = {
+        "overall": {axis: score.model_dump(mode="json") for axis, score in overall.items()},
+        "targets": {name: target.model_dump(mode="json") for name, target in targets.items()},
+        "cells": [cell.model_dump(mode="json") for cell in cells],
+    }
+    for name, found in dumped.items():
+        _compare(own[name], found, name, where)
+    status = find_status(suite, scores)
+    _compare(record.status, status, "status", where)
+    _compare(record.draft, lock.draft or suite.draft, "draft", where)
+
+
+def check_record(suite: Suite, lock: Lock, submission_id: str, folder: Path, record: Record) -> CheckedRecord:
+    """Check that a record is of a submission and a suite, and follows from its own tables; return what these hold.
+
+    Everything is recomputed but the scores themselves (`rescore` does that for the audit images), the share of
+    clamped values, and the comparison of layers, whose parts are compared with each other.
+
+    Raises:
+        SpecError: a table is malformed; names the row.
+        IntegrityError: something does not follow; names the field, what it says and what follows.
+    """
+    where = str(folder / "record.json")
+    check_origin(suite, lock, submission_id, record, where)
+    unknown = [name for name in record.targets if name not in {target.id for target in suite.targets}]
+    if unknown or not record.targets or record.inverses.keys() != record.targets.keys():
+        message = "fields 'targets' and 'inverses': are not of the same targets of the suite"
+        raise IntegrityError(message, where=where, cure="evaluate again")
+    if not 0 < record.images <= suite.dataset.images:
+        raise IntegrityError(f"field 'images': {suite.id} does not have {record.images}", where=where)
+    targets = [target for target in suite.targets if target.id in record.targets]
+    kinds = sum(applies(metric, kind) for metric in suite.metrics for kind in suite.perturbations)
+    taps = sum(len(target.taps) for target in targets)
+    table, path = load_scores(folder, record, record.images * taps * kinds), folder / "scores.parquet"
+    try:
+        scores = scores_from_table(suite, table, record.targets.keys(), record.images)
+        _check_images(suite, lock, scores, str(path))
+        _check_aggregates(suite, lock, record, scores, where)
+        for name, stages in record.layers.items():
+            if name not in record.targets or name not in lock.anchors:
+                raise IntegrityError(f"field 'layers': '{name}' was not evaluated", where=where)
+            for stage in stages:
+                _check_stage(suite, lock, record, name, stage, where)
+        path = folder / "audit.parquet"
+        images = suite.audit_ids(scores[0].images)
+        rows = len(images) * (taps + len(targets)) * len(suite.perturbations)
+        audit = read_audit(suite, load_audit(folder, record, rows), targets, images)
+        for item, pixels in zip(scores, audit, strict=True):
+            _check_seen(suite, lock, item, pixels, images, str(path))
+    except UserError as error:
+        if error.where is not None:
+            raise
+        raise type(error)(error.message, where=str(path), cure=error.cure) from None
+    return scores, audit

@@ -1,0 +1,173 @@
+"""Receipts: what someone found who checked a record, and the trust that follows. Torch-free.
+
+A receipt lies in `receipts/` beside the record whose digest it names, and says nothing about any other.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from benchmark.errors import IntegrityError, NotFoundError
+from benchmark.metrics.spec import get_metric
+from benchmark.records.record import Record
+from benchmark.submissions.submission import Line
+from benchmark.suites.spec import Frozen, Id, Sha256, digest_of, read_json, readable_json
+
+__all__ = [
+    "RECEIPTS", "ROUNDING", "Difference", "Environment", "Receipt", "Trust", "check_receipt", "list_receipts",
+    "load_receipts", "trust_of", "write_receipt",
+]  # fmt: skip
+
+RECEIPTS = "receipts"
+ROUNDING = 5e-5
+"""How far, relative to max(1, |value|), the same pixels may be scored apart on two CPUs: float32 rounding alone."""
+
+Trust = Literal["self-reported", "rescored", "reproduced"]
+
+
+class Difference(Frozen):
+    """How far one metric is apart in two evaluations.
+
+    Attributes:
+        compared: values that both have.
+        equal: those of them that are equal bit by bit.
+        largest: the largest difference, in the metric's unit.
+        beyond: values farther apart than allowed.
+        unmatched: values that only one of the two has, or lacks for another reason.
+    """
+
+    compared: int = Field(ge=0)
+    equal: int = Field(ge=0)
+    largest: float = Field(ge=0, allow_inf_nan=False)
+    beyond: int = Field(ge=0)
+    unmatched: int = Field(ge=0)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether nothing is farther apart than allowed, or in one of the two only."""
+        return self.beyond == 0 and self.unmatched == 0
+
+
+class Environment(Frozen):
+    """Where a check ran."""
+
+    device: Line
+    device_name: Line
+    python: Line
+    packages: dict[str, Line] = Field(max_length=64)
+
+
+class Receipt(Frozen):
+    """What a check of one record found.
+
+    Attributes:
+        kind: `rescored`: its audit images scored again; `reproduced`: the whole evaluation run again.
+        by: who checked.
+        images: how many images were compared.
+        rerun_digest: digest of the record that the rerun gave; None for `rescored`.
+        differences: by metric.
+        digest: SHA-256 of all other fields.
+    """
+
+    schema_version: Literal[1] = 1
+    kind: Literal["rescored", "reproduced"]
+    submission: Id
+    suite: str = Field(max_length=80)
+    suite_digest: Sha256
+    lock_digest: Sha256
+    record_digest: Sha256
+    rerun_digest: Sha256 | None = None
+    by: Line
+    date: datetime.date
+    environment: Environment
+    images: int = Field(gt=0)
+    differences: dict[Id, Difference] = Field(min_length=1, max_length=256)
+    digest: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+
+    def content_digest(self) -> str:
+        """Return the SHA-256 of all fields but the digest itself."""
+        return digest_of(self.model_dump(mode="json", exclude={"digest"}))
+
+    @property
+    def agrees(self) -> bool:
+        """Whether nothing is farther apart than allowed, and something was compared at all."""
+        found = self.differences.values()
+        return all(difference.agrees for difference in found) and any(difference.compared for difference in found)
+
+
+def write_receipt(folder: Path, receipt: Receipt) -> Path:
+    """Seal a receipt and write it to `receipts/` in a record's `folder`; return its path."""
+    receipt = receipt.model_copy(update={"digest": receipt.content_digest()})
+    place = folder / RECEIPTS
+    place.mkdir(parents=True, exist_ok=True)
+    path = place / f"{receipt.kind}-{receipt.digest[:12]}.json"
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(readable_json(receipt), encoding="utf-8")
+    temporary.replace(path)
+    return path
+
+
+def check_receipt(receipt: Receipt, record: Record, where: str) -> None:
+    """Check that a receipt is whole and of this very record.
+
+    Raises:
+        IntegrityError: it was changed, is of another record, or tells of metrics or images that the record has not.
+    """
+    if receipt.content_digest() != receipt.digest:
+        raise IntegrityError("the digest does not match the content", where=where, cure="check the record again")
+    names = ("suite", "suite_digest", "lock_digest")
+    if (
+        receipt.record_digest != record.digest
+        or receipt.submission != record.submission.id
+        or any(getattr(receipt, name) != getattr(record, name) for name in names)
+    ):
+        message = f"is of record {receipt.record_digest[:16]} of '{receipt.submission}', not of {record.digest[:16]}"
+        raise IntegrityError(message, where=where, cure="remove it, or check this record: invbench verify")
+    metrics = {cell.metric for cell in record.cells}
+    if receipt.differences.keys() != metrics or receipt.images > record.images:
+        raise IntegrityError("compares other metrics or images than the record has", where=where)
+    for name, found in receipt.differences.items():
+        try:
+            allowed = get_metric(name).tolerance
+        except NotFoundError as error:
+            raise IntegrityError(error.message, where=where) from None
+        if found.equal > found.compared or (found.largest > allowed and not found.beyond):
+            raise IntegrityError(f"field 'differences.{name}': contradicts itself", where=where)
+
+
+def list_receipts(folder: Path) -> list[Path]:
+    """Return the files of the receipts beside a record."""
+    return sorted((folder / RECEIPTS).glob("*.json"))
+
+
+def load_receipts(folder: Path, record: Record) -> list[Receipt]:
+    """Read the receipts beside a record.
+
+    Raises:
+        SpecError: a file is no receipt; names the field.
+        IntegrityError: see `check_receipt`.
+    """
+    receipts = []
+    for path in list_receipts(folder):
+        receipt = read_json(path, Receipt)
+        check_receipt(receipt, record, str(path))
+        receipts.append(receipt)
+    return receipts
+
+
+def trust_of(record: Record, receipts: Sequence[Receipt], authors: Sequence[str]) -> Trust:
+    """Return the trust that the receipts of a record give it.
+
+    `reproduced`: someone who is no author ran the whole evaluation again and found it within the tolerances;
+    `rescored`: the audit images were scored again and gave the record's scores.
+    """
+    good = [receipt for receipt in receipts if receipt.record_digest == record.digest and receipt.agrees]
+    names = {name.casefold() for name in authors}
+    if any(r.kind == "reproduced" and r.images == record.images and r.by.casefold() not in names for r in good):
+        return "reproduced"
+    return "rescored" if any(receipt.kind == "rescored" for receipt in good) else "self-reported"

@@ -1,0 +1,389 @@
+"""Records: the stored outcome of one submission on one suite. Torch-free.
+
+A record is a folder of three files:
+
+- `record.json`: aggregates with intervals, what was left unscored and why, provenance, and the digest;
+- `scores.parquet`: one row per image, target, tap, perturbation and metric;
+- `audit.parquet`: a handful of images, what the target saw and every recon of it, as lossless PNG.
+
+The *digest* covers everything that the same evaluation reproduces anywhere (protocol, weights, scores,
+audit images) and leaves out the `run` section (device, times, versions).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import ConfigDict, Field, model_validator
+
+from benchmark.errors import IntegrityError, SpecError
+from benchmark.files.tables import read_table
+from benchmark.suites.spec import (
+    Axis,
+    Frozen,
+    Id,
+    Lock,
+    Perturbation,
+    Sha256,
+    Suite,
+    digest_of,
+    read_json,
+    readable_json,
+    unset,
+)
+
+__all__ = [
+    "AUDIT_SCHEMA",
+    "INPUT",
+    "SCORE_SCHEMA",
+    "AxisScore",
+    "Cell",
+    "InverseInfo",
+    "Record",
+    "Run",
+    "StageLayers",
+    "SubmissionInfo",
+    "TapScore",
+    "TargetScore",
+    "check_origin",
+    "load_audit",
+    "load_audit_file",
+    "load_record",
+    "load_scores",
+    "table_digest",
+    "write_record",
+]
+
+INPUT = "input"
+"""Name that stands for the tap where an audit row holds what the target saw."""
+
+MAX_RECORD_BYTES = 32_000_000
+_HASHED_ROWS = 4096
+"""How many rows are spelled out at a time for their hash: few, so that they stay in the processor's cache."""
+
+_NAME = pa.dictionary(pa.int32(), pa.string())
+SCORE_SCHEMA = pa.schema(
+    [
+        pa.field("image", _NAME, nullable=False),
+        pa.field("target", _NAME, nullable=False),
+        pa.field("tap", _NAME, nullable=False),
+        pa.field("perturbation", _NAME, nullable=False),
+        pa.field("metric", _NAME, nullable=False),
+        pa.field("value", pa.float32()),
+        pa.field("reason", _NAME),
+    ]
+)
+AUDIT_SCHEMA = pa.schema(
+    [
+        pa.field("image", _NAME, nullable=False),
+        pa.field("target", _NAME, nullable=False),
+        pa.field("tap", _NAME, nullable=False),
+        pa.field("perturbation", _NAME, nullable=False),
+        pa.field("png", pa.dictionary(pa.int32(), pa.binary()), nullable=False),
+    ]
+)
+
+
+class _Part(Frozen):
+    """A part of a record; its numbers are finite, as JSON asks for."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+class SubmissionInfo(_Part):
+    """Who entered: the submission's id, its method and a title for readers."""
+
+    id: Id
+    method: Id
+    title: str
+
+
+class InverseInfo(_Part):
+    """The weights that inverted one target: file hashes, size and how they were trained."""
+
+    files: dict[str, Sha256]
+    parameters: int = Field(ge=0)
+    repo_id: str | None = None
+    revision: str | None = None
+    training: dict[str, str | int | float] = {}
+
+
+class AxisScore(_Part):
+    """An anchored axis score (0 the best trivial answer, 1 identity) with its 95 % interval; None: no score."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    parts: dict[Id, float | None]
+
+
+class TapScore(_Part):
+    """The axes at one tap, and the mean share of recon values that had to be clamped to [0, 1]."""
+
+    axes: dict[Axis, AxisScore]
+    clamped: float
+
+
+class TargetScore(_Part):
+    """The axes of one target (unweighted mean over its taps) and of each tap."""
+
+    axes: dict[Axis, AxisScore]
+    taps: dict[Id, TapScore]
+
+
+class Cell(_Part):
+    """One metric at one tap under one perturbation: its mean (or median, as the metric declares) over images.
+
+    `scored` images have a score; `unscored` counts the others by reason.
+    """
+
+    target: Id
+    tap: Id
+    perturbation: Perturbation
+    metric: Id
+    value: float | None
+    low: float | None
+    high: float | None
+    scored: int
+    unscored: dict[str, int] = {}
+
+
+Matrix = tuple[tuple[float | None, ...], ...]
+
+
+class StageLayers(_Part):
+    """The taps of a stage compared: the inverse of one fed the features of another. None: not scored.
+
+    Attributes:
+        taps: taps of one shape, from shallow to deep.
+        floor: detail of the training mean image.
+        transfer: detail as the axis defines it; rows: the tap that the features are from, columns: that of the inverse.
+        normalized: clip((transfer - floor) / (its column's diagonal - floor), 0, 1).
+        neighbors, half_distance, asymmetry: the normalized matrix summed up; see `metrics.layers.TransferSummary`.
+        cka: linear CKA of the same taps.
+    """
+
+    stage: Id
+    taps: tuple[Id, ...]
+    floor: float
+    transfer: Matrix
+    normalized: Matrix
+    neighbors: float | None
+    half_distance: float | None
+    asymmetry: float | None
+    cka: Matrix
+
+    @model_validator(mode="after")
+    def _square(self) -> StageLayers:
+        for name in ("transfer", "normalized", "cka"):
+            rows = getattr(self, name)
+            if len(rows) != len(self.taps) or any(len(row) != len(self.taps) for row in rows):
+                raise ValueError(f"'{name}' is no matrix of {len(self.taps)} taps")
+        return self
+
+
+class Run(_Part):
+    """Circumstances of the run, outside the digest."""
+
+    device: str
+    device_name: str
+    threads: int
+    batch_size: int
+    started: str
+    wall_s: float
+    peak_memory_mib: float
+    ms_per_recon: dict[str, float]
+    python: str
+    packages: dict[str, str]
+    git_commit: str | None
+    git_dirty: bool | None
+
+
+class Record(_Part):
+    """One submission on one suite; see the module for the files beside it.
+
+    `layers` holds the layer comparison by target, for methods that read features.
+    """
+
+    schema_version: Literal[1] = 1
+    suite: str
+    suite_digest: Sha256
+    lock_digest: Sha256
+    submission: SubmissionInfo
+    inverses: dict[Id, InverseInfo]
+    code_version: str
+    precision: Literal["float32", "bfloat16"]
+    status: Literal["complete", "partial"]
+    draft: bool
+    images: int
+    targets: dict[Id, TargetScore]
+    overall: dict[Axis, AxisScore]
+    cells: tuple[Cell, ...]
+    layers: dict[Id, tuple[StageLayers, ...]] = {}
+    scores_sha256: Sha256
+    audit_sha256: Sha256
+    digest: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    run: Run
+    run_sha256: Sha256 | None = Field(default=None, exclude_if=unset)
+
+    @property
+    def rankable(self) -> bool:
+        """Whether the record may be ranked: complete, of a locked suite, in the official precision."""
+        return self.status == "complete" and not self.draft and self.precision == "float32"
+
+    def __reduce__(self) -> tuple[Callable[[str], Record], tuple[str]]:
+        """Travel between processes as JSON: smaller and faster than thousands of pickled cells."""
+        return type(self).model_validate_json, (self.model_dump_json(),)
+
+    def content_digest(self) -> str:
+        """Return the SHA-256 of what the same evaluation reproduces: all but `run` and the digest itself."""
+        return digest_of(self.model_dump(mode="json", exclude={"run", "run_sha256", "digest"}))
+
+    def sealed(self) -> Record:
+        """Return the record with its digest, and the hash of `run`, filled in."""
+        run = digest_of(self.run.model_dump(mode="json"))
+        return self.model_copy(update={"digest": self.content_digest(), "run_sha256": run})
+
+
+def check_origin(suite: Suite, lock: Lock, submission_id: str, record: Record, where: str) -> None:
+    """Check that a record is of a submission, and was made for this text and lock of a suite.
+
+    Raises:
+        SpecError: it is of another submission or suite.
+        IntegrityError: it was made for another text or lock.
+    """
+    if record.submission.id != submission_id:
+        raise SpecError(f"is the record of '{record.submission.id}', not of '{submission_id}'", where=where)
+    if record.suite != suite.id:
+        raise SpecError(f"is a record on {record.suite!r:.80}, not on {suite.id}", where=where)
+    cure = f"run: invbench eval --submission {submission_id} --suite {suite.id}"
+    if record.suite_digest != suite.digest:
+        raise IntegrityError(f"made for another text of {suite.id}", where=where, cure=cure)
+    if record.lock_digest != lock.digest:
+        raise IntegrityError(f"made under another lock of {suite.id}", where=where, cure=cure)
+
+
+def table_digest(table: pa.Table) -> str:
+    """Return the SHA-256 of a table's content, whatever the Parquet writer made of it."""
+    names = table.column_names
+    leading = next((i for i, field in enumerate(table.schema) if pa.types.is_floating(field.type)), 0)
+    hasher = _labels.start(table.select(names[:leading])) if leading else hashlib.sha256()
+    for name in names[leading:]:
+        _update(hasher, name, table.column(name))
+    return hasher.hexdigest()
+
+
+class _Labels:
+    """Remembers the hash of the columns before the values, which all records of a suite have in common.
+
+    It is taken up again only for columns that are equal row by row.
+    """
+
+    def __init__(self) -> None:
+        self._last: tuple[pa.Table, hashlib._Hash] | None = None
+
+    def start(self, labels: pa.Table) -> hashlib._Hash:
+        """Return a hasher that has seen `labels`."""
+        last = self._last
+        if last is not None and last[0].equals(labels):
+            return last[1].copy()
+        hasher = hashlib.sha256()
+        for name in labels.column_names:
+            _update(hasher, name, labels.column(name))
+        self._last = labels, hasher.copy()
+        return hasher
+
+
+_labels = _Labels()
+
+
+def _update(hasher: hashlib._Hash, name: str, chunks: pa.ChunkedArray) -> None:
+    """Hash a column: numbers as float32, all else as the SHA-256 of every entry (absent: zeros)."""
+    hasher.update(f"{name}:{len(chunks)};".encode())
+    column = chunks.combine_chunks()
+    if pa.types.is_floating(column.type):
+        values = column.to_numpy(zero_copy_only=False).astype("<f4")
+        hasher.update(np.where(np.isnan(values), np.float32(np.nan), values).astype("<f4").tobytes())
+        return
+    codes = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    if isinstance(codes, pa.ChunkedArray):
+        codes = codes.combine_chunks()
+    entries = [hashlib.sha256(_as_bytes(v)).digest() for v in codes.dictionary.to_pylist()]
+    entries.append(b"\0" * 32)
+    words = np.frombuffer(b"".join(entries), dtype=np.uint64).reshape(-1, 4)
+    order = codes.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    for start in range(0, len(order), _HASHED_ROWS):
+        hasher.update(words.take(order[start : start + _HASHED_ROWS], axis=0))
+
+
+def _as_bytes(value: str | bytes) -> bytes:
+    return value.encode() if isinstance(value, str) else value
+
+
+def _write(path: Path, data: bytes) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_bytes(data)
+    temporary.replace(path)
+
+
+def _write_table(path: Path, table: pa.Table) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    pq.write_table(table, temporary, compression="zstd", compression_level=9)
+    temporary.replace(path)
+
+
+def write_record(folder: Path, record: Record, scores: pa.Table, audit: pa.Table) -> Record:
+    """Seal `record` and write the three files of a record to `folder`; return the sealed record."""
+    folder.mkdir(parents=True, exist_ok=True)
+    record = record.model_copy(
+        update={"scores_sha256": table_digest(scores), "audit_sha256": table_digest(audit)}
+    ).sealed()
+    _write_table(folder / "scores.parquet", scores)
+    _write_table(folder / "audit.parquet", audit)
+    _write(folder / "record.json", readable_json(record).encode())
+    return record
+
+
+def load_record(folder: Path) -> Record:
+    """Read and check `record.json` of a record folder.
+
+    Raises:
+        SpecError: absent or not a record; names the field.
+        IntegrityError: the content does not have the digest that it states.
+    """
+    path = folder / "record.json"
+    record = read_json(path, Record, MAX_RECORD_BYTES)
+    if record.content_digest() != record.digest:
+        raise IntegrityError("the digest does not match the content", where=str(path), cure="evaluate again")
+    if record.run_sha256 not in (None, digest_of(record.run.model_dump(mode="json"))):
+        message = "field 'run_sha256': section 'run' was changed"
+        raise IntegrityError(message, where=str(path), cure="evaluate again")
+    return record
+
+
+def _load_table(path: Path, schema: pa.Schema, digest: str, rows: int | None) -> pa.Table:
+    table = read_table(path, schema, rows)
+    if table_digest(table) != digest:
+        raise IntegrityError("differs from what record.json states", where=str(path), cure="evaluate again")
+    return table
+
+
+def load_scores(folder: Path, record: Record, rows: int | None = None) -> pa.Table:
+    """Read `scores.parquet` (SCORE_SCHEMA) of a record folder, checked against the record; see `read_table`."""
+    return _load_table(folder / "scores.parquet", SCORE_SCHEMA, record.scores_sha256, rows)
+
+
+def load_audit(folder: Path, record: Record, rows: int | None = None) -> pa.Table:
+    """Read `audit.parquet` (AUDIT_SCHEMA) of a record folder, checked against the record; see `read_table`."""
+    return load_audit_file(folder / "audit.parquet", record.audit_sha256, rows)
+
+
+def load_audit_file(path: Path, sha256: str, rows: int | None = None) -> pa.Table:
+    """Read an `audit.parquet` (AUDIT_SCHEMA), checked against the hash of its content; see `read_table`."""
+    return _load_table(path, AUDIT_SCHEMA, sha256, rows)

@@ -1,0 +1,66 @@
+"""New submissions from templates."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pydantic import TypeAdapter, ValidationError
+
+from benchmark.errors import SpecError
+from benchmark.files.paths import SCAFFOLD
+from benchmark.inverses.spec import METHODS, get_method
+from benchmark.submissions.submission import CODE, PLACEHOLDERS, Line, SubmissionId
+from benchmark.suites.spec import explain, load_suite
+
+__all__ = ["write_scaffold"]
+
+
+def write_scaffold(root: Path, submission_id: str, method: str | None, author: str, *, code: bool) -> list[Path]:
+    """Write a new submission below `root` that is valid and runs on mini@1 as it is; return its files.
+
+    Args:
+        method: a method of the package, whose embedded weights stand in for those to come; with `code`, the id of
+            the new method in `inverse.py` [the submission's own].
+
+    Raises:
+        SpecError: the id is none or taken, or the method has no embedded weights.
+    """
+    for name, value, kind in (("ID", submission_id, SubmissionId), ("--author", author, Line)):
+        try:
+            TypeAdapter(kind).validate_python(value)
+        except ValidationError as error:
+            cure = "such as my-method" if name == "ID" else "give a name on one line"
+            raise SpecError(explain(error, name).message, where=name, cure=cure) from None
+    folder = root / submission_id
+    if folder.exists():
+        raise SpecError("is there already", where=str(folder), cure="take another id, or edit what is there")
+    method = method or (submission_id if code else "ridge")
+    if code and method in METHODS:
+        raise SpecError(f"'{method}' is the package's own method", where="--method", cure="name a new one")
+    if not code and (get_method(method).role != "entry"):
+        raise SpecError(f"'{method}' only bounds the board", where="--method", cure="take ridge or modular, or --code")
+    env = Environment(
+        loader=FileSystemLoader(SCAFFOLD), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
+    )
+    # A JSON string is a TOML string.
+    env.filters["toml"] = lambda value: json.dumps(value, ensure_ascii=False)
+    values = {
+        "id": submission_id,
+        "folder": folder,
+        "method": method,
+        "author": author,
+        "code": code,
+        "placeholders": PLACEHOLDERS,
+        "title": f"{submission_id}: {'a new architecture' if code else get_method(method).title}"[:120],
+        "trained_on": "nothing" if code else "scenes of the generator of mini@1",
+        "targets": [target.id for target in load_suite("mini@1").targets],
+    }
+    folder.mkdir(parents=True)
+    paths = []
+    for name in ("submission.toml", *([CODE] if code else [])):
+        path = folder / name
+        path.write_text(env.get_template(f"{name}.j2").render(values), encoding="utf-8")
+        paths.append(path)
+    return paths

@@ -1,0 +1,214 @@
+"""Submissions: `submissions/<id>/submission.toml`, and where the records below it lie. Torch-free."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from pathlib import Path
+from typing import Annotated
+
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+from pydantic import AfterValidator, Field, StrictBool, model_validator
+
+from benchmark.errors import SpecError, did_you_mean
+from benchmark.files.paths import resource, submissions_root
+from benchmark.suites.spec import Frozen, Id, RepoId, Revision, read_toml
+
+__all__ = [
+    "CODE", "PLACEHOLDERS", "Links", "Submission", "Weights", "describe_candidate", "find_submission",
+    "list_submissions", "load_submission", "load_submission_folder", "look_alike", "record_folder",
+]  # fmt: skip
+
+CODE = "inverse.py"
+"""Name of the file in a submission's folder that holds an architecture of its own."""
+
+PLACEHOLDERS = {
+    "description": "What the method does, in a few plain sentences.",
+    "contact": "https://github.com/name",
+}
+"""What a new submission says until its author says better."""
+
+_RESERVED = {"con", "prn", "aux", "nul", *(f"{name}{digit}" for name in ("com", "lpt") for digit in range(10))}
+_LOOKS = str.maketrans({"0": "o", "1": "l", "i": "l", "-": None, "_": None, ".": None})
+
+
+def look_alike(submission_id: str) -> str:
+    """Return what an id looks like to a hasty reader: ids with the same look collide."""
+    return submission_id.translate(_LOOKS)
+
+
+def _check_id(value: str) -> str:
+    if value.split(".")[0] in _RESERVED:
+        raise ValueError("is the name of a device on some systems")
+    return value
+
+
+def _check_text(value: str) -> str:
+    """Refuse what shows up as something else than it is: control, formatting and private characters."""
+    for character in value:
+        if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}:
+            raise ValueError(f"holds the invisible character U+{ord(character):04X}")
+    if value != value.strip():
+        raise ValueError("begins or ends with a space")
+    return value
+
+
+def _check_license(value: str) -> str:
+    try:
+        canonicalize_license_expression(value)
+    except InvalidLicenseExpression:
+        raise ValueError("is no SPDX license expression") from None
+    return value
+
+
+SubmissionId = Annotated[
+    str, Field(pattern=r"^[a-z0-9]+([._-][a-z0-9]+)*$", max_length=64), AfterValidator(_check_id)
+]  # fmt: skip
+Line = Annotated[str, Field(min_length=1, max_length=120), AfterValidator(_check_text)]
+Paragraph = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_check_text)]
+_HOST = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+"
+_URL = rf"https://{_HOST}(/[A-Za-z0-9._~:/?#@!$&+,;=%-]*)?"
+Url = Annotated[str, Field(pattern=rf"^{_URL}$", max_length=300)]
+Contact = Annotated[str, Field(pattern=rf"^({_URL}|[A-Za-z0-9._%+-]+@{_HOST})$", max_length=300)]
+SuiteId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}@[1-9][0-9]{0,5}$")]
+License = Annotated[str, Field(max_length=200), AfterValidator(_check_license)]
+
+
+class Weights(Frozen):
+    """Where the inverse of one target lies: a commit of a Hub repository, or a folder.
+
+    A `path` that begins with `./` is a folder beside `submission.toml`, for trying things out; any other is one of
+    the package's own inverses.
+    """
+
+    path: str | None = Field(default=None, max_length=300, description="one of the package's inverses")
+    repo_id: RepoId | None = Field(default=None, description="the Hub repository", examples=["name/ridge-mini-vit"])
+    revision: Revision | None = Field(default=None, description="the full commit, 40 hex digits")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Weights:
+        if (self.path is None) == (self.repo_id is None):
+            raise ValueError("give either 'repo_id' and 'revision', or 'path'")
+        if self.repo_id is not None and self.revision is None:
+            raise ValueError("'repo_id' needs 'revision', the full commit of 40 hex digits")
+        if self.path is not None and (self.path.startswith("/") or "\\" in self.path or ".." in self.path.split("/")):
+            raise ValueError("'path' must not leave its folder")
+        return self
+
+    @property
+    def beside(self) -> bool:
+        """Whether it is a folder beside `submission.toml`."""
+        return self.path is not None and self.path.startswith("./")
+
+    def directory(self, folder: Path) -> Path:
+        """Return the directory of an inverse that is not on the Hub; `folder` is the submission's."""
+        if self.path is None:
+            raise SpecError(f"'{self.repo_id}' is not embedded", cure="load it through the Hub")
+        return folder / self.path if self.beside else resource(self.path)
+
+
+class Links(Frozen):
+    """Where readers find more; https only."""
+
+    paper: Url | None = Field(default=None, description="a link", examples=["https://arxiv.org/abs/2412.06534"])
+    code: Url | None = Field(default=None, description="a link", examples=["https://github.com/name/project"])
+    project: Url | None = Field(default=None, description="a link", examples=["https://name.github.io/project"])
+
+
+class Submission(Frozen):
+    """One method's entry: who made it, what it is, what it enters, and where its weights lie for each target.
+
+    `weights` is empty for methods that need none. `trust_code` says that the method's architecture is in
+    `inverse.py` beside the file, which is only ever imported under `--trust-code`.
+    """
+
+    id: SubmissionId = Field(
+        description="lower-case letters and digits, joined by '-', '_' or '.'; the name of the folder",
+        examples=["my-method"],
+    )
+    method: Id = Field(
+        description="a method of the package (invbench list methods), or a new one in inverse.py", examples=["ridge"]
+    )
+    title: Line = Field(description="one line for the board", examples=["Ridge (linear decoder per tap)"])
+    description: Paragraph = Field(description="what the method does, in a few plain sentences")
+    authors: tuple[Line, ...] = Field(min_length=1, max_length=100, description="names", examples=[["A. Author"]])
+    contact: Contact = Field(description="an address or a link", examples=["https://github.com/name"])
+    license: License = Field(description="an SPDX expression, of weights and code", examples=["Apache-2.0"])
+    trained_on: Paragraph = Field(description="the data that the inverse was fitted to", examples=["mini@1's scenes"])
+    suites: tuple[SuiteId, ...] = Field(
+        min_length=1, max_length=16, description="suites that it enters", examples=[["mini@1"]]
+    )
+    trust_code: StrictBool = Field(default=False, description="whether inverse.py must be imported")
+    links: Links = Field(default=Links(), description="paper, code, project")
+    weights: dict[Id, Weights] = Field(default={}, max_length=64, description="by target, where its inverse lies")
+
+
+def list_submissions(root: Path) -> list[str]:
+    """Return the ids of all submissions below `root`."""
+    return sorted(path.parent.name for path in root.glob("*/submission.toml"))
+
+
+def load_submission_folder(folder: Path) -> Submission:
+    """Read the submission in a folder.
+
+    Raises:
+        SpecError: the file is not a submission, or its id differs from its folder; names the field.
+    """
+    path = folder / "submission.toml"
+    submission = read_toml(path, Submission)
+    if submission.id != folder.absolute().name:
+        cure = "rename the one or the other"
+        raise SpecError(f"field 'id': '{submission.id}' is not the folder's name", where=str(path), cure=cure)
+    return submission
+
+
+def load_submission(root: Path, submission_id: str) -> Submission:
+    """Read one submission below `root`.
+
+    Raises:
+        NotFoundError: no such submission; names the nearest.
+        SpecError: see `load_submission_folder`.
+    """
+    known = list_submissions(root)
+    if submission_id not in known:
+        raise did_you_mean("submission", submission_id, known)
+    return load_submission_folder(root / submission_id)
+
+
+def find_submission(reference: str) -> tuple[Path, bool]:
+    """Return the folder of the submission that an id or a path names, and whether it was the path.
+
+    Raises:
+        NotFoundError: neither; names the nearest id.
+        SpecError: the folder holds no submission.
+    """
+    known, path = list_submissions(submissions_root()), Path(reference)
+    if reference in known:
+        return submissions_root() / reference, False
+    if (path / "submission.toml").is_file():
+        return path.resolve(), True
+    if path.is_dir() or len(path.parts) > 1:
+        raise SpecError("no such submission", where=str(path / "submission.toml"), cure="make one: invbench init ID")
+    raise did_you_mean("submission", reference, known)
+
+
+def describe_candidate(candidate_id: str, method: str, title: str, suite_id: str) -> str:
+    """Return a `submission.toml` for an inverse that was evaluated without one."""
+    fields = {
+        "id": candidate_id,
+        "method": method,
+        "title": title,
+        "description": "Evaluated with invbench eval --inverse; not submitted.",
+        "authors": ["not stated"],
+        "contact": "https://example.org",
+        "license": "LicenseRef-not-stated",
+        "trained_on": "not stated",
+        "suites": [suite_id],
+    }
+    # JSON strings and lists of them are TOML, too.
+    return "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in fields.items())
+
+
+def record_folder(root: Path, submission_id: str, suite_id: str) -> Path:
+    """Return where the record of a submission on a suite lies below `root`."""
+    return root / submission_id / "records" / suite_id

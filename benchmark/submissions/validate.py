@@ -1,0 +1,323 @@
+"""Everything that can be said of a submission without a network and without running anything of it. Torch-free."""
+
+from __future__ import annotations
+
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+from benchmark.errors import IntegrityError, NotFoundError, SpecError, UserError
+from benchmark.files.tables import MAX_FILE_BYTES
+from benchmark.inverses.spec import METHODS
+from benchmark.records.consistency import check_record
+from benchmark.records.history import HISTORY, RECORD_FILES, SUPERSEDED, check_history, superseded_folders
+from benchmark.records.receipts import load_receipts
+from benchmark.records.record import MAX_RECORD_BYTES, Record, load_record
+from benchmark.submissions.submission import (
+    CODE,
+    PLACEHOLDERS,
+    Submission,
+    list_submissions,
+    load_submission_folder,
+    look_alike,
+    record_folder,
+)
+from benchmark.suites.spec import MAX_TEXT_BYTES, Suite, load_lock, load_suite, sha256_file
+
+__all__ = ["Finding", "check_additions", "validate"]
+
+MAX_FILES = 2000
+WEIGHT_FILES = ("config.json", "model.safetensors")
+_RECORD = r"records/[a-z0-9][a-z0-9._-]*@[0-9]+/"
+_OLD = rf"{_RECORD}{SUPERSEDED}/[0-9a-f]{{16}}/"
+_ALLOWED: tuple[tuple[str, int], ...] = (
+    (r"submission\.toml", MAX_TEXT_BYTES),
+    (re.escape(HISTORY), MAX_TEXT_BYTES),
+    (re.escape(CODE), 200_000),
+    (r"README\.md", 200_000),
+    *((rf"({_RECORD}|{_OLD}){re.escape(name)}", size) for name, size in (
+        ("record.json", MAX_RECORD_BYTES), ("scores.parquet", MAX_FILE_BYTES), ("audit.parquet", MAX_FILE_BYTES))),
+    (rf"({_RECORD}|{_OLD})receipts/(rescored|reproduced)-[0-9a-f]{{12}}\.json", MAX_TEXT_BYTES),
+)  # fmt: skip
+"""What a submission's folder may hold: patterns of paths, and the largest size of such a file in bytes."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing found: an `error` keeps a submission out, a `note` does not; `exit_code` as errors have it."""
+
+    severity: Literal["error", "note"]
+    message: str
+    where: str
+    cure: str | None = None
+    exit_code: int = 0
+
+    def __str__(self) -> str:
+        return str(UserError(self.message, where=self.where, cure=self.cure))
+
+
+@dataclass
+class _Findings:
+    items: list[Finding] = field(default_factory=list)
+
+    def note(self, message: str, where: Path, cure: str | None = None) -> None:
+        self.items.append(Finding("note", message, str(where), cure))
+
+    @contextmanager
+    def collect(self, where: Path) -> Iterator[None]:
+        """Turn an error inside the context into a finding."""
+        try:
+            yield
+        except UserError as error:
+            self.items.append(Finding("error", error.message, error.where or str(where), error.cure, error.exit_code))
+
+    @property
+    def failed(self) -> bool:
+        return any(item.severity == "error" for item in self.items)
+
+
+def _check_files(folder: Path) -> None:
+    """Check names, kinds and sizes of all files below a submission's folder, without opening any."""
+    if folder.is_symlink():
+        raise SpecError("is a link", where=str(folder), cure="put the folder itself there")
+    waiting, count = [folder], 0
+    while waiting:
+        # No more than there may be: a folder can hold more names than memory does.
+        for path in sorted(islice(waiting.pop().iterdir(), MAX_FILES + 1)):
+            name, status = path.relative_to(folder).as_posix(), path.lstat()
+            count += 1
+            if count > MAX_FILES:
+                raise SpecError(f"holds more than {MAX_FILES:,} files", where=str(folder))
+            if stat.S_ISDIR(status.st_mode):
+                waiting.append(path)
+                continue
+            if not stat.S_ISREG(status.st_mode):
+                raise SpecError("is a link or no regular file", where=str(path), cure="put the file itself there")
+            limit = next((size for pattern, size in _ALLOWED if re.fullmatch(pattern, name)), None)
+            if limit is None:
+                cure = (
+                    "only submission.toml, inverse.py, README.md, history.toml and records/ do; weights go on the Hub"
+                )
+                raise SpecError("does not belong into a submission", where=str(path), cure=cure)
+            if status.st_size > limit:
+                raise SpecError(f"takes {status.st_size:,} bytes, more than the {limit:,} allowed", where=str(path))
+
+
+def _check_method(submission: Submission, folder: Path) -> None:
+    where, method = str(folder / "submission.toml"), METHODS.get(submission.method)
+    has_code = (folder / CODE).exists()
+    if submission.trust_code != has_code:
+        state = "there" if has_code else "not there"
+        message = f"field 'trust_code': is {str(submission.trust_code).lower()}, but {CODE} is {state}"
+        raise SpecError(message, where=where, cure="a submission with an architecture of its own has both, others none")
+    if submission.trust_code and method is not None:
+        message = f"field 'method': '{submission.method}' is the package's own"
+        raise SpecError(message, where=where, cure=f"give the method in {CODE} another id")
+    if method is None and not submission.trust_code:
+        cure = f"known: {', '.join(METHODS)}; or add {CODE} and trust_code = true"
+        raise SpecError(f"field 'method': unknown method '{submission.method}'", where=where, cure=cure)
+    if method is not None and method.role != "entry" and submission.id != submission.method:
+        message = f"field 'method': '{method.id}' is the {method.role} of the board, not a way to invert features"
+        raise SpecError(message, where=where, cure="enter another method")
+    if method is not None and not method.trained and submission.weights:
+        raise SpecError(f"field 'weights': method '{method.id}' has none", where=where, cure="leave them out")
+
+
+def _check_weights(submission: Submission, folder: Path, suites: list[Suite], findings: _Findings) -> None:
+    path, method = folder / "submission.toml", METHODS.get(submission.method)
+    targets = {target.id: suite for suite in suites for target in suite.targets}
+    for name, weights in submission.weights.items():
+        if name not in targets:
+            known = ", ".join(targets)
+            raise SpecError(
+                f"field 'weights.{name}': not a target of the suites", where=str(path), cure=f"known: {known}"
+            )
+        if weights.beside:
+            cure = "upload them: invbench publish FOLDER ORG/NAME, then give repo_id and revision"
+            raise SpecError(f"field 'weights.{name}': lie beside the file", where=str(path), cure=cure)
+        if weights.path is not None:
+            here = weights.directory(folder)
+            if not all((here / file).is_file() for file in WEIGHT_FILES):
+                raise SpecError(f"field 'weights.{name}.path': no such inverse in the package", where=str(path))
+    if submission.weights or (method is not None and method.trained):
+        for suite in suites:
+            missing = [target.id for target in suite.targets if target.id not in submission.weights]
+            if len(missing) == len(suite.targets):
+                cure = "add [weights.TARGET] with repo_id and revision"
+                raise SpecError(f"field 'weights': none for a target of {suite.id}", where=str(path), cure=cure)
+            if missing:
+                message = (
+                    f"no weights for {', '.join(missing)} of {suite.id}: its record will be partial, and not ranked"
+                )
+                findings.note(message, path)
+    embedded = [name for name, weights in submission.weights.items() if weights.path]
+    if embedded and submission.id != submission.method:
+        message = f"the weights for {', '.join(embedded)} are the package's own '{submission.method}'"
+        findings.note(message, path, "put your own on the Hub before you submit: invbench publish --help")
+
+
+def _check_inverses(submission: Submission, folder: Path, record: Record, where: str) -> None:
+    """Check that a record was made with the method and weights that the submission names."""
+    if record.submission.method != submission.method:
+        message = f"field 'submission.method': is '{record.submission.method}', not '{submission.method}'"
+        raise IntegrityError(message, where=where, cure="evaluate again")
+    code = sha256_file(folder / CODE) if submission.trust_code else None
+    for target, inverse in record.inverses.items():
+        field, weights, cure = f"field 'inverses.{target}'", submission.weights.get(target), "evaluate again"
+        if inverse.files.get(CODE) != code:
+            raise IntegrityError(f"{field}: made with another {CODE}", where=where, cure=cure)
+        files = {name: digest for name, digest in inverse.files.items() if name != CODE}
+        if weights is None:
+            if files or inverse.repo_id:
+                message = f"{field}: made with weights that submission.toml does not name"
+                raise IntegrityError(message, where=where, cure="name them under [weights], or evaluate again")
+            continue
+        if (inverse.repo_id, inverse.revision) != (weights.repo_id, weights.revision):
+            made = f"{inverse.repo_id}@{inverse.revision}" if inverse.repo_id else "other files"
+            raise IntegrityError(
+                f"{field}: made with {made}, not the weights of submission.toml", where=where, cure=cure
+            )
+        if files.keys() != set(WEIGHT_FILES):
+            raise IntegrityError(f"{field}: is not of {' and '.join(WEIGHT_FILES)}", where=where, cure=cure)
+        if weights.path is not None:
+            here = weights.directory(folder)
+            if files != {name: sha256_file(here / name) for name in WEIGHT_FILES}:
+                raise IntegrityError(f"{field}: not the files in {weights.path}", where=where, cure=cure)
+
+
+def _check_copies(folder: Path, record: Record, root: Path, findings: _Findings) -> None:
+    """Look for another submission with the very same scores."""
+    where = folder / "records" / record.suite / "record.json"
+    for name in list_submissions(root):
+        other_folder = record_folder(root, name, record.suite)
+        if name == record.submission.id or not (other_folder / "record.json").is_file():
+            continue
+        try:
+            other = load_record(other_folder)
+        except UserError:
+            continue
+        if record.scores_sha256 != other.scores_sha256 and record.audit_sha256 != other.audit_sha256:
+            continue
+        weights = [{k: i.files for k, i in r.inverses.items()} for r in (record, other)]
+        if weights[0] == weights[1] and any(weights[0].values()):
+            findings.note(f"same weights and scores as '{name}'", where, "enter weights of your own")
+            continue
+        raise IntegrityError(f"its scores are those of '{name}'", where=str(where), cure="evaluate your own inverse")
+
+
+def _check_records(submission: Submission, folder: Path, root: Path, findings: _Findings) -> None:
+    places = sorted(path for path in (folder / "records").glob("*") if path.is_dir())
+    for place in places:
+        with findings.collect(place):
+            if place.name not in submission.suites:
+                message = f"field 'suites': does not name {place.name}, of which there are records"
+                raise SpecError(message, where=str(folder / "submission.toml"), cure="add it")
+            suite = load_suite(place.name)
+            record = load_record(place)
+            check_record(suite, load_lock(suite), submission.id, place, record)
+            _check_inverses(submission, folder, record, str(place / "record.json"))
+            load_receipts(place, record)
+            for old in superseded_folders(place):
+                load_receipts(old, load_record(old))
+            _check_copies(folder, record, root, findings)
+            if not record.rankable:
+                state = "a draft" if record.draft else record.status
+                findings.note(f"the record is {state} and will not be ranked", place / "record.json")
+    for suite_id in submission.suites:
+        if suite_id not in {place.name for place in places}:
+            cure = f"run: invbench eval --submission {folder} --suite {suite_id}"
+            findings.note(f"no record on {suite_id} yet", folder, cure)
+
+
+def validate(folder: Path, root: Path | None = None) -> list[Finding]:
+    """Check a submission: its files, what it says, its records, receipts and history.
+
+    Args:
+        folder: that of the submission.
+        root: the folder of the other submissions, which it must not collide with; None: the one around `folder`.
+    """
+    findings, root = _Findings(), root or folder.resolve().parent
+    if not (folder / "submission.toml").is_file():
+        cure = "make one: invbench init ID"
+        return [Finding("error", "no such submission", str(folder / "submission.toml"), cure, SpecError.exit_code)]
+    with findings.collect(folder):
+        _check_files(folder)
+    if findings.failed:
+        return findings.items
+    with findings.collect(folder):
+        submission = load_submission_folder(folder)
+        for other in list_submissions(root):
+            if other != submission.id and look_alike(other) == look_alike(submission.id):
+                message = f"field 'id': '{submission.id}' looks like '{other}', which is taken"
+                raise SpecError(message, where=str(folder / "submission.toml"), cure="take another")
+        suites = []
+        for suite_id in submission.suites:
+            try:
+                suites.append(load_suite(suite_id))
+            except NotFoundError as error:
+                message, where = f"field 'suites': {error.message}", str(folder / "submission.toml")
+                raise NotFoundError(message, where=where, cure=error.cure) from None
+        if untouched := [name for name, text in PLACEHOLDERS.items() if getattr(submission, name) == text]:
+            message = f"{' and '.join(untouched)} still say what the template says"
+            findings.note(message, folder / "submission.toml", "say it in your own words")
+        with findings.collect(folder):
+            _check_method(submission, folder)
+            _check_weights(submission, folder, suites, findings)
+        with findings.collect(folder):
+            _check_records(submission, folder, root, findings)
+        with findings.collect(folder):
+            check_history(folder)
+    return findings.items
+
+
+def _digest_files(folder: Path) -> dict[str, str]:
+    return {name: sha256_file(folder / name) for name in RECORD_FILES if (folder / name).is_file()}
+
+
+def check_additions(folder: Path, base: Path) -> list[Finding]:
+    """Check that a change of a submission only adds: no published record is edited or dropped, no receipt slipped in.
+
+    Args:
+        folder: the submission as proposed.
+        base: the same submission as published; it may be absent.
+    """
+    findings = _Findings()
+    for record_path in sorted(base.glob("records/*/record.json")):
+        place = folder / record_path.parent.relative_to(base)
+        with findings.collect(place):
+            digest = load_record(record_path.parent).digest
+            kept = [place, place / SUPERSEDED / digest[:16]]
+            if _digest_files(record_path.parent) not in [_digest_files(p) for p in kept]:
+                cure = "restore it; a better one supersedes it: invbench eval --supersede REASON"
+                raise IntegrityError(
+                    f"the published record {digest[:16]} was edited or removed", where=str(place), cure=cure
+                )
+    for old in sorted(base.glob(f"records/*/{SUPERSEDED}/*")):
+        place = folder / old.relative_to(base)
+        with findings.collect(place):
+            if _digest_files(old) != _digest_files(place):
+                raise IntegrityError("a superseded record was edited or removed", where=str(place), cure="restore it")
+    with findings.collect(folder / HISTORY):
+        before, after = (p.read_bytes() if p.is_file() else b"" for p in (base / HISTORY, folder / HISTORY))
+        if not after.startswith(before):
+            raise IntegrityError("published history was edited", where=str(folder / HISTORY), cure="only add to it")
+    known = {sha256_file(path): path for path in sorted(base.glob("records/**/receipts/*.json"))}
+    submitted = {path: sha256_file(path) for path in sorted(folder.glob("records/**/receipts/*.json"))}
+    for digest, path in known.items():
+        with findings.collect(folder):
+            if digest not in submitted.values():
+                message, where = "a published receipt was edited or removed", folder / path.relative_to(base)
+                raise IntegrityError(message, where=str(where), cure="restore it")
+    for path, digest in submitted.items():
+        with findings.collect(path):
+            if digest not in known:
+                cure = "leave it out; a maintainer adds it after a check of their own"
+                raise IntegrityError(
+                    "a receipt cannot be submitted with the record that it is of", where=str(path), cure=cure
+                )
+    return findings.items

@@ -1,0 +1,96 @@
+"""A board: a suite with the records that were made on it, and the order in which everything shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from benchmark.submissions.submission import list_submissions, record_folder
+from benchmark.suites.spec import Lock, Suite, list_suites, load_lock, load_suite
+from leaderboard.data.entries import Entry, load_entries
+from leaderboard.data.rankings import Tables, reference_of, tables_of
+
+__all__ = ["OWN_CHARTS", "STYLES", "Board", "load_boards", "suite_folder"]
+
+STYLES = 8
+"""How many colors the style sheet has, and how many submissions a chart draws."""
+
+OWN_CHARTS = 4
+"""So many submissions, from the first of a target's table, have charts of their own; all have the numbers as tables."""
+
+
+def suite_folder(suite: Suite) -> str:
+    """Return the folder of a suite's pages, relative to the site."""
+    return f"{suite.name}-{suite.version}"
+
+
+@dataclass(frozen=True, eq=False)
+class Board:
+    """One suite, its lock and its entries; tables are computed once, when they are first asked for."""
+
+    suite: Suite
+    lock: Lock
+    found: Sequence[Entry]
+
+    @property
+    def folder(self) -> str:
+        """The folder of its pages, relative to the site."""
+        return suite_folder(self.suite)
+
+    @cached_property
+    def tables(self) -> Tables:
+        """The ranked table of every target, and under None that of all targets together."""
+        return tables_of(self.suite, sorted(self.found, key=lambda entry: entry.submission.id))
+
+    @cached_property
+    def entries(self) -> list[Entry]:
+        """The entries in the order of the overall table."""
+        return [row.entry for row in self.tables[None].rows]
+
+    @cached_property
+    def styles(self) -> dict[str, int | None]:
+        """The color number of every submission, the same on every page; None for reference points."""
+        names = [entry.submission.id for entry in self.entries if reference_of(entry) is None]
+        return {entry.submission.id: None for entry in self.entries} | {name: i for i, name in enumerate(names)}
+
+    def drawn(self, target: str | None) -> list[Entry]:
+        """Return the entries that charts of a target show: the first so many of its table that were evaluated there.
+
+        Those that are not ranked come after the others, and those that were withdrawn not at all.
+        """
+        there = [row.entry for row in self.tables[target].rows if target is None or target in row.entry.record.targets]
+        return [entry for entry in there if reference_of(entry) is None and entry.withdrawal is None][:STYLES]
+
+    def charted(self, target: str) -> list[Entry]:
+        """Return the entries that have charts of their own on a target."""
+        return self.drawn(target)[:OWN_CHARTS]
+
+    def references(self, target: str | None) -> list[Entry]:
+        """Return the floor and the ceiling of a target."""
+        rows = self.tables[target].references
+        return [row.entry for row in rows if target is None or target in row.entry.record.targets]
+
+
+def _with_records(roots: Sequence[Path]) -> list[str]:
+    """Return the suites of the package that a record below `roots` is of; all reading is left to `load_entries`."""
+    return [
+        suite_id
+        for suite_id in list_suites()
+        if any((record_folder(root, name, suite_id) / "record.json").exists()
+               for root in roots for name in list_submissions(root))
+    ]  # fmt: skip
+
+
+def load_boards(suite_ids: Sequence[str], roots: Sequence[Path]) -> list[Board]:
+    """Return the boards of some suites, or of all that have records below the submission folders `roots`.
+
+    Raises:
+        UserError: a suite or a record cannot be used; see `load_suite` and `load_entries`.
+    """
+    boards = []
+    for suite in map(load_suite, dict.fromkeys(suite_ids or _with_records(roots))):
+        lock = load_lock(suite)
+        boards.append(Board(suite, lock, load_entries(suite, lock, roots)))
+    return boards

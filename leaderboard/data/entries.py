@@ -1,0 +1,145 @@
+"""The entries of a board: submissions with their records, and their scores image by image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmark.errors import UserError
+from benchmark.records.aggregate import image_axes, scores_from_table
+from benchmark.records.consistency import check_complete
+from benchmark.records.history import Event, History, find_withdrawal, load_history, superseded_folders
+from benchmark.records.receipts import Receipt, Trust, load_receipts, trust_of
+from benchmark.records.record import Record, check_origin, load_record, load_scores
+from benchmark.submissions.submission import Submission, list_submissions, load_submission_folder, record_folder
+from benchmark.suites.spec import Axis, Lock, Suite
+from leaderboard.data.views import Views, measure_views, shown_of
+from leaderboard.data.workers import iter_results
+
+__all__ = ["Entry", "load_entries"]
+
+_ALONE = 8
+"""Up to so many records are read faster than other processes start."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A submission with its record on a suite; `folder` holds the files of the record.
+
+    `image_axes` gives, by target and axis, the anchored score of every image (images,); it is empty for
+    records that may not be ranked. `superseded` holds the records that this one replaced, the oldest first.
+    `images` are the ids of its images, sorted, as in `image_axes` and `views`; both are absent likewise.
+    `shown` holds the scores of all its parts, by target and under None for all targets; see `views.shown_of`.
+    """
+
+    submission: Submission
+    record: Record
+    folder: Path
+    receipts: tuple[Receipt, ...] = ()
+    withdrawal: Event | None = None
+    superseded: tuple[tuple[Event, Record], ...] = ()
+    image_axes: Mapping[str, Mapping[Axis, npt.NDArray[np.float64]]] = field(default_factory=dict, compare=False)
+    images: tuple[str, ...] = ()
+    views: Views | None = field(default=None, compare=False)
+    shown: Mapping[str | None, npt.NDArray[np.float32]] = field(default_factory=dict, compare=False)
+
+    @property
+    def rankable(self) -> bool:
+        """Whether the record may be ranked: as `Record.rankable`, and it was not withdrawn."""
+        return self.record.rankable and self.withdrawal is None
+
+    @property
+    def trust(self) -> Trust:
+        """What the receipts say of the record."""
+        return trust_of(self.record, self.receipts, self.submission.authors)
+
+    def image_axis(self, target: str | None, axis: Axis) -> npt.NDArray[np.float64] | None:
+        """Return the score of every image on `target`, or its mean over all targets; None where there is none."""
+        if target is not None:
+            return self.image_axes.get(target, {}).get(axis)
+        if not self.image_axes:
+            return None
+        return np.mean([axes[axis] for axes in self.image_axes.values()], axis=0)
+
+
+def _superseded(folder: Path, history: History) -> tuple[tuple[Event, Record], ...]:
+    records = {record.digest: record for record in map(load_record, superseded_folders(folder))}
+    events = (event for event in history.events if event.kind == "superseded")
+    return tuple((event, records[event.record]) for event in events if event.record in records)
+
+
+def _load_entry(suite: Suite, lock: Lock, root: Path, name: str) -> Entry:
+    folder = record_folder(root, name, suite.id)
+    submission, record, history = load_submission_folder(root / name), load_record(folder), load_history(root / name)
+    check_origin(suite, lock, name, record, str(folder / "record.json"))
+    entry = Entry(
+        submission,
+        record,
+        folder,
+        receipts=tuple(load_receipts(folder, record)),
+        withdrawal=find_withdrawal(history, record.digest),
+        superseded=_superseded(folder, history),
+        shown=shown_of(suite, record, None),
+    )
+    if not entry.rankable:
+        return entry
+    try:
+        scores = scores_from_table(suite, load_scores(folder, record), record.targets.keys(), record.images)
+    except UserError as error:
+        raise type(error)(error.message, where=error.where or str(folder / "scores.parquet"), cure=error.cure) from None
+    check_complete(suite, lock, scores, str(folder / "scores.parquet"))
+    axes = {s.target.id: image_axes(suite, lock.anchors[s.target.id], s.values[np.argsort(s.images)]) for s in scores}
+    images = tuple(sorted(scores[0].images))
+    views = measure_views(suite, lock, scores)
+    return replace(entry, image_axes=axes, images=images, views=views, shown=shown_of(suite, record, views))
+
+
+_shared: tuple[Suite, Lock]
+"""What all records of one reading need."""
+
+
+def _share(suite: Suite, lock: Lock) -> None:
+    """Keep what all records need."""
+    global _shared
+    _shared = suite, lock
+
+
+def _work(place: tuple[Path, str]) -> Entry | UserError:
+    try:
+        return _load_entry(*_shared, *place)
+    except UserError as error:
+        return error
+
+
+def load_entries(
+    suite: Suite, lock: Lock, roots: Sequence[Path], on_unusable: Callable[[UserError], None] | None = None
+) -> list[Entry]:
+    """Read every record of `suite` below the submission folders `roots`; later roots replace equal ids.
+
+    A record that cannot be used stops the reading, or is handed to `on_unusable` and left out.
+
+    Raises:
+        SpecError: a file is not a record, or the record is of another submission or suite; names the file.
+        IntegrityError: the record was made for another text or lock of the suite, or was changed.
+    """
+    places = [
+        (root, name)
+        for root in roots
+        for name in list_submissions(root)
+        if (record_folder(root, name, suite.id) / "record.json").exists()
+    ]
+    entries: dict[str, Entry] = {}
+    with closing(iter_results(_work, places, _ALONE, _share, (suite, lock))) as every:
+        for (_, name), found in zip(places, every, strict=True):
+            if isinstance(found, Entry):
+                entries[name] = found
+            elif on_unusable is None:
+                raise found
+            else:
+                on_unusable(found)
+    return [entries[name] for name in sorted(entries)]

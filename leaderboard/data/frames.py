@@ -1,0 +1,206 @@
+"""The tables that a suite's board offers for download, as Arrow tables with fixed columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import isnan
+from operator import attrgetter
+from typing import Any
+
+import pyarrow as pa
+
+from benchmark.suites.spec import Suite
+from leaderboard.data.entries import Entry
+from leaderboard.data.pairs import Pair
+from leaderboard.data.rankings import Tables, reference_of
+from leaderboard.data.views import axes_of, overall_of
+
+__all__ = [
+    "badges_of", "cell_frame", "history_frame", "layer_frame", "method_frame", "pair_frame",
+    "ranking_frame", "receipt_frame", "rounded", "tap_frame",
+]  # fmt: skip
+
+TEXT, REAL, WHOLE, FLAG = pa.string(), pa.float64(), pa.int64(), pa.bool_()
+
+
+def rounded(value: float | None) -> float | None:
+    """Return a number to the six digits that records have; None for NaN and for what is missing."""
+    return None if value is None or isnan(value) else round(value, 6)
+
+
+def badges_of(tables: Tables) -> dict[str, tuple[str, ...]]:
+    """Return the badges of every entry, by submission id."""
+    return {row.entry.submission.id: row.badges for row in tables[None].rows}
+
+
+def _frame(columns: Mapping[str, pa.DataType], rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+    return pa.Table.from_pylist(list(rows), schema=pa.schema(list(columns.items())))
+
+
+def ranking_frame(suite: Suite, tables: Tables) -> pa.Table:
+    """Return one row per target, and one for all together, and entry."""
+    head = {"target": TEXT, "place": WHOLE, "submission": TEXT, "method": TEXT, "title": TEXT, "trust": TEXT,
+            "badges": TEXT, "reference": TEXT}  # fmt: skip
+    kinds = {"": REAL, "_low": REAL, "_high": REAL, "_rank": WHOLE, "_reason": TEXT}
+    axes = {axis + name: kind for axis in axes_of(suite) for name, kind in kinds.items()}
+    tail = {"parameters": WHOLE, "training_device_hours": REAL, "training_device": TEXT, "ms_per_recon": REAL,
+            "device_name": TEXT}  # fmt: skip
+    rows = []
+    for target in (None, *(target.id for target in suite.targets)):
+        for row in tables[target].rows:
+            entry, cost = row.entry, row.cost
+            found: dict[str, Any] = {
+                "target": target or "all",
+                "place": row.place,
+                "submission": entry.submission.id,
+                "method": entry.submission.method,
+                "title": entry.submission.title,
+                "trust": entry.trust,
+                "badges": "; ".join(row.badges),
+                "reference": row.reference,
+                "parameters": cost.parameters,
+                "training_device_hours": rounded(cost.device_hours),
+                "training_device": cost.training_device,
+                "ms_per_recon": rounded(cost.ms_per_recon),
+                "device_name": cost.device,
+            }
+            for cell in row.cells:
+                score = cell.score
+                values = (score.value, score.low, score.high) if score else (None, None, None)
+                names = (cell.axis + name for name in kinds)
+                found |= zip(names, (*values, cell.rank, cell.reason or None), strict=True)
+            rows.append(found)
+    return _frame(head | axes | tail, rows)
+
+
+def tap_frame(suite: Suite, entries: Sequence[Entry]) -> pa.Table:
+    """Return one row per target, tap, entry and axis."""
+    columns = {"target": TEXT, "tap": TEXT, "stage": TEXT, "depth": REAL, "submission": TEXT, "axis": TEXT,
+               "value": REAL, "low": REAL, "high": REAL}  # fmt: skip
+    rows = []
+    for target in suite.targets:
+        for tap in target.taps:
+            place = {"target": target.id, "tap": tap.name, "stage": tap.stage, "depth": tap.depth}
+            for entry in entries:
+                of_target = entry.record.targets.get(target.id)
+                of_tap = of_target.taps.get(tap.name) if of_target else None
+                for axis in axes_of(suite):
+                    score = of_tap.axes.get(axis) if of_tap else None
+                    values = (score.value, score.low, score.high) if score else (None, None, None)
+                    row = {**place, "submission": entry.submission.id, "axis": axis}
+                    rows.append(row | dict(zip(("value", "low", "high"), values, strict=True)))
+    return _frame(columns, rows)
+
+
+def cell_frame(entries: Sequence[Entry]) -> pa.Table:
+    """Return one row per entry, target, tap, perturbation and metric, as the records have them."""
+    known = {"target": TEXT, "tap": TEXT, "perturbation": TEXT, "metric": TEXT, "value": REAL, "low": REAL,
+             "high": REAL, "scored": WHOLE}  # fmt: skip
+    names = ("submission", *known, "unscored", "reasons")
+    kinds = (TEXT, *known.values(), WHOLE, TEXT)
+    schema, read = pa.schema(list(zip(names, kinds, strict=True))), attrgetter(*known)
+    parts = [schema.empty_table()]
+    for entry in (entry for entry in entries if entry.record.cells):
+        found = entry.record.cells
+        unscored = [cell.unscored for cell in found]
+        columns = [
+            [entry.submission.id] * len(found),
+            *zip(*map(read, found), strict=True),
+            [sum(reasons.values()) if reasons else 0 for reasons in unscored],
+            ["; ".join(f"{reason} ({reasons[reason]})" for reason in sorted(reasons)) if reasons else None
+             for reasons in unscored],
+        ]  # fmt: skip
+        arrays = [pa.array(column, kind) for column, kind in zip(columns, kinds, strict=True)]
+        parts.append(pa.Table.from_arrays(arrays, schema=schema))
+    return pa.concat_tables(parts)
+
+
+def pair_frame(pairs: Iterable[Pair]) -> pa.Table:
+    """Return one row per pair of ranked entries and axis."""
+    numbers = ("mean", "low", "high", "p_value")
+    rows = []
+    for pair in pairs:
+        for axis, difference in pair.differences.items():
+            row: dict[str, Any] = {"first": pair.first, "second": pair.second, "axis": axis}
+            rows.append(row | {name: rounded(getattr(difference, name)) for name in numbers})
+    return _frame({"first": TEXT, "second": TEXT, "axis": TEXT} | dict.fromkeys(numbers, REAL), rows)
+
+
+def layer_frame(entries: Sequence[Entry]) -> pa.Table:
+    """Return one row per entry, target, stage and pair of its taps."""
+    matrices, sums = ("transfer", "normalized", "cka"), ("floor", "neighbors", "half_distance", "asymmetry")
+    texts = ("submission", "target", "stage", "features_of", "inverse_of")
+    rows = []
+    for entry in entries:
+        for target, stages in entry.record.layers.items():
+            for stage in stages:
+                head = {"submission": entry.submission.id, "target": target, "stage": stage.stage}
+                head |= {name: getattr(stage, name) for name in sums}
+                for i, features in enumerate(stage.taps):
+                    for j, inverse in enumerate(stage.taps):
+                        row = {**head, "features_of": features, "inverse_of": inverse}
+                        rows.append(row | {name: getattr(stage, name)[i][j] for name in matrices})
+    return _frame(dict.fromkeys(texts, TEXT) | dict.fromkeys(matrices + sums, REAL), rows)
+
+
+def method_frame(entries: Sequence[Entry], badges: Mapping[str, Sequence[str]]) -> pa.Table:
+    """Return one row per entry: who made it, what it is, and the record it stands for."""
+    of_submission = ("method", "title", "description", "contact", "license", "trained_on")
+    of_record = {"status": TEXT, "precision": TEXT, "draft": FLAG, "images": WHOLE, "code_version": TEXT}
+    digests = ("suite_digest", "lock_digest", "scores_sha256", "audit_sha256")
+    links = ("paper", "code", "project")
+    columns = dict.fromkeys(("submission", *of_submission, "authors", *links, "trust", "badges", "reference"), TEXT)
+    columns |= {"rankable": FLAG, "receipts": WHOLE, "superseded": WHOLE, "started": TEXT} | of_record
+    columns |= dict.fromkeys(("record_digest", *digests), TEXT)
+    rows = []
+    for entry in entries:
+        submission, record = entry.submission, entry.record
+        row = {
+            "submission": submission.id,
+            "authors": "; ".join(submission.authors),
+            "trust": entry.trust,
+            "badges": "; ".join(badges[submission.id]),
+            "reference": reference_of(entry),
+            "rankable": entry.rankable,
+            "receipts": len(entry.receipts),
+            "superseded": len(entry.superseded),
+            "started": record.run.started,
+            "record_digest": record.digest,
+        }
+        row |= {name: getattr(submission, name) for name in of_submission}
+        row |= {name: getattr(submission.links, name) for name in links}
+        rows.append(row | {name: getattr(record, name) for name in (*of_record, *digests)})
+    return _frame(columns, rows)
+
+
+def receipt_frame(entries: Sequence[Entry]) -> pa.Table:
+    """Return one row per receipt and metric."""
+    of_receipt = {"kind": TEXT, "by": TEXT, "images": WHOLE, "agrees": FLAG, "digest": TEXT, "record_digest": TEXT,
+                  "rerun_digest": TEXT}  # fmt: skip
+    found = {"compared": WHOLE, "equal": WHOLE, "largest": REAL, "beyond": WHOLE, "unmatched": WHOLE}
+    columns = {"submission": TEXT} | of_receipt | {"date": TEXT, "device_name": TEXT, "metric": TEXT} | found
+    rows = []
+    for entry in entries:
+        for receipt in entry.receipts:
+            head = {"submission": entry.submission.id, "date": receipt.date.isoformat()}
+            head |= {name: getattr(receipt, name) for name in of_receipt}
+            head["device_name"] = receipt.environment.device_name
+            for metric, difference in sorted(receipt.differences.items()):
+                rows.append({**head, "metric": metric} | {name: getattr(difference, name) for name in found})
+    return _frame(columns, rows)
+
+
+def history_frame(suite: Suite, entries: Sequence[Entry]) -> pa.Table:
+    """Return one row per record that was superseded or withdrawn, with the scores that it had over all targets."""
+    of_event, axes = ("kind", "record", "by", "reason"), axes_of(suite)
+    columns = dict.fromkeys(("submission", "date", *of_event), TEXT) | dict.fromkeys(axes, REAL)
+    rows = []
+    for entry in entries:
+        events = [*entry.superseded, *([(entry.withdrawal, entry.record)] if entry.withdrawal else [])]
+        for event, record in events:
+            row: dict[str, Any] = {"submission": entry.submission.id, "date": event.date.isoformat()}
+            row |= {name: getattr(event, name) for name in of_event}
+            overall = overall_of(suite, record)
+            scores = {axis: overall.get(axis) for axis in axes}
+            rows.append(row | {axis: score.value if score else None for axis, score in scores.items()})
+    return _frame(columns, rows)

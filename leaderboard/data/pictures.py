@@ -1,0 +1,268 @@
+"""The gallery: which recons of which images a board shows, from the audit images that every record stores."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from benchmark.errors import IntegrityError
+from benchmark.records.audit import check_png
+from benchmark.records.record import INPUT, load_audit, load_audit_file
+from benchmark.records.statistics import masked_mean
+from benchmark.suites.spec import Suite, TargetSpec
+from leaderboard.data.entries import Entry
+from leaderboard.data.rankings import reference_of
+from leaderboard.data.views import axes_of
+
+__all__ = [
+    "CHOICE_RULE", "FULL", "Choice", "Gallery", "ImageStore", "choose", "gallery_data", "kind_words", "make_gallery",
+    "picture_scores",
+]  # fmt: skip
+
+FULL = 8
+"""So many methods of a target are shown under every perturbation; the others with one unperturbed image."""
+
+CHOICE_RULE = (
+    "Of the images whose recons every record stores, the best, the median and the worst by the mean score over "
+    "methods, axes and taps of the target."
+)
+
+
+class ImageStore:
+    """The folder of image files, each named by the SHA-256 of its bytes."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.names: set[str] = set()
+
+    def add(self, png: bytes, size: tuple[int, int], where: str) -> str:
+        """Write an image of (height, width) once; return its name without suffix.
+
+        Raises:
+            IntegrityError: it is no plain PNG of that size.
+        """
+        name = hashlib.sha256(png).hexdigest()[:20]
+        if name not in self.names:
+            try:
+                check_png(png, size)
+            except IntegrityError as error:
+                raise IntegrityError(error.message, where=where) from None
+            with open(f"{self.folder}/{name}.png", "wb") as file:  # noqa: PTH123 (tens of thousands of them)
+                file.write(png)
+            self.names.add(name)
+        return name
+
+    def prune(self) -> None:
+        """Delete the images of earlier builds that are not among `names`."""
+        for path in self.folder.glob("[0-9a-f]" * 20 + ".png"):
+            if path.stem not in self.names:
+                path.unlink()
+
+
+def kind_words(kind: str) -> str:
+    """Return what a perturbation does to the image, in words."""
+    name, _, degrees = kind.rpartition("_")
+    if name == "hue_set":
+        return f"object hue set to {degrees}°"
+    if name == "hue_shift":
+        return f"object hue turned by {degrees}°"
+    return {"identity": "unchanged", "gray": "turned gray", "axes": "as the axis defines"}.get(kind, kind)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Images chosen by their scores: (role, image), the best first; roles are `best`, `median` and `worst`."""
+
+    images: tuple[tuple[str, str], ...]
+    scores: Mapping[str, float]
+
+    @property
+    def typical(self) -> tuple[tuple[str, str], ...]:
+        """The median alone, or else the first image."""
+        return tuple(item for item in self.images if item[0] == "median") or self.images[:1]
+
+
+def _means(entry: Entry, target: str, images: Sequence[str]) -> npt.NDArray[np.float64] | None:
+    """Return the mean over axes and taps of each image's scores, NaN where it has none; None without scores."""
+    if entry.views is None or target not in entry.views.images:
+        return None
+    place = {image: index for index, image in enumerate(entry.images)}
+    found = entry.views.images[target][:, 0][:, :, [place[image] for image in images]].astype(np.float64)
+    return masked_mean(found.reshape(found.shape[0] * found.shape[1], len(images)))
+
+
+def choose(entries: Sequence[Entry], target: str, images: Sequence[str]) -> Choice:
+    """Return the best, the median (the lower of two) and the worst of `images` by the mean score over `entries`.
+
+    Entries without scores have no say, and images without any are not chosen; where fewer than two have some, the
+    first three images are chosen, without a role.
+    """
+    means = [m for entry in entries if (m := _means(entry, target, images)) is not None]
+    total = masked_mean(np.stack(means)) if means else np.full(len(images), np.nan)
+    scores = {image: float(mean) for image, mean in zip(images, total, strict=True) if not np.isnan(mean)}
+    if len(scores) < 2:
+        return Choice(tuple(("", image) for image in images[:3]), {})
+    order = sorted(scores, key=lambda image: (-scores[image], image))
+    chosen = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
+    if len(order) == 2:
+        del chosen["median"]
+    return Choice(tuple(chosen.items()), scores)
+
+
+Key = tuple[str, str, str, str]
+"""Method, image, tap and perturbation of a picture; what the target saw has the tap `input` and the method ""."""
+
+
+@dataclass(frozen=True, eq=False)
+class Gallery:
+    """The pictures of a target.
+
+    Attributes:
+        choice: the images that all methods are shown with.
+        own: by method, the images on its page: chosen by its own scores alone, or for those not shown in full the
+            typical one of `choice`.
+        methods: the ids of the methods in the order shown.
+        full: how many of them, from the first, are shown under every perturbation.
+        files: names (no suffix) of the pictures.
+    """
+
+    target: TargetSpec
+    choice: Choice
+    own: Mapping[str, Choice]
+    methods: tuple[str, ...]
+    full: int
+    files: Mapping[Key, str]
+
+    def seen(self, image: str, kind: str) -> str | None:
+        """Return the file of what the target saw."""
+        return self.files.get(("", image, INPUT, kind))
+
+
+def _held(suite: Suite, entries: Sequence[Entry]) -> tuple[str, ...]:
+    """Return the audit images that the suite names, or else those that the first record holds, in their order."""
+    if isinstance(suite.audit_images, tuple):
+        return suite.audit_images
+    if not entries:
+        return ()
+    return tuple(dict.fromkeys(load_audit(entries[0].folder, entries[0].record).column("image").to_pylist()))
+
+
+def _plan(target: TargetSpec, entries: Sequence[Entry], held: Sequence[str]) -> Gallery:
+    """Return the gallery of a target, still without files."""
+    there = [entry for entry in entries if target.id in entry.record.targets]
+    shown = [entry for entry in there if reference_of(entry) is None] or there
+    images = [image for image in held if all(image in entry.images for entry in shown if entry.images)]
+    choice = choose([entry for entry in shown if entry.rankable], target.id, images)
+    methods = tuple(entry.submission.id for entry in shown)
+    own = {entry.submission.id: choose([entry] if entry.rankable else [], target.id, images) for entry in shown[:FULL]}
+    own |= {name: Choice(choice.typical, {}) for name in methods[FULL:]}
+    return Gallery(target, choice, own, methods, min(FULL, len(methods)), {})
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What is shown of one target: images under every perturbation, and images that are shown unperturbed."""
+
+    size: tuple[int, int]
+    full: frozenset[str]
+    plain: frozenset[str]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """The pictures of one record that are shown, by target."""
+
+    method: str
+    path: Path
+    sha256: str
+    wanted: Mapping[str, _Wanted]
+
+
+def _make_job(entry: Entry, galleries: Mapping[str, Gallery]) -> _Job:
+    name, wanted = entry.submission.id, {}
+    for target, gallery in galleries.items():
+        if name in gallery.methods:
+            whole = name in gallery.methods[: gallery.full]
+            full = frozenset(image for _, image in gallery.choice.images if whole)
+            own = frozenset(image for _, image in gallery.own[name].images)
+            wanted[target] = _Wanted(gallery.target.input_size, full, full | own)
+    return _Job(name, entry.folder / "audit.parquet", entry.record.audit_sha256, wanted)
+
+
+def _extract(job: _Job, store: ImageStore) -> dict[str, dict[Key, str]]:
+    """Write the pictures of a record; return their names by target."""
+    found = {target: dict[Key, str]() for target in job.wanted}
+    audit = load_audit_file(job.path, job.sha256)
+    labels = (audit.column(name).cast(pa.string()).to_pylist() for name in ("image", "target", "tap", "perturbation"))
+    pngs = audit.column("png")
+    for row, (image, target, tap, kind) in enumerate(zip(*labels, strict=True)):
+        wanted = job.wanted.get(target)
+        if wanted is not None and image in (wanted.plain if kind == "identity" else wanted.full):
+            key = ("" if tap == INPUT else job.method, image, tap, kind)
+            found[target][key] = store.add(pngs[row].as_py(), wanted.size, str(job.path))
+    return found
+
+
+def make_gallery(suite: Suite, entries: Sequence[Entry], store: ImageStore) -> dict[str, Gallery]:
+    """Return the gallery of every target, and write its images.
+
+    `entries` are in the order in which they are shown. Reference points are left out (one repeats the input, the
+    other is the same everywhere) unless there is nothing else to show.
+
+    Raises:
+        IntegrityError: audit images were changed or are no images.
+    """
+    held = _held(suite, entries)
+    galleries = {target.id: _plan(target, entries, held) for target in suite.targets}
+    jobs = [job for entry in entries if (job := _make_job(entry, galleries)).wanted]
+    files: dict[str, dict[Key, str]] = {target: {} for target in galleries}
+    for job in jobs:  # one after the other: processes that create files in one folder wait for each other
+        for target, names in _extract(job, store).items():
+            for key, name in names.items():
+                files[target].setdefault(key, name)
+    return {name: replace(gallery, files=files[name]) for name, gallery in galleries.items()}
+
+
+def gallery_data(suite: Suite, gallery: Gallery, entries: Mapping[str, Entry]) -> dict[str, Any]:
+    """Return what the gallery's script reads: files and scores by method, image, tap and perturbation.
+
+    Files are indices into `names`, -1 where there is none; scores are per axis in hundredths, null where there is
+    none, in the order image, tap, perturbation.
+    """
+    kinds, taps = list(suite.perturbations), [tap.name for tap in gallery.target.taps]
+    images = [image for _, image in gallery.choice.images]
+    names: dict[str, int] = {}
+
+    def index(key: Key) -> int:
+        name = gallery.files.get(key)
+        return -1 if name is None else names.setdefault(name, len(names))
+
+    seen = [index(("", image, INPUT, kind)) for image in images for kind in kinds]
+    methods = []
+    for name in gallery.methods:
+        files = [index((name, image, tap, kind)) for image in images for tap in taps for kind in kinds]
+        methods.append({"id": name, "files": files, "scores": picture_scores(suite, gallery, entries[name], images)})
+    height, width = gallery.target.input_size
+    return {
+        "target": gallery.target.id, "taps": taps, "kinds": kinds, "words": [kind_words(kind) for kind in kinds],
+        "images": images, "roles": [role for role, _ in gallery.choice.images], "axes": list(axes_of(suite)),
+        "size": [width, height], "names": list(names), "seen": seen, "methods": methods, "full": gallery.full,
+    }  # fmt: skip
+
+
+def picture_scores(suite: Suite, gallery: Gallery, entry: Entry, images: Sequence[str]) -> list[list[int | None]]:
+    """Return by axis the scores of single pictures in hundredths, in the order image, tap, perturbation."""
+    if entry.views is None or gallery.target.id not in entry.views.images:
+        return []
+    columns = [entry.images.index(image) for image in images]
+    found = entry.views.images[gallery.target.id][:, 1:, :, columns]  # (axes, kinds, taps, images)
+    flat = found.transpose(0, 3, 2, 1).reshape(len(found), -1)
+    return [[None if np.isnan(v) else round(100 * float(v)) for v in row] for row in flat]

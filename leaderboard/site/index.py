@@ -1,0 +1,136 @@
+"""`board.json`: from suites, entries and downloads to the index that `leaderboard.site.board_json` describes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from benchmark.records.record import AxisScore
+from benchmark.suites.spec import AXES, Suite
+from leaderboard.data.board import suite_folder
+from leaderboard.data.entries import Entry
+from leaderboard.data.frames import rounded
+from leaderboard.data.rankings import RANK_RULE, Row, Tables, cost_of, tables_of
+from leaderboard.data.views import overall_of
+from leaderboard.site.board_json import (
+    BoardDownload,
+    BoardEntry,
+    BoardFile,
+    BoardIndex,
+    BoardReceipt,
+    BoardRow,
+    BoardScore,
+    BoardStage,
+    BoardSubmission,
+    BoardSuite,
+    BoardTarget,
+    SuitePages,
+    SupersededRecord,
+)
+from leaderboard.site.downloads import Download
+
+__all__ = ["make_board"]
+
+
+def make_board(
+    boards: Sequence[tuple[Suite, Sequence[Entry]]],
+    downloads: Mapping[str, Sequence[Download]] | None = None,
+    tables: Mapping[str, Tables] | None = None,
+) -> BoardIndex:
+    """Return the index of a site that holds these suites.
+
+    `downloads` gives by suite id what was written for it; `tables`, likewise, spare working them out again.
+    """
+    written, known = downloads or {}, tables or {}
+    return BoardIndex(
+        schema_version=2,
+        rank_rule=RANK_RULE,
+        page="index.html",
+        feed="feed.xml",
+        citation="citation.bib",
+        suites=tuple(_suite(s, e, written.get(s.id, ()), known.get(s.id)) for s, e in boards),
+    )
+
+
+def _suite(suite: Suite, entries: Sequence[Entry], downloads: Sequence[Download], tables: Tables | None) -> BoardSuite:
+    folder, entries = suite_folder(suite), sorted(entries, key=lambda entry: entry.submission.id)
+    tables = tables_of(suite, entries) if tables is None else tables
+    rows = {target: {row.entry.submission.id: row for row in table.rows} for target, table in tables.items()}
+    pages = {name: f"{folder}/{name}.html" for name in SuitePages.model_fields}
+    return BoardSuite(
+        id=suite.id,
+        digest=suite.digest,
+        title=suite.title,
+        images=suite.dataset.images,
+        draft=suite.draft,
+        axes={axis: suite.axes[axis] for axis in AXES if axis in suite.axes},
+        targets=tuple(
+            BoardTarget(
+                id=target.id,
+                title=target.title,
+                taps=target.taps,
+                page=f"{folder}/target-{target.id}.html",
+                gallery=f"{folder}/gallery-{target.id}.html",
+            )
+            for target in suite.targets
+        ),
+        pages=SuitePages(**pages),
+        downloads=tuple(_download(download, folder) for download in downloads),
+        entries=tuple(
+            _entry(suite, entry, folder, {target: found[entry.submission.id] for target, found in rows.items()})
+            for entry in entries
+        ),
+    )
+
+
+def _download(download: Download, folder: str) -> BoardDownload:
+    files = [
+        BoardFile(path=f"{folder}/data/{path}", format=kind, bytes=size, sha256=download.sha256[path])
+        for path, kind, size in download.files
+    ]
+    return BoardDownload(
+        name=download.name,
+        title=download.title,
+        description=download.description,
+        rows=download.rows,
+        files=tuple(files),
+    )
+
+
+def _entry(suite: Suite, entry: Entry, folder: str, rows: dict[str | None, Row]) -> BoardEntry:
+    submission, record = entry.submission, entry.record
+    return BoardEntry(
+        submission=BoardSubmission.model_validate(submission, from_attributes=True),
+        page=f"{folder}/method-{submission.id}.html",
+        record_digest=record.digest,
+        rankable=entry.rankable,
+        reference=rows[None].reference,
+        badges=rows[None].badges,
+        trust=entry.trust,
+        receipts=tuple(BoardReceipt.model_validate(found, from_attributes=True) for found in entry.receipts),
+        withdrawal=entry.withdrawal,
+        superseded=tuple(
+            SupersededRecord(event=event, overall=dict(overall_of(suite, old))) for event, old in entry.superseded
+        ),
+        device_name=record.run.device_name,
+        training_device=cost_of(record, None).training_device,
+        overall=_row(rows[None]),
+        targets={target: _row(row) for target, row in rows.items() if target is not None},
+        layers={
+            target: tuple(BoardStage.model_validate(stage, from_attributes=True) for stage in stages)
+            for target, stages in record.layers.items()
+        },
+    )
+
+
+def _row(row: Row) -> BoardRow:
+    axes = {}
+    for cell in row.cells:
+        score = cell.score or AxisScore(value=None, parts={})
+        axes[cell.axis] = BoardScore(**score.model_dump(), rank=cell.rank, reason=cell.reason or None)
+    return BoardRow(
+        place=row.place,
+        axes=axes,
+        parameters=row.cost.parameters,
+        training_device_hours=rounded(row.cost.device_hours),
+        ms_per_recon=rounded(row.cost.ms_per_recon),
+    )

@@ -1,0 +1,119 @@
+"""The page of a suite: its protocol in full."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from benchmark.commands.catalog import diff_suites
+from benchmark.metrics.spec import METRICS
+from benchmark.suites.spec import CocoData, FrozenData, ImagenetData, Lock, Source, Suite, list_suites, load_suite
+from leaderboard.data.board import Board
+from leaderboard.data.pictures import Gallery
+
+__all__ = ["suite_context"]
+
+
+def _selection(suite: Suite) -> str:
+    """Return in words how the images were chosen and prepared."""
+    data = suite.dataset
+    resized = "Resized to every target's input size by Pillow's bilinear filter, which antialiases."
+    if isinstance(data, FrozenData):
+        return f"All {data.images} images and masks lie frozen in {data.path} of the package; used at their own size."
+    if isinstance(data, CocoData):
+        low, high = data.share
+        return (
+            f"From the annotations of COCO {data.split} alone: no crowd annotation, the focal category covers "
+            f"{low:.0%} to {high:.0%} of the image; of these the first {data.images} in the order of the SHA-256 of "
+            f"“{data.salt}” and the image id. {resized}"
+        )
+    if isinstance(data, ImagenetData):
+        return (
+            f"The first photograph of every class, of these the first {data.images}, both in the order of the SHA-256 "
+            f"of “{data.salt}” and the file's name. The focal mask is the whole frame. {resized}"
+        )
+    revision = f" at revision {data.revision}" if data.revision else ""
+    return f"The files {', '.join(data.files)} of {data.repo_id}{revision}, in their order. {resized}"
+
+
+def _place(lock: Lock) -> Any:
+    def place(source: Source) -> str:
+        if source.repo_id is None:
+            return f"in the package: {source.path}"
+        return f"{source.repo_id} at {source.revision or lock.revisions.get(source.repo_id, 'no revision yet')}"
+
+    return place
+
+
+def _changes(suite: Suite) -> tuple[str | None, list[tuple[str, str, str]] | None]:
+    """Return the version before this one, and the fields in which they differ; None for a first version."""
+    known = [name for name in list_suites() if re.fullmatch(rf"{re.escape(suite.name)}@\d+", name)]
+    before = max((v for name in known if (v := int(name.split("@")[1])) < suite.version), default=None)
+    if before is None:
+        return None, None
+    old = load_suite(f"{suite.name}@{before}")
+    rows = [row for row in diff_suites(old, suite) if row["field"] != "version"]
+    return old.id, [(row["field"], row[old.id], row[suite.id]) for row in rows]
+
+
+def _limits(board: Board) -> list[str]:
+    """Return what the scores of a suite do not say, from what the suite is made of."""
+    suite, limits = board.suite, []
+    if isinstance(suite.dataset, FrozenData):
+        limits.append(
+            "Its images are composed scenes and its targets small networks: what holds here need not hold for "
+            "photographs and large networks."
+        )
+    if isinstance(suite.dataset, ImagenetData):
+        limits.append(
+            "There are no object masks: hue changes recolor the whole frame, and shape is judged without one."
+        )
+    limits.append(
+        f"{suite.dataset.images:,} images: differences of axis scores below about "
+        f"{_resolution(board):.3f} lie within the intervals."
+        if board.tables[None].ranked
+        else f"{suite.dataset.images:,} images decide how small a difference can be told apart."
+    )
+    if not any("lpips" in metric for metric in suite.metrics):
+        limits.append("DETAIL has no perceptual part: no perceptual network is small enough to embed.")
+    limits += [
+        "Hue kinds change hue alone, in HSV; lightness as eyes see it changes with it, and COLOR sees both.",
+        "Ranks come from the images of this suite; they say how sure the order is on such images, not on others.",
+        "Recons of the stored images can be scored again by anyone; all other scores are proven by a rerun alone, "
+        "which “reproduced” stands for.",
+        "Milliseconds a recon were measured on the device named beside them and cannot be compared across devices.",
+    ]
+    if board.lock.draft or suite.draft:
+        limits.insert(0, "The suite is a draft: its lock does not pin everything, and its records are never ranked.")
+    return limits
+
+
+def _resolution(board: Board) -> float:
+    """Return the mean half-width of the intervals of the overall axis scores."""
+    scores = [c.score for row in board.tables[None].ranked for c in row.cells if c.score is not None]
+    halves = [(s.high - s.low) / 2 for s in scores if s.low is not None and s.high is not None]
+    return sum(halves) / len(halves) if halves else 0.0
+
+
+def suite_context(board: Board, gallery: Gallery | None) -> dict[str, Any]:
+    """Return what the template `suite.html.j2` shows; `gallery` gives the samples of the perturbations."""
+    suite, lock = board.suite, board.lock
+    image = gallery.choice.images[0][1] if gallery and gallery.choice.images else None
+    found = [(kind, gallery.seen(image, kind)) for kind in suite.perturbations] if gallery and image else []
+    before, changes = _changes(suite)
+    return {
+        "lock": lock,
+        "taps": sum(len(target.taps) for target in suite.targets),
+        "submissions": len(board.entries),
+        "selection": _selection(suite),
+        "samples": [(kind, file) for kind, file in found if file],
+        "sample_image": image,
+        "sample_size": gallery.target.input_size if gallery else None,
+        "place": _place(lock),
+        "metrics": [METRICS[m] for m in suite.metrics if m in METRICS],
+        "anchors": [(t.id, m, lock.anchors[t.id][m]) for t in suite.targets for m in suite.metrics
+                    if m in lock.anchors.get(t.id, {}) and any(m in axis for axis in suite.axes.values())],
+        "before": before,
+        "changes": changes,
+        "limits": _limits(board),
+    }  # fmt: skip

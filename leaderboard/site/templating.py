@@ -1,0 +1,69 @@
+"""Templates and the filters that they use: numbers, times and sizes in words."""
+
+from __future__ import annotations
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from benchmark.files.paths import SITE
+from leaderboard.data.pictures import kind_words
+from leaderboard.data.rankings import DASH, MINUS, number
+
+__all__ = ["environment", "percent"]
+
+
+def environment() -> Environment:
+    """Return the template environment: everything escaped, nothing undefined."""
+    env = Environment(
+        loader=FileSystemLoader(SITE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    env.filters |= {
+        "number": number, "percent": percent, "duration": duration, "short": lambda digest: digest[:12],
+        "count": lambda value: f"{value:,}", "figure": figure, "signed": signed, "bytes": size,
+        "kind_words": kind_words,
+        "breakable": breakable,
+    }  # fmt: skip
+    return env
+
+
+def percent(value: float | None) -> str:
+    """Return a score as a coordinate along an axis from 0 to 1."""
+    return f"{100 * min(max(value or 0.0, 0.0), 1.0):.1f}%"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words, such as `2 h 5 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def figure(value: float) -> str:
+    """Return a number of a chart's table: whole ones with separators, others with three digits."""
+    return f"{value:,.0f}" if value == round(value) and abs(value) >= 10 else number(value)
+
+
+def signed(value: float) -> str:
+    """Return a difference with its sign."""
+    text = number(abs(value))
+    if float(text) == 0:
+        return text
+    return f"+{text}" if value > 0 else f"{MINUS}{text}"
+
+
+def breakable(name: str) -> Markup:
+    """Return a name that may break after an underscore."""
+    return escape(name).replace("_", Markup("_<wbr>"))
+
+
+def size(count: int) -> str:
+    """Return a number of bytes in words; a dash for none."""
+    if count < 1000:
+        return f"{count} B" if count else DASH
+    return f"{count / 1000:,.0f} kB" if count < 1_000_000 else f"{count / 1_000_000:,.1f} MB"

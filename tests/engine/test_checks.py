@@ -1,0 +1,170 @@
+"""What the workflows run on a pull request: scope, review, comment."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from benchmark.errors import SpecError
+from benchmark.files.paths import submissions_root
+from benchmark.records.record import load_audit, load_record, load_scores, write_record
+from benchmark.submissions.review import Review, ReviewFinding, SuiteReview, find_scope
+from cli import main
+from leaderboard.comment import render_comment
+
+
+def run(*arguments: str, code: int = 0) -> Result:
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == code, (done.stdout, done.stderr, done.exception)
+    return done
+
+
+@pytest.mark.parametrize(
+    ("changed", "outcome"),
+    [
+        (["submissions/a-b/submission.toml", "submissions/a-b/records/mini@1/record.json"], "a-b"),
+        (["submissions/a/submission.toml", "submissions/b/submission.toml"], "several submissions"),
+        (["submissions/a/submission.toml", "README.md"], "'README.md' is not part of a submission"),
+        (["submissions/a"], "is not part of a submission"),
+        (["submissions/../benchmark/score.py"], "is not part of a submission"),
+        (["submissions/a/../../benchmark/score.py"], "is not part of a submission"),
+        (["submissions/A/submission.toml"], "is not part of a submission"),
+        (["submissions/\u0430/submission.toml"], "is not part of a submission"),
+        (["submissions/a\nid=b/submission.toml"], "is not part of a submission"),
+        ([".github/workflows/submission.yml"], "is not part of a submission"),
+        (["submissions-of-mine/a/submission.toml"], "is not part of a submission"),
+        ([], "nothing changes"),
+    ],
+)
+def test_the_scope_is_one_submission(tmp_path: Path, changed: list[str], outcome: str) -> None:
+    paths = tmp_path / "changed"
+    paths.write_text("".join(f"{path}\0" for path in changed))
+    if " " not in outcome:
+        assert run("ci", "scope", str(paths)).stdout == f"{outcome}\n"
+        return
+    with pytest.raises(SpecError, match=outcome):
+        find_scope(changed)
+    done = run("ci", "scope", str(paths), code=2)
+    assert done.stdout == ""
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.fixture
+def proposal(tmp_path: Path) -> Path:
+    """The committed ridge submission as somebody would propose it: without its receipts."""
+    folder = tmp_path / "head" / "submissions" / "ridge"
+    shutil.copytree(submissions_root() / "ridge", folder)
+    shutil.rmtree(folder / "records/mini@1/receipts")
+    return folder
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """The published submissions, of which the proposed one is not yet one."""
+    folder = tmp_path / "base" / "submissions"
+    for name in ("copy", "mean"):
+        shutil.copytree(submissions_root() / name, folder / name)
+    return folder
+
+
+def review(proposal: Path, base: Path, out: Path, *more: str, code: int = 0) -> Review:
+    run("ci", "review", str(proposal), "--base", str(base), "--threads", "1", "--out", str(out), *more, code=code)
+    return Review.model_validate_json(out.read_bytes())
+
+
+@pytest.mark.slow
+def test_a_submission_is_rescored_and_compared_with_its_rerun(proposal: Path, base: Path, tmp_path: Path) -> None:
+    rerun, out = tmp_path / "rerun", tmp_path / "review.json"
+    shutil.copytree(proposal / "records", rerun / "ridge" / "records")
+    found = review(proposal, base, out, "--rerun", str(rerun))
+    assert found.passed
+    assert found.submission == "ridge"
+    assert [(item.suite, item.rescored, item.rerun) for item in found.suites] == [("mini@1", "agrees", "agrees")]
+    text = run("ci", "comment", str(out)).stdout
+    for line in ("## Submission `ridge`: all checks passed", "| **`ridge`** | 0.", "| `copy` (ceiling) | 1.000",
+                 "| `mean` (floor) | 0.000", "| `modular` | 0.", "Next: a maintainer reads"):  # fmt: skip
+        assert line in text
+
+    # The submitted code wrote a rerun that claims other scores than its own images give.
+    place = rerun / "ridge/records/mini@1"
+    record = load_record(place)
+    scores, audit = load_scores(place, record), load_audit(place, record)
+    order = [*range(audit.num_rows)]
+    first, second = 30, 200  # recons of one target, of two images
+    order[first], order[second] = order[second], order[first]
+    swapped = audit.set_column(4, audit.schema.field(4), audit["png"].take(order))
+    write_record(place, record, scores, swapped)
+    found = review(proposal, base, out, "--rerun", str(rerun), code=2)
+    assert [(item.rescored, item.rerun) for item in found.suites] == [("agrees", "differs")]
+    assert "**differs**" in render_comment(found)
+
+
+def test_what_is_invalid_is_told_and_never_computed(proposal: Path, base: Path, tmp_path: Path) -> None:
+    text = (proposal / "submission.toml").read_text()
+    (proposal / "submission.toml").write_text(text.replace('license = "Apache-2.0"', 'licence = "Apache-2.0"'))
+    found = review(proposal, base, tmp_path / "review.json", code=2)
+    assert found.suites == ()
+    (finding,) = (item for item in found.findings if item.severity == "error")
+    assert finding.where == "submission.toml"
+    assert "license" in finding.message
+    comment = render_comment(found)
+    assert "## Submission `ridge`: not yet" in comment
+    assert "invbench validate submissions/ridge" in comment
+
+
+def test_a_change_beyond_one_submission_asks_a_maintainer(base: Path, tmp_path: Path) -> None:
+    out = tmp_path / "review.json"
+    found = review(tmp_path / "head", base, out, "--scope-failed", code=2)
+    assert found.submission is None
+    assert "A maintainer will look at this" in run("ci", "comment", str(out)).stdout
+
+
+def test_published_records_and_receipts_are_not_touched(proposal: Path, base: Path, tmp_path: Path) -> None:
+    shutil.copytree(submissions_root() / "ridge", base / "ridge")
+    (proposal / "records/mini@1/scores.parquet").unlink()
+    found = review(proposal, base, tmp_path / "review.json", code=2)
+    assert any("was edited or removed" in item.message for item in found.findings)
+    shutil.copy(submissions_root() / "ridge/records/mini@1/scores.parquet", proposal / "records/mini@1")
+    receipts = proposal / "records/mini@1/receipts"
+    receipts.mkdir()
+    (source,) = (submissions_root() / "mean/records/mini@1/receipts").iterdir()
+    shutil.copy(source, receipts)
+    found = review(proposal, base, tmp_path / "review.json", code=2)
+    messages = [item.message for item in found.findings]
+    assert any("of 'mean'" in message for message in messages)
+    assert any("a receipt cannot be submitted" in message for message in messages)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{}", "field 'submission': Field required"),
+        ('{"submission": "a", "extra": 1}', "field 'extra'"),
+        ('{"submission": "A"}', "field 'submission'"),
+        ("[" * 100_000, "Invalid JSON"),
+        (json.dumps({"submission": "a", "findings": []}) + " " * 300_000, "is larger than"),
+    ],
+)
+def test_a_review_of_others_is_data(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "review.json"
+    path.write_text(text)
+    assert message in run("ci", "comment", str(path), code=2).stderr
+
+
+def test_the_comment_shows_what_others_wrote_as_text() -> None:
+    evil = "| x | </td><script>alert(1)</script> [a](javascript:b) @everyone #1 `` ` `` https://example.org \n# Title"
+    finding = ReviewFinding(severity="error", message=evil, where=evil, cure=evil)
+    suite = SuiteReview(
+        suite="mini@1", digest="0" * 64, status="complete", draft=False, axes={"detail": 0.5, "shape": None},
+        rescored="agrees", rerun="not run",
+    )  # fmt: skip
+    text = render_comment(Review(submission="a", findings=(finding,), suites=(suite,)))
+    (line,) = (line for line in text.splitlines() if "script" in line)
+    outside = "".join(line.split("```")[::2])
+    for mark in ("<", "@", "#", "https:", "[", "|"):
+        assert mark not in outside
+    assert "| **`a`** | 0.500 | – | – |" in text

@@ -1,0 +1,433 @@
+"""A record that was tampered with is found out: naively, and by a forger who states every hash and digest anew.
+
+What no check of the files alone can find, because nothing in them contradicts it, and only a rerun does
+(`invbench verify`): scores of images outside the audit set with every aggregate recomputed, the names of such images
+exchanged, the shares of clamped values, layer comparisons off the diagonal with their sums recomputed, CKA, the
+section `run` with its hash, and the precision.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from forge import (
+    IMAGES,
+    SMALL,
+    TARGET,
+    World,
+    edit_json,
+    edit_toml,
+    errors,
+    make_world,
+    only_error,
+    reseal,
+    write_submission,
+    write_tables,
+)
+
+from benchmark.content.content import Content
+from benchmark.engine.rescore import compare_reruns, rescore
+from benchmark.errors import IntegrityError, SpecError, UserError
+from benchmark.files.paths import submissions_root
+from benchmark.records.aggregate import scores_to_table
+from benchmark.records.record import AUDIT_SCHEMA, INPUT, SCORE_SCHEMA, SubmissionInfo, load_record
+from benchmark.submissions.submission import CODE, record_folder
+from benchmark.submissions.validate import validate
+from benchmark.suites.spec import sha256_file
+from leaderboard.data.entries import load_entries
+
+Rows = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return make_world()
+
+
+@pytest.fixture
+def place(world: World, tmp_path: Path) -> Path:
+    return world.write(tmp_path)
+
+
+@dataclass(frozen=True)
+class Forgery:
+    """One kind of tampering, and how it is found out once everything is sealed again."""
+
+    kind: str
+    where: str
+    found: str
+    scores: Callable[[Rows], Any] | None = None
+    audit: Callable[[Rows], Any] | None = None
+    record: Callable[[dict[str, Any]], Any] | None = None
+
+    def apply(self, folder: Path, *, sealed: bool) -> None:
+        for name, change, schema in (("scores", self.scores, SCORE_SCHEMA), ("audit", self.audit, AUDIT_SCHEMA)):
+            if change is not None:
+                rows = pq.read_table(folder / f"{name}.parquet").to_pylist()
+                rows = change(rows) or rows
+                write_tables(folder, **{name: pa.Table.from_pylist(rows, schema=schema)})
+        if sealed:
+            reseal(folder, self.record)
+        elif self.record is not None:
+            edit_json(folder / "record.json", self.record)
+
+
+def at(content: Any, path: str) -> tuple[Any, Any]:
+    """Return the container that a path of keys leads to, and the last key."""
+    *parts, last = path.split("/")
+    for part in parts:
+        content = content[int(part) if part.isdigit() else part]
+    return content, int(last) if last.isdigit() else last
+
+
+def put(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    """Return a change that puts a value at a path, or what a function makes of the value there."""
+
+    def change(content: dict[str, Any]) -> None:
+        holder, last = at(content, path)
+        holder[last] = value(holder[last]) if callable(value) else value
+
+    return change
+
+
+def set_rows(**values: Any) -> Callable[[Rows], None]:
+    """Return a change of the first row of scores that is of no audit image."""
+    return lambda rows: next(row for row in rows if row["image"] not in IMAGES[:2]).update(values)
+
+
+def swap_pngs(key: str, first: str, second: str, *, inputs: bool) -> Callable[[Rows], None]:
+    """Return a change that exchanges the images of all rows of two labels."""
+
+    def change(rows: Rows) -> None:
+        for one, other in zip(*([row for row in rows if row[key] == name] for name in (first, second)), strict=True):
+            if inputs or one["tap"] != INPUT:
+                one["png"], other["png"] = other["png"], one["png"]
+
+    return change
+
+
+def rename_images(first: str, second: str) -> Callable[[Rows], None]:
+    names = {first: second, second: first}
+    return lambda rows: [row | {"image": names.get(row["image"], row["image"])} for row in rows]
+
+
+def change_input(rows: Rows) -> None:
+    rows[0]["png"] = next(row["png"] for row in rows if row["tap"] != INPUT)
+
+
+AXES = f"targets/{TARGET}/axes/detail"
+STAGE = f"layers/{TARGET}/0"
+SEEN = "is not the suite's image"
+FORGERIES = (
+    Forgery("a score raised", "record.json", "follows as", scores=set_rows(value=0.99)),
+    Forgery("a score of an audit image raised", "record.json", "follows as", scores=lambda r: r[0].update(value=0.99)),
+    Forgery("two rows exchanged", "scores.parquet", "does not belong", scores=lambda r: [r[1], r[0], *r[2:]]),
+    Forgery("a row dropped", "scores.parquet", "rows, not", scores=lambda r: r[:-1]),
+    Forgery("a row twice instead of another", "scores.parquet", "belong", scores=lambda r: [*r[:-1], r[0]]),
+    Forgery("a bad score left out without a reason", "scores.parquet", "belong", scores=set_rows(value=None)),
+    Forgery(
+        "a bad score left out for a reason of one's own", "scores.parquet", "does not belong",
+        scores=set_rows(value=None, reason="too hard"),
+    ),
+    Forgery("a score with a reason", "scores.parquet", "belong", scores=set_rows(reason="ssim: the shorter side")),
+    Forgery("a score above its range", "scores.parquet", "does not belong", scores=set_rows(value=1.5)),
+    Forgery("a score that is not a number", "scores.parquet", "does not belong", scores=set_rows(value=float("nan"))),
+    Forgery("an infinite score", "scores.parquet", "does not belong", scores=set_rows(value=float("inf"))),
+    Forgery("an image of one's own", "scores.parquet", "not one of", scores=rename_images("scene-0000", "easy-1")),
+    Forgery("names of audit images exchanged", "audit.parquet", "row 1 is of",
+            scores=rename_images(*IMAGES[:2])),
+    Forgery("a tap of another target", "scores.parquet", "belong", scores=set_rows(tap="encoder.5")),
+    Forgery("two audit images exchanged", "audit.parquet", SEEN, audit=swap_pngs("image", *IMAGES[:2], inputs=True)),
+    Forgery("two perturbations exchanged", "audit.parquet", SEEN,
+            audit=swap_pngs("perturbation", "identity", "gray", inputs=True)),
+    Forgery("another input", "audit.parquet", SEEN, audit=change_input),
+    Forgery("an audit image dropped", "audit.parquet", "rows, not", audit=lambda rows: rows[:-1]),
+    Forgery("an audit image twice", "audit.parquet", "rows, not", audit=lambda rows: [*rows, rows[-1]]),
+    Forgery("an audit image instead of another", "audit.parquet", "is of", audit=lambda rows: [*rows[:-1], rows[0]]),
+    Forgery("no image at all", "audit.parquet", "not a plain", audit=lambda rows: rows[3].update(png=b"GIF89a")),
+    Forgery("a cell's value", "record.json", "cells.0.value", record=put("cells/0/value", 0.99)),
+    Forgery("a cell's interval", "record.json", "cells.0.low", record=put("cells/0/low", 0.5)),
+    Forgery("how many were scored", "record.json", "cells.0.scored", record=put("cells/0/scored", 4)),
+    Forgery("how many were not", "record.json", "unscored", record=put("cells/0/unscored", {"tired": 1})),
+    Forgery("a cell dropped", "record.json", "'cells'", record=lambda c: c["cells"].pop()),
+    Forgery("an overall axis", "record.json", "overall.detail.value", record=put("overall/detail/value", 0.99)),
+    Forgery("an overall interval", "record.json", "overall.shape.high", record=put("overall/shape/high", 1.0)),
+    Forgery("a part of an axis", "record.json", "parts.ssim", record=put("overall/detail/parts/ssim", 0.99)),
+    Forgery("the axis of a target", "record.json", f"{TARGET}.axes.detail.value", record=put(f"{AXES}/value", 0.99)),
+    Forgery("the axis of a tap", "record.json", "encoder.0.axes.color.value",
+            record=put(f"targets/{TARGET}/taps/encoder.0/axes/color/value", 0.99)),
+    Forgery("a tap dropped", "record.json", "encoder.1",
+            record=lambda c: c["targets"][TARGET]["taps"].pop("encoder.1")),
+    Forgery("a share above one", "record.json", "'clamped' is no share",
+            record=put(f"targets/{TARGET}/taps/encoder.0/clamped", 1.5)),
+    Forgery("partial called complete", "record.json", "'status'", record=put("status", "complete")),
+    Forgery("the mark of a draft", "record.json", "'draft'", record=put("draft", True)),
+    Forgery("the number of images", "scores.parquet", "rows, not", record=put("images", 4)),
+    Forgery("more images than the suite has", "record.json", "'images'", record=put("images", 1000)),
+    Forgery("the text of the suite", "record.json", "another text", record=put("suite_digest", "0" * 64)),
+    Forgery("the lock", "record.json", "another lock", record=put("lock_digest", "0" * 64)),
+    Forgery("a record of another suite", "record.json", "is a record on 'coco@1'", record=put("suite", "coco@1")),
+    Forgery("a record of another submission", "record.json", "is the record of 'ridge'",
+            record=put("submission/id", "ridge")),
+    Forgery("a target too many", "record.json", "not of the same targets",
+            record=lambda c: c["inverses"].update({"mini-swin": c["inverses"][TARGET]})),
+    Forgery("normalized transfer", "record.json", "normalized.0.1", record=put(f"{STAGE}/normalized/0/1", 0.2)),
+    Forgery("normalized transfer left out", "record.json", "normalized.0.1",
+            record=put(f"{STAGE}/normalized/0/1", None)),
+    Forgery("the diagonal of transfer", "record.json", "transfer.0.0", record=put(f"{STAGE}/transfer/0/0", 0.2)),
+    Forgery("the floor of transfer", "record.json", "floor", record=put(f"{STAGE}/floor", 0.3)),
+    Forgery("what transfer sums up to", "record.json", "neighbors", record=put(f"{STAGE}/neighbors", 0.1)),
+    Forgery("asymmetry", "record.json", "asymmetry", record=put(f"{STAGE}/asymmetry", None)),
+    Forgery("taps of another stage", "record.json", "not taps of that stage", record=put(f"{STAGE}/stage", "decoder")),
+)  # fmt: skip
+
+
+def test_the_honest_record_passes_and_is_rescored_as_it_says(world: World, place: Path, cpu: torch.device) -> None:
+    reseal(place)
+    differences = rescore(Content(world.suite, world.lock), world.check(place), cpu)
+    assert all(item.beyond == item.unmatched == 0 for item in differences.values())
+    assert sum(item.compared for item in differences.values()) > 90
+
+
+def test_at_least_fifteen_kinds_are_tried() -> None:
+    assert len({forgery.kind for forgery in FORGERIES}) == len(FORGERIES) >= 45
+
+
+@pytest.mark.parametrize("forgery", FORGERIES, ids=lambda f: f.kind)
+def test_tampering_is_found_although_all_hashes_were_stated_anew(world: World, place: Path, forgery: Forgery) -> None:
+    forgery.apply(place, sealed=True)
+    with pytest.raises(UserError, match=forgery.found) as caught:
+        world.check(place)
+    assert caught.value.where == str(place / forgery.where)
+
+
+@pytest.mark.parametrize("forgery", FORGERIES, ids=lambda f: f.kind)
+def test_a_mere_edit_is_found_by_its_hash(world: World, place: Path, forgery: Forgery) -> None:
+    forgery.apply(place, sealed=False)
+    name = "record.json" if forgery.record else "scores.parquet" if forgery.scores else "audit.parquet"
+    with pytest.raises(UserError) as caught:
+        world.check(place)
+    assert caught.value.where == str(place / name)
+    if "rows, not" not in caught.value.message:
+        assert isinstance(caught.value, IntegrityError)
+        assert "digest does not match" in str(caught.value) or "differs from what record.json" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["transfer", "normalized", "cka"])
+def test_a_comparison_of_layers_is_square(place: Path, name: str) -> None:
+    edit_json(place / "record.json", lambda content: at(content, f"{STAGE}/{name}/0")[0].pop())
+    with pytest.raises(SpecError, match=f"'{name}' is no matrix of 2 taps"):
+        load_record(place)
+
+
+@pytest.mark.parametrize("field", ["digest", "scores_sha256", "audit_sha256"])
+def test_the_digests_themselves_cannot_be_edited(world: World, place: Path, field: str) -> None:
+    edit_json(place / "record.json", put(field, "0" * 64))
+    with pytest.raises(IntegrityError, match="digest does not match"):
+        world.check(place)
+
+
+def test_the_circumstances_of_a_run_cannot_be_edited_alone(world: World, place: Path) -> None:
+    edit_json(place / "record.json", put("run/device_name", "A very small computer"))
+    with pytest.raises(IntegrityError, match="section 'run' was changed"):
+        world.check(place)
+
+
+def test_the_board_does_not_rank_some_images_called_all(world: World, place: Path) -> None:
+    reseal(place, put("status", "complete"))
+    with pytest.raises(IntegrityError, match=r"scores\.parquet: image 'scene-0003' of mini@1 was not scored"):
+        load_entries(world.suite, world.lock, [place.parents[2]])
+
+
+def original_instead_of_recon(rows: Rows) -> None:
+    seen = {(row["image"], row["perturbation"]): row["png"] for row in rows if row["tap"] == INPUT}
+    for row in rows:
+        row["png"] = seen[row["image"], row["perturbation"]]
+
+
+FORGED_IMAGES = {
+    "the original for a recon": original_instead_of_recon,
+    "recons of two images exchanged": swap_pngs("image", *IMAGES[:2], inputs=False),
+    "recons of two taps exchanged": swap_pngs("tap", "encoder.0", "encoder.1", inputs=True),
+    "recons of two perturbations exchanged": swap_pngs("perturbation", "identity", "hue_set_0", inputs=False),
+}
+
+
+def raised(world: World, image: str) -> Any:
+    """Return the scores with those of one image raised where they can be."""
+    scores = replace(world.scores[0], values=world.scores[0].values.copy())
+    ssim, row = world.suite.metrics.index("ssim"), scores.images.index(image)
+    scores.values[row, :, 0, ssim] = 0.99
+    return [scores]
+
+
+def forge_scores(world: World, folder: Path, image: str) -> None:
+    """Raise scores of one image, and state everything that follows from them."""
+    scores = raised(world, image)
+    write_tables(folder, scores=scores_to_table(world.suite, scores))
+    record = load_record(folder).model_copy(update={**world.summarized(scores), "layers": {}})
+    (folder / "record.json").write_text(record.model_dump_json())
+    reseal(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", FORGED_IMAGES)
+def test_rescoring_finds_images_that_do_not_give_the_scores(
+    world: World, place: Path, cpu: torch.device, kind: str
+) -> None:
+    Forgery(kind, "", "", audit=FORGED_IMAGES[kind]).apply(place, sealed=True)
+    differences = rescore(Content(world.suite, world.lock), world.check(place), cpu)
+    assert differences["ssim"].beyond > 0
+
+
+@pytest.mark.slow
+def test_rescoring_finds_a_raised_score_from_which_everything_was_recomputed(
+    world: World, place: Path, cpu: torch.device
+) -> None:
+    forge_scores(world, place, IMAGES[0])
+    differences = rescore(Content(world.suite, world.lock), world.check(place), cpu)
+    assert differences["ssim"].beyond == 2
+    assert differences["psnr"].beyond == 0
+
+
+def test_a_rerun_finds_what_the_audit_images_cannot(world: World, place: Path) -> None:
+    forge_scores(world, place, IMAGES[-1])
+    stated, _ = world.check(place)
+    differences = compare_reruns(world.suite, stated, world.scores)
+    assert differences["ssim"].beyond == 2
+    assert all(item.beyond == 0 for name, item in differences.items() if name != "ssim")
+
+
+def test_a_rerun_finds_names_of_images_exchanged(world: World, place: Path) -> None:
+    Forgery("", "", "", scores=rename_images(*IMAGES[2:4])).apply(place, sealed=True)
+    stated, _ = world.check(place)
+    assert stated[0].images != world.scores[0].images
+    assert compare_reruns(world.suite, stated, world.scores)["ssim"].beyond > 0
+
+
+# What only a whole submission among others shows.
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "submissions"
+    shutil.copytree(submissions_root(), folder, ignore=shutil.ignore_patterns("receipts"))
+    return folder
+
+
+def test_the_committed_submissions_pass(root: Path) -> None:
+    assert errors(root / "copy") == []
+
+
+OTHER = "f" * 64
+WEIGHTS = f"inverses/{TARGET}"
+FALSE_ORIGINS = {
+    "hash of the weights": (put(f"{WEIGHTS}/files/model.safetensors", OTHER), "not the files in"),
+    "a file too many": (put(f"{WEIGHTS}/files", lambda f: f | {"more.bin": OTHER}), "is not of config.json"),
+    "a repository": (put(f"{WEIGHTS}/repo_id", "me/mine"), "made with me/mine@None"),
+    "a revision": (put(f"{WEIGHTS}/revision", "a" * 40), "made with other files"),
+    "code that is not there": (put(f"{WEIGHTS}/files", lambda f: f | {CODE: OTHER}), f"made with another {CODE}"),
+    "the method": (put("submission/method", "ridge"), "field 'submission.method'"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", FALSE_ORIGINS)
+def test_false_origins_are_found_although_sealed(root: Path, kind: str) -> None:
+    change, message = FALSE_ORIGINS[kind]
+    place = record_folder(root, "modular", "mini@1")
+    reseal(place, change)
+    finding = only_error(root / "modular")
+    assert message in finding.message
+    assert finding.where == str(place / "record.json")
+    assert finding.exit_code == 3
+
+
+def steal(root: Path, name: str, victim: str, *, sealed: bool, weights: str = "modular", **fields: str) -> Path:
+    """Enter the record of another submission as one's own; return the folder of the submission."""
+    own = {t: f'{{ path = "assets/mini/inverses/{weights}/{t}" }}' for t in ("mini-detr", "mini-vit", "mini-swin")}
+    table = f"{{ {', '.join(f'{target} = {value}' for target, value in own.items())} }}"
+    folder = write_submission(root / name, **({"weights": table, "method": f'"{weights}"'} | fields))
+    place = record_folder(root, name, "mini@1")
+    shutil.copytree(record_folder(root, victim, "mini@1"), place)
+    if sealed:
+        info = SubmissionInfo(id=name, method="modular", title="Mine").model_dump()
+        reseal(place, put("submission", info))
+    return folder
+
+
+def test_the_record_of_another_submission_is_not_mine(root: Path) -> None:
+    folder = steal(root, "mine", "modular", sealed=False)
+    assert "is the record of 'modular', not of 'mine'" in only_error(folder).message
+
+
+@pytest.mark.slow
+def test_a_copied_record_under_my_own_id_is_told(root: Path) -> None:
+    folder = steal(root, "mine", "modular", sealed=True)
+    notes = [finding.message for finding in validate(folder)]
+    assert "same weights and scores as 'modular'" in notes
+
+
+def own_weights(folder: Path) -> dict[str, str]:
+    """State weights of one's own on the Hub, in the submission and in its record."""
+    targets = ("mini-detr", "mini-vit", "mini-swin")
+    stated = {"repo_id": "me/mine", "revision": "a" * 40, "files": {"config.json": OTHER, "model.safetensors": OTHER}}
+    reseal(folder / "records" / "mini@1", lambda c: [c["inverses"][target].update(stated) for target in targets])
+    table = f'{{ repo_id = "me/mine", revision = "{"a" * 40}" }}'
+    return {"weights": f"{{ {', '.join(f'{target} = {table}' for target in targets)} }}"}
+
+
+@pytest.mark.slow
+def test_a_copied_record_that_claims_other_weights_is_refused(root: Path) -> None:
+    folder = steal(root, "mine", "modular", sealed=True)
+    write_submission(folder, **own_weights(folder))
+    finding = only_error(folder)
+    assert finding.message == "its scores are those of 'modular'"
+    assert finding.where == str(folder / "records" / "mini@1" / "record.json")
+
+
+@pytest.mark.slow
+def test_a_copied_record_with_one_score_changed_still_has_the_images_of_the_other(root: Path) -> None:
+    folder = steal(root, "mine", "modular", sealed=True)
+    write_submission(folder, **own_weights(folder))
+    place = folder / "records" / "mini@1"
+    table = pq.read_table(place / "scores.parquet")
+    values = table.column("value").to_numpy().copy()
+    values[np.flatnonzero(~np.isnan(values))[0]] += 2e-7
+    array = pa.array(values, pa.float32(), mask=np.isnan(values))
+    write_tables(place, scores=table.set_column(5, SCORE_SCHEMA.field("value"), array))
+    reseal(place)
+    assert only_error(folder).message == "its scores are those of 'modular'"
+
+
+@pytest.mark.slow
+def test_code_of_my_own_does_not_make_a_copied_record_mine(root: Path) -> None:
+    folder = steal(root, "mine", "copy", sealed=True, method='"my-net"', weights="modular", trust_code="true")
+    edit_toml(folder, "weights = {", "# weights = {")
+    (folder / CODE).write_text("raise SystemExit('imported')\n")
+
+    def claim(content: dict[str, Any], sha256: str) -> None:
+        content["submission"]["method"] = "my-net"
+        for inverse in content["inverses"].values():
+            inverse["files"] = {CODE: sha256}
+
+    place = folder / "records" / "mini@1"
+    reseal(place, lambda content: claim(content, OTHER))
+    assert f"made with another {CODE}" in only_error(folder).message
+    reseal(place, lambda content: claim(content, sha256_file(folder / CODE)))
+    assert only_error(folder).message == "its scores are those of 'copy'"
+
+
+def test_small_world_is_of_the_real_suite(world: World) -> None:
+    assert world.record.submission.id != SMALL
+    assert world.suite.targets[0].id == TARGET
+    assert world.record.status == "partial"

@@ -1,0 +1,137 @@
+"""Resources are found from a checkout, an sdist, an editable install and a wheel, and are the same in all of them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.files import paths
+
+ROOT = Path(__file__).parents[2]
+ASK = """
+import json, sys, site
+site.addsitedir(sys.argv[1])
+sys.path.insert(0, sys.argv[1])
+from benchmark.files import paths
+from benchmark.engine.chunks import code_digest
+from benchmark.suites.spec import list_suites, load_lock, load_suite
+from benchmark.submissions.submission import list_submissions, load_submission
+suite = load_suite("mini@1")
+lock = load_lock(suite)
+root = paths.submissions_root()
+print(json.dumps({
+    "package": str(paths.PACKAGE),
+    "checkout": str(paths.checkout()) if paths.checkout() else None,
+    "sources": [paths.key_of(path) for path in paths.iter_sources()],
+    "code": code_digest(),
+    "suites": list_suites(),
+    "lock": lock.digest,
+    "absent": [key for key in lock.files if "/" in key and not paths.resource(key).is_file() and "lpips" not in key],
+    "targets": [target.source.directory().is_dir() for target in suite.targets],
+    "submissions": list_submissions(root),
+    "weights": [w.directory(root / s).is_dir() for s in list_submissions(root)
+                for w in load_submission(root, s).weights.values()],
+    "records": [(root / s / "records/mini@1/record.json").is_file() for s in list_submissions(root)],
+    "scaffold": sorted(path.name for path in paths.SCAFFOLD.iterdir()),
+    "templates": len(list((paths.SITE / "templates").iterdir())),
+}))
+"""
+
+
+def ask(folder: Path, cwd: Path) -> dict[str, Any]:
+    # Isolated, so that neither this folder nor PYTHONPATH leads to the checkout.
+    command = [sys.executable, "-I", "-c", ASK, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def build(kind: str, folder: Path) -> Path:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", kind, "-d", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return next(folder.iterdir())
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the checkout says."""
+    answer = ask(ROOT, tmp_path_factory.mktemp("elsewhere"))
+    assert Path(answer["package"]) == ROOT / "benchmark"
+    assert Path(answer["checkout"]) == ROOT
+    return answer
+
+
+def same(answer: dict[str, Any], here: dict[str, Any]) -> bool:
+    ignored = {"package", "checkout"}
+    return {k: v for k, v in answer.items() if k not in ignored} == {k: v for k, v in here.items() if k not in ignored}
+
+
+def test_a_checkout_has_everything(here: dict[str, Any]) -> None:
+    tracked = subprocess.run(["git", "ls-files", "benchmark/*.py"], capture_output=True, text=True, cwd=ROOT)
+    if tracked.returncode == 0:
+        assert {name.removeprefix("benchmark/") for name in tracked.stdout.split()} <= set(here["sources"])
+    assert not here["absent"]
+    assert all(here["targets"]) and here["targets"]
+    assert all(here["weights"]) and here["weights"]
+    assert all(here["records"]) and here["records"]
+    assert here["scaffold"] == ["inverse.py.j2", "submission.toml.j2"]
+    assert here["templates"]
+
+
+def test_a_wheel_has_everything(here: dict[str, Any], tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    with zipfile.ZipFile(build("wheel", tmp_path / "dist")) as wheel:
+        wheel.extractall(site)
+    answer = ask(site, tmp_path)
+    assert Path(answer["package"]) == site / "benchmark"
+    assert answer["checkout"] is None
+    assert same(answer, here)
+
+
+def test_an_editable_install_is_the_checkout(here: dict[str, Any], tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    with zipfile.ZipFile(build("wheel:editable", tmp_path / "dist")) as wheel:
+        wheel.extractall(site)
+    assert ask(site, tmp_path) == here
+
+
+def test_an_sdist_has_everything(here: dict[str, Any], tmp_path: Path) -> None:
+    with tarfile.open(build("sdist", tmp_path / "dist")) as sdist:
+        sdist.extractall(tmp_path, filter="data")
+    root = next(path for path in tmp_path.iterdir() if path.name.startswith("invbench-"))
+    answer = ask(root, tmp_path)
+    assert Path(answer["package"]) == root / "benchmark"
+    assert Path(answer["checkout"]) == root
+    assert same(answer, here)
+
+
+def test_a_key_leads_back_to_its_file() -> None:
+    path = paths.resource("assets/mini/test.parquet")
+    assert path.is_file()
+    assert paths.key_of(path) == "assets/mini/test.parquet"
+    with pytest.raises(ValueError, match="is not in the subpath"):
+        paths.key_of(ROOT / "cli.py")
+
+
+def test_an_installed_package_takes_no_commit_from_a_repository_around_it(tmp_path: Path) -> None:
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed")
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    site = tmp_path / "site"
+    shutil.copytree(ROOT / "benchmark", site / "benchmark", ignore=shutil.ignore_patterns("assets", "__pycache__"))
+    code = (
+        f"import sys; sys.path.insert(0, {str(site)!r})\nimport torch\nfrom benchmark.engine.provenance import Meter\n"
+        "print(Meter(torch.device('cpu')).finish(batch_size=8, ms_per_recon={}).git_dirty)"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout.strip() == "None", done.stderr

@@ -1,0 +1,248 @@
+"""Aggregates, tables, digests: what a record promises."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.parquet
+import pytest
+
+from benchmark.errors import IntegrityError, SpecError
+from benchmark.metrics.spec import get_metric
+from benchmark.records.aggregate import (
+    NOT_APPLICABLE,
+    NOT_FINITE,
+    TargetScores,
+    applies,
+    find_status,
+    get_reason_names,
+    image_axes,
+    image_scores,
+    scores_from_table,
+    scores_to_table,
+    summarize,
+)
+from benchmark.records.record import (
+    AUDIT_SCHEMA,
+    Record,
+    Run,
+    SubmissionInfo,
+    load_audit,
+    load_record,
+    load_scores,
+    table_digest,
+    write_record,
+)
+from benchmark.suites.spec import HUE_PERTURBATIONS, Anchor, Lock, Suite
+
+ANCHOR = Anchor(answer="another_image", floor=0.2, ceiling=1)
+
+
+@pytest.fixture
+def lock(mini: Suite) -> Lock:
+    anchors = {m: ANCHOR for metrics in mini.axes.values() for m in metrics}
+    return Lock(
+        suite=mini.id,
+        suite_digest=mini.digest,
+        files={},
+        images={},
+        perturbed={},
+        anchors={target.id: anchors for target in mini.targets},
+    )
+
+
+def made_up(mini: Suite, images: int = 12, seed: int = 0) -> list[TargetScores]:
+    generator = np.random.default_rng(seed)
+    results = []
+    for target in mini.targets:
+        shape = (images, len(target.taps), len(mini.perturbations), len(mini.metrics))
+        values = generator.uniform(0.2, 1, shape).astype(np.float32)
+        values[..., mini.metrics.index("f50")] += 10
+        reasons = np.zeros(shape, np.uint8)
+        for p, perturbation in enumerate(mini.perturbations):
+            for m, metric in enumerate(mini.metrics):
+                if not applies(metric, perturbation):
+                    reasons[:, :, p, m] = NOT_APPLICABLE
+        hole = (0, 0, 0, mini.metrics.index("contour_f"))
+        reasons[hole] = 2 + mini.metrics.index("contour_f")
+        values[reasons > 0] = np.nan
+        ids = tuple(f"scene-{i:04d}" for i in range(images))
+        clamped = np.zeros(shape[:3], np.float32)
+        results.append(TargetScores(target, ids, values, reasons, clamped, get_reason_names(mini)))
+    return results
+
+
+@pytest.fixture
+def record(mini: Suite, lock: Lock, tmp_path: Path) -> Record:
+    scores = made_up(mini)
+    targets, overall, cells = summarize(mini, lock, scores)
+    record = Record(
+        suite=mini.id,
+        suite_digest=mini.digest,
+        lock_digest=lock.digest,
+        submission=SubmissionInfo(id="some", method="ridge", title="Some"),
+        inverses={},
+        code_version="0",
+        precision="float32",
+        status="complete",
+        draft=False,
+        images=12,
+        targets=targets,
+        overall=overall,
+        cells=tuple(cells),
+        scores_sha256="0" * 64,
+        audit_sha256="0" * 64,
+        run=Run(
+            device="cpu", device_name="cpu", threads=1, batch_size=8, started="", wall_s=0, peak_memory_mib=0,
+            ms_per_recon={}, python="", packages={}, git_commit=None, git_dirty=None,
+        ),
+    )  # fmt: skip
+    return write_record(tmp_path, record, scores_to_table(mini, scores), AUDIT_SCHEMA.empty_table())
+
+
+def test_color_averages_the_hue_kinds(mini: Suite) -> None:
+    values = made_up(mini)[0].values
+    found = image_scores(mini, values, "color_ev")
+    kinds = [mini.perturbations.index(p) for p in HUE_PERTURBATIONS]
+    expected = values[:, :, kinds, mini.metrics.index("color_ev")].astype(np.float64).mean(2)
+    assert np.allclose(found, expected)
+    detail = image_scores(mini, values, "ssim")
+    assert np.array_equal(detail, values[:, :, 0, mini.metrics.index("ssim")].astype(np.float64))
+
+
+def test_axes_are_means_of_anchored_means(mini: Suite, lock: Lock) -> None:
+    scores = made_up(mini)
+    targets, overall, _ = summarize(mini, lock, scores)
+    for item in scores:
+        by_tap = []
+        for t, tap in enumerate(item.target.taps):
+            parts = []
+            for metric in mini.axes["shape"]:
+                mean = np.nanmean(item.values[:, t, 0, mini.metrics.index(metric)].astype(np.float64))
+                parts.append(np.clip((mean - 0.2) / 0.8, 0, 1))
+            score = targets[item.target.id].taps[tap.name].axes["shape"]
+            assert score.value == pytest.approx(np.mean(parts), abs=1e-6)
+            assert score.low is not None
+            assert score.high is not None
+            assert score.low <= score.value <= score.high
+            by_tap.append(np.mean(parts))
+        assert targets[item.target.id].axes["shape"].value == pytest.approx(np.mean(by_tap), abs=1e-6)
+    values = [target.axes["shape"].value for target in targets.values()]
+    assert overall["shape"].value == pytest.approx(np.mean(values), abs=2e-6)
+
+
+def test_image_axes_average_to_the_unclipped_axis(mini: Suite, lock: Lock) -> None:
+    item = made_up(mini)[0]
+    axes = image_axes(mini, lock.anchors[item.target.id], item.values)
+    targets, _, _ = summarize(mini, lock, [item])
+    assert axes["detail"].shape == (12,)
+    assert axes["detail"].mean() == pytest.approx(targets[item.target.id].axes["detail"].value, abs=1e-5)
+
+
+def test_cells_count_what_was_left_unscored(mini: Suite, lock: Lock) -> None:
+    _, _, cells = summarize(mini, lock, made_up(mini))
+    by_key = {(c.target, c.tap, c.perturbation, c.metric): c for c in cells}
+    cell = by_key["mini-vit", "embeddings", "identity", "contour_f"]
+    assert (cell.scored, cell.unscored) == (11, {f"contour_f: {get_metric('contour_f').unscored}": 1})
+    assert ("mini-vit", "embeddings", "gray", "contour_f") not in by_key
+    assert all(applies(c.metric, c.perturbation) for c in cells)
+
+
+def test_a_metric_without_any_score_leaves_its_axis_absent(mini: Suite, lock: Lock) -> None:
+    scores = made_up(mini)
+    for item in scores:
+        item.values[..., mini.metrics.index("recognition")] = np.nan
+    targets, overall, _ = summarize(mini, lock, scores)
+    assert overall["shape"].value is None
+    assert overall["shape"].low is None
+    assert overall["detail"].value is not None
+    assert targets["mini-vit"].axes["shape"].parts["recognition"] is None
+
+
+def test_a_recon_that_is_not_finite_leaves_the_record_partial(mini: Suite) -> None:
+    scores = made_up(mini, images=mini.dataset.images)
+    assert find_status(mini, scores) == "complete"
+    assert find_status(mini, scores[:2]) == "partial"
+    scores[1].reasons[3, 0, 0, 0] = 1 + get_reason_names(mini).index(NOT_FINITE)
+    assert find_status(mini, scores) == "partial"
+
+
+def test_scores_survive_the_table(mini: Suite) -> None:
+    scores = made_up(mini)
+    table = scores_to_table(mini, scores)
+    again = scores_from_table(mini, table, [item.target.id for item in scores], 12)
+    for item, read in zip(scores, again, strict=True):
+        assert (read.target, read.images) == (item.target, item.images)
+        assert np.array_equal(read.values, item.values, equal_nan=True)
+        assert np.array_equal(read.reasons, item.reasons)
+    missing = table.filter(pa.compute.is_null(table["value"]))
+    assert missing.num_rows == len(scores)
+    assert set(missing["reason"].to_pylist()) == {f"contour_f: {get_metric('contour_f').unscored}"}
+
+
+def test_the_table_digest_is_of_content(mini: Suite, tmp_path: Path) -> None:
+    table = scores_to_table(mini, made_up(mini))
+    pa.parquet.write_table(table, tmp_path / "a.parquet", compression="none", row_group_size=100)
+    assert table_digest(pa.parquet.read_table(tmp_path / "a.parquet", schema=table.schema)) == table_digest(table)
+    assert table_digest(table.slice(1)) != table_digest(table)
+    swapped = table.take(pa.array([1, 0, *range(2, table.num_rows)]))
+    assert table_digest(swapped) != table_digest(table)
+
+
+def test_records_round_trip(record: Record, tmp_path: Path, mini: Suite) -> None:
+    again = load_record(tmp_path)
+    assert again == record
+    assert load_scores(tmp_path, again).num_rows > 0
+    assert load_audit(tmp_path, again).num_rows == 0
+    read = scores_from_table(mini, load_scores(tmp_path, again), again.targets.keys(), again.images)
+    assert [item.target.id for item in read] == ["mini-detr", "mini-vit", "mini-swin"]
+
+
+def test_the_digest_leaves_out_the_run(record: Record) -> None:
+    other_run = record.run.model_copy(update={"device": "cuda", "wall_s": 9.0, "batch_size": 64})
+    assert record.model_copy(update={"run": other_run}).content_digest() == record.digest
+    assert record.model_copy(update={"images": 11}).content_digest() != record.digest
+
+
+def test_no_value_is_nan(tmp_path: Path, record: Record) -> None:
+    constants: list[str] = []
+    json.loads((tmp_path / "record.json").read_text(), parse_constant=constants.append)
+    assert constants == []
+
+
+def test_changed_content_is_detected(record: Record, tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    content = json.loads(path.read_text())
+    content["overall"]["detail"]["value"] = 0.99
+    path.write_text(json.dumps(content))
+    with pytest.raises(IntegrityError, match="digest does not match"):
+        load_record(tmp_path)
+
+
+def test_changed_scores_are_detected(record: Record, tmp_path: Path) -> None:
+    table = load_scores(tmp_path, record)
+    pa.parquet.write_table(table.slice(1), tmp_path / "scores.parquet")
+    with pytest.raises(IntegrityError, match=r"scores\.parquet: differs"):
+        load_scores(tmp_path, record)
+    (tmp_path / "scores.parquet").write_bytes(b"PAR1 nonsense")
+    with pytest.raises(SpecError, match=r"scores\.parquet: not readable"):
+        load_scores(tmp_path, record)
+
+
+def test_malformed_records_name_the_field(record: Record, tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"images": "many"}))
+    with pytest.raises(SpecError, match=r"record\.json: field 'images'"):
+        load_record(tmp_path)
+    with pytest.raises(SpecError, match="no such file"):
+        load_record(tmp_path / "nowhere")
+
+
+def test_only_complete_locked_float32_records_rank(record: Record) -> None:
+    assert record.rankable
+    for change in ({"status": "partial"}, {"draft": True}, {"precision": "bfloat16"}):
+        assert not record.model_copy(update=change).rankable

@@ -1,0 +1,456 @@
+"""More than ten thousand generated submissions and records: refused in words, or fine; never anything else.
+
+Whatever is read, no other exception than one for the user comes out, nothing takes longer than five seconds, nothing
+of a submission is run, nothing is written outside of the folder that is written to, and memory stays bounded.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import math
+import os
+import random
+import resource
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from forge import SMALL, TARGET, World, make_world, write_submission, write_tables
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from pydantic import ValidationError
+
+from benchmark.content.content import Content
+from benchmark.engine.rescore import make_receipt, rescore
+from benchmark.errors import UserError
+from benchmark.records.history import check_history
+from benchmark.records.receipts import Difference, Receipt, load_receipts, trust_of, write_receipt
+from benchmark.records.record import AUDIT_SCHEMA, SCORE_SCHEMA, Record, load_record, table_digest
+from benchmark.submissions.review import MAX_REVIEW_BYTES, Review, ReviewFinding
+from benchmark.submissions.submission import CODE
+from benchmark.submissions.validate import check_additions, validate
+from benchmark.suites.spec import read_json
+from leaderboard.comment import render_comment
+from leaderboard.data.board import Board
+from leaderboard.data.entries import load_entries
+from leaderboard.site.build import build_site
+
+pytestmark = pytest.mark.slow
+
+SECONDS = 5
+GROWTH_MIB = 600
+done: Counter[str] = Counter()
+
+
+def fuzz(examples: int) -> Callable[[Any], Any]:
+    """Run a test with so many chances, the same in every run."""
+    limits = settings(
+        max_examples=examples, deadline=SECONDS * 1000, derandomize=True, database=None,
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    return lambda test: limits(given(chance=st.integers(0, 2**64 - 1).map(Chance))(test))
+
+
+class Sandbox:
+    """A folder with one submission to play with, and things around it that must not change."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.root = folder, folder / "submissions"
+        self.own = self.root / "own"
+        (folder / "cwd").mkdir()
+        write_submission(self.root / "other")
+        (folder / "canary").write_text("sings")
+        self.before = self.tree()
+
+    def tree(self) -> dict[str, bytes | None]:
+        paths = (path for path in self.folder.rglob("*") if not path.is_relative_to(self.own))
+        return {str(path): path.read_bytes() if path.is_file() else None for path in paths}
+
+    def fresh(self) -> Path:
+        shutil.rmtree(self.own, ignore_errors=True)
+        self.own.mkdir()
+        return self.own
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return make_world()
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    sandbox = Sandbox(tmp_path_factory.mktemp("sandbox"))
+    where = Path.cwd()
+    os.chdir(sandbox.folder / "cwd")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    yield sandbox
+    os.chdir(where)
+    assert sandbox.tree() == sandbox.before, "something was written outside of the submission, or run"
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < GROWTH_MIB * 1024
+    assert sum(done.values()) >= 10_000, done
+
+
+@contextmanager
+def refused() -> Iterator[None]:
+    """Let errors for users pass, which are one line each, and no other."""
+    said = "nothing"
+    try:
+        yield
+    except UserError as error:
+        said = str(error)
+    assert 0 < len(said) < 5000
+
+
+def bomb(folder: Path) -> None:
+    """Put code there that leaves traces if anybody runs it."""
+    (folder / CODE).write_text(f"open({str(folder.parents[1] / 'executed')!r}, 'w').close()\nraise SystemExit(99)\n")
+
+
+NASTY = (
+    "", " ", "a", "<b>x</b>", "../..", "/etc/passwd", "javascript:x", "https://example.org/", "mini@1", "coco@1", "nul",
+    "\u202e", "\u200b", "\x00", "\x1b[31m", "\n", "a" * 3000, "{{ 7 * 7 }}", "modular", "ridge", "copy", "own", "other",
+    "complete", "partial", "a" * 40, "f" * 64, "mini-vit", "encoder.0", "identity", "ssim", "é", "\U0001f600", "|", "`",
+    None, True, False, 0, -1, 1, 2**31, 2**63, -(2**63), 10**30, 1e308, 5e-324, 0.5, 1.5, -0.5, -0.0,
+    math.nan, math.inf, -math.inf, [], {}, [[]], [{}], "2025-01-01", "\ud800",
+)  # fmt: skip
+PIECES = (
+    'id = "own"', "=", "[", "]", "{", "}", "[[", "]]", '"', "'", '"""', "'''", ".", ",", "#", "\n", "\r\n", "\\u0000",
+    "\\", "0x", "1_0", "1e", "inf", "nan", "true", "2025-01-01", "12:00", "weights", "a.b", "a", "\t", "\ufeff",
+)  # fmt: skip
+NAMES = (
+    "README.md",
+    "history.toml",
+    "setup.py",
+    "records/mini@1/record.json",
+    "records/mini@1/scores.parquet",
+    "records/coco@1/record.json",
+    "records/x",
+    "a/b/c/d",
+    "weights.bin",
+    "__init__.py",
+    "<b>",
+    "a\nb",
+    "records/mini@1/superseded/0123456789abcdef/record.json",
+    "records/mini@1/receipts/rescored-0123456789ab.json",
+)
+
+
+class Chance(random.Random):
+    """Draws what may be wrong with a submission or record."""
+
+    def text(self, most: int = 12) -> str:
+        return "".join(
+            chr(self.choice((self.randrange(32, 127), self.randrange(0xD800)))) for _ in range(self.randrange(most))
+        )
+
+    def value(self, depth: int = 2) -> Any:
+        kind = self.randrange(12 if depth else 8)
+        if kind < 5:
+            return self.choice(NASTY)
+        if kind < 8:
+            return (self.text(), self.randrange(-5, 200), self.uniform(-2, 2))[kind - 5]
+        children = range(self.randrange(4))
+        if kind < 10:
+            return [self.value(depth - 1) for _ in children]
+        return {str(self.value(0)): self.value(depth - 1) for _ in children}
+
+    def alike(self, value: Any) -> Any:
+        """Return another value of the same type."""
+        if isinstance(value, bool):
+            return not value
+        if isinstance(value, int):
+            return self.choice((value + 1, value - 1, 0, -1, 10**6))
+        if isinstance(value, float):
+            return self.choice((value * 1.01, value + 0.1, -value, 0.0, 1.0, 1e300))
+        if isinstance(value, str):
+            return self.choice([item for item in NASTY if isinstance(item, str)])
+        if isinstance(value, list):
+            return self.sample(value, self.randrange(len(value) + 1))
+        return value if value else 0.5
+
+    def mutated(self, content: Any, least: int = 0) -> Any:
+        """Return a tree of dictionaries and lists with things replaced, dropped, renamed, doubled or exchanged."""
+        content = copy.deepcopy(content)
+        for _ in range(self.randint(least, 3)):
+            node = content
+            for _ in range(self.randint(0, 7)):
+                children = node.values() if isinstance(node, dict) else node
+                inner = [child for child in children if isinstance(child, dict | list) and child]
+                if not inner:
+                    break
+                node = self.choice(inner)
+            keys = list(node) if isinstance(node, dict) else list(range(len(node)))
+            if not keys:
+                continue
+            key, other, kind = self.choice(keys), self.choice(keys), self.randrange(10)
+            if kind < 4:
+                node[key] = self.alike(node[key])
+            elif kind < 6:
+                node[key] = self.value()
+            elif kind == 6:
+                node.pop(key)
+            elif kind == 7:
+                node[key], node[other] = node[other], node[key]
+            elif isinstance(node, list):
+                node.insert(key, copy.deepcopy(node[key]))
+            else:
+                node[str(self.value(0))[:70]] = node.pop(key) if kind == 8 else copy.deepcopy(node[key])
+        return content
+
+    def bytes(self) -> bytes:
+        if self.random() < 0.5:
+            return self.randbytes(self.randrange(300))
+        return "".join(self.choice((self.choice(PIECES), self.text(8))) for _ in range(self.randrange(30))).encode()
+
+
+def toml(value: Any) -> str:
+    """Return a value as TOML, as far as TOML can say it."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(str(k))} = {toml(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    if isinstance(value, float):
+        return repr(value)
+    return "null" if value is None else json.dumps(value)
+
+
+FIELDS: dict[str, Any] = {
+    "id": "own", "method": "modular", "title": "A title", "description": "What it does.", "authors": ["A. Author"],
+    "contact": "https://example.org/me", "license": "MIT", "trained_on": "scenes", "suites": ["mini@1"],
+    "trust_code": False, "links": {"paper": "https://example.org/"},
+    "weights": {t: {"path": f"assets/mini/inverses/modular/{t}"} for t in ("mini-vit", "mini-swin", "mini-detr")},
+}  # fmt: skip
+
+
+def check_submission(sandbox: Sandbox, folder: Path) -> None:
+    found = validate(folder) + check_additions(folder, sandbox.root / "other")
+    shown = [ReviewFinding.of(finding, folder) for finding in found]
+    assert all(finding.message and finding.where for finding in shown)
+    assert all(str(finding) for finding in found)
+
+
+@fuzz(4600)
+def test_submissions(sandbox: Sandbox, chance: Chance) -> None:
+    done["submissions"] += 1
+    folder = sandbox.fresh()
+    fields = chance.mutated(FIELDS)
+    text = "".join(f"{json.dumps(str(name))} = {toml(value)}\n" for name, value in fields.items())
+    (folder / "submission.toml").write_bytes(text.encode(errors="replace"))
+    if chance.random() < 0.3:
+        path = folder / chance.choice(NAMES)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(chance.choice([chance.bytes(), b"{}", b"[]", b"PAR1", b"[[events]]"]))
+    if chance.random() < 0.3:
+        bomb(folder)
+    check_submission(sandbox, folder)
+
+
+@fuzz(2500)
+def test_texts(sandbox: Sandbox, chance: Chance) -> None:
+    done["texts"] += 1
+    folder = write_submission(sandbox.fresh())
+    (folder / chance.choice(["history.toml", "submission.toml"])).write_bytes(chance.bytes())
+    bomb(folder)
+    check_submission(sandbox, folder)
+    with refused():
+        check_history(folder)
+
+
+def write_json(path: Path, content: Any, *, sealed: bool) -> None:
+    """Write a record as it is, or sealed if it is one."""
+    text = json.dumps(content)
+    if sealed:
+        with suppress(ValidationError):
+            text = Record.model_validate_json(text).sealed().model_dump_json()
+    path.write_text(text, encoding="utf-8", errors="replace")
+
+
+def check_small(world: World, sandbox: Sandbox, place: Path) -> None:
+    """Read a record in all ways that need no network."""
+    with refused():
+        record = load_record(place)
+        load_receipts(place, record)
+        world.check(place, "own")
+    check_additions(sandbox.own, sandbox.root / "other")
+    load_entries(world.suite, world.lock, [sandbox.root], on_unusable=lambda error: None)
+
+
+@pytest.fixture(scope="module")
+def honest(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("honest")
+    place = world.write(folder, "own")
+    record = load_record(place)
+    same = Difference(compared=1, equal=1, largest=0, beyond=0, unmatched=0)
+    write_receipt(
+        place, make_receipt("rescored", record, dict.fromkeys(world.suite.metrics, same), torch.device("cpu"), "B", 2)
+    )
+    return place
+
+
+@pytest.fixture(scope="module")
+def content(honest: Path) -> Any:
+    return json.loads((honest / "record.json").read_text())
+
+
+def place_record(sandbox: Sandbox, honest: Path) -> Path:
+    folder = write_submission(sandbox.fresh())
+    bomb(folder)
+    return Path(shutil.copytree(honest, folder / "records" / "mini@1"))
+
+
+@fuzz(1500)
+def test_records(world: World, sandbox: Sandbox, honest: Path, content: Any, chance: Chance) -> None:
+    done["records"] += 1
+    place = place_record(sandbox, honest)
+    write_json(place / "record.json", chance.mutated(content, 1), sealed=chance.random() < 0.7)
+    check_small(world, sandbox, place)
+
+
+@fuzz(500)
+def test_bytes_of_records(world: World, sandbox: Sandbox, honest: Path, chance: Chance) -> None:
+    done["bytes"] += 1
+    place = place_record(sandbox, honest)
+    for name in ("record.json", "scores.parquet", "audit.parquet"):
+        text = bytearray((place / name).read_bytes())
+        start = chance.randrange(len(text))
+        text[start : start + chance.choice([1, 8, 10**6])] = chance.bytes()[: chance.randrange(9)]
+        if chance.random() < 0.7:
+            (place / name).write_bytes(text)
+    check_small(world, sandbox, place)
+
+
+@fuzz(500)
+def test_receipts(sandbox: Sandbox, honest: Path, chance: Chance) -> None:
+    done["receipts"] += 1
+    place = place_record(sandbox, honest)
+    path = next((place / "receipts").iterdir())
+    text = json.dumps(chance.mutated(json.loads(path.read_text()), 1))
+    with suppress(ValidationError):
+        receipt = Receipt.model_validate_json(text)
+        text = receipt.model_copy(update={"digest": receipt.content_digest()}).model_dump_json()
+    path.write_text(text, encoding="utf-8", errors="replace")
+    record = load_record(place)
+    with refused():
+        assert trust_of(record, load_receipts(place, record), ["A. Author"]) in {
+            "self-reported",
+            "rescored",
+            "reproduced",
+        }
+
+
+def change_table(table: pa.Table, schema: pa.Schema, chance: Chance) -> pa.Table:
+    rows = table.to_pylist()
+    for _ in range(chance.randint(1, 3)):
+        at, name = chance.randrange(len(rows)), chance.choice(schema.names)
+        kind, value = chance.randrange(6), chance.value(0)
+        if kind == 0:
+            rows.pop(at)
+        elif kind == 1:
+            rows.insert(at, dict(rows[at - 1]))
+        elif kind == 2:
+            rows[at - 1][name], rows[at][name] = rows[at][name], rows[at - 1][name]
+        elif name == "value":
+            rows[at][name] = value if isinstance(value, float) else None
+        elif name == "png":
+            rows[at][name] = rows[at][name][: chance.randrange(40)] + chance.bytes()
+        else:
+            rows[at][name] = (
+                None if value is None and name == "reason" else str(value).encode(errors="replace").decode()
+            )
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+@fuzz(350)
+def test_tables(world: World, sandbox: Sandbox, honest: Path, content: Any, chance: Chance) -> None:
+    done["tables"] += 1
+    audit = chance.random() < 0.5
+    place = place_record(sandbox, honest)
+    name, table, schema = ("audit", world.audit, AUDIT_SCHEMA) if audit else ("scores", world.table, SCORE_SCHEMA)
+    changed = change_table(table, schema, chance)
+    write_tables(place, **{name: changed})
+    write_json(place / "record.json", content | {f"{name}_sha256": table_digest(changed)}, sealed=True)
+    check_small(world, sandbox, place)
+
+
+@fuzz(60)
+def test_boards(world: World, sandbox: Sandbox, honest: Path, content: Any, chance: Chance) -> None:
+    done["boards"] += 1
+    place = place_record(sandbox, honest)
+    start = content | {"status": chance.choice(["complete", "partial"])}
+    write_json(place / "record.json", chance.mutated(start), sealed=True)
+    entries = load_entries(world.suite, world.lock, [sandbox.root], on_unusable=lambda error: None)
+    with refused():
+        if entries:
+            done["built"] += 1
+            build_site([Board(world.suite, world.lock, entries)], sandbox.own / "board")
+
+
+def png(pixels: np.ndarray[Any, Any]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@fuzz(12)
+def test_rescoring(world: World, sandbox: Sandbox, honest: Path, content: Any, chance: Chance) -> None:
+    done["rescored"] += 1
+    seed, kind = chance.randrange(2**32), chance.choice(["noise", "flat", "black", "white", "stripes"])
+    generator = np.random.default_rng(seed)
+    pictures = {
+        "noise": generator.integers(0, 256, (96, 96, 3), np.uint8),
+        "flat": np.full((96, 96, 3), seed % 256, np.uint8),
+        "black": np.zeros((96, 96, 3), np.uint8),
+        "white": np.full((96, 96, 3), 255, np.uint8),
+        "stripes": np.indices((96, 96, 3))[seed % 2].astype(np.uint8) % 2 * 255,
+    }
+    rows = world.audit.to_pylist()
+    for row in rows:
+        if row["tap"] != "input" and generator.random() < 0.5:
+            row["png"] = png(pictures[kind])
+    place = place_record(sandbox, honest)
+    table = pa.Table.from_pylist(rows, schema=AUDIT_SCHEMA)
+    write_tables(place, audit=table)
+    write_json(place / "record.json", content | {"audit_sha256": table_digest(table)}, sealed=True)
+    differences = rescore(Content(world.suite, world.lock), world.check(place, "own"), torch.device("cpu"))
+    assert differences.keys() == set(world.suite.metrics)
+
+
+REVIEW = {
+    "submission": "own",
+    "findings": [{"severity": "error", "message": "wrong", "where": "record.json", "cure": "mend it"}],
+    "suites": [{"suite": "mini@1", "digest": "a" * 64, "status": "complete", "draft": False,
+                "axes": {"detail": 0.5, "shape": None}, "rescored": "agrees", "rerun": "not run"}],
+}  # fmt: skip
+
+
+@fuzz(300)
+def test_reviews(sandbox: Sandbox, chance: Chance) -> None:
+    done["reviews"] += 1
+    path = sandbox.fresh() / "review.json"
+    content = chance.mutated(REVIEW)
+    if chance.random() < 0.9:
+        # The table of a suite takes long: it reads all published records.
+        content["suites"] = []
+    path.write_text(json.dumps(content), encoding="utf-8", errors="replace")
+    with refused():
+        comment = render_comment(read_json(path, Review, MAX_REVIEW_BYTES))
+        assert comment.startswith("<!-- invbench review -->\n## ")
+
+
+def test_the_honest_record_passes(world: World, sandbox: Sandbox, honest: Path) -> None:
+    place = place_record(sandbox, honest)
+    world.check(place, "own")
+    assert pq.read_table(place / "audit.parquet").num_rows == world.audit.num_rows
+    assert SMALL != "own"
+    assert TARGET in load_record(place).targets

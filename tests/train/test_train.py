@@ -1,0 +1,153 @@
+"""Training is seeded, resumable, and makes networks that plain transformers can load."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForImageClassification, DetrForObjectDetection
+
+from benchmark.errors import IntegrityError, UserError
+from benchmark.inverses.base import load_inverse
+from benchmark.suites.spec import Suite
+from benchmark.train import loop, targets
+from benchmark.train.images import Scenes
+from benchmark.train.inverses import _ModularLoss, train_inverse
+from benchmark.train.loop import Batch, Schedule, fit, get_batch
+
+SCHEDULE = Schedule(steps=6, batch_size=2, learning_rate=1e-2, warmup_steps=2)
+
+
+class Blur(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer = nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, batch: Batch) -> Tensor:
+        return (self.layer(batch.images) - batch.images).square().mean()
+
+
+def run(checkpoint: Path, stop_at: int | None = None, seed: int = 1) -> Blur:
+    model = Blur()
+    steps = 0
+
+    def loss(batch: Batch) -> Tensor:
+        nonlocal steps
+        if steps == stop_at:
+            raise KeyboardInterrupt
+        steps += 1
+        return model(batch)
+
+    cpu = torch.device("cpu")
+    fit(
+        model,
+        loss,
+        SCHEDULE,
+        batches=lambda step: get_batch(seed, step, SCHEDULE.batch_size, cpu),
+        seed=seed,
+        checkpoint=checkpoint,
+        device=cpu,
+        title="blur",
+    )
+    return model
+
+
+def test_data_depend_on_seed_and_step_alone(cpu: torch.device) -> None:
+    first, again = get_batch(1, 5, 3, cpu), get_batch(1, 5, 3, cpu)
+    assert torch.equal(first.images, again.images)
+    assert not torch.equal(first.images, get_batch(1, 6, 3, cpu).images)
+    assert not torch.equal(first.images, get_batch(2, 5, 3, cpu).images)
+    assert first.images.shape == (3, 3, 96, 96)
+    assert 0 <= first.images.min() < first.images.max() <= 1
+
+
+def test_an_interrupted_training_ends_where_a_straight_one_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "CHECKPOINT_EVERY", 2)
+    straight = run(tmp_path / "a.pt")
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "b.pt", stop_at=5)
+    resumed = run(tmp_path / "b.pt")
+    for one, other in zip(straight.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
+    run(tmp_path / "a.pt")
+    with pytest.raises(IntegrityError, match=r"a\.pt: belongs to another run"):
+        run(tmp_path / "a.pt", seed=2)
+
+
+def shortened(name: str) -> targets.Recipe:
+    recipe = targets.RECIPES[name]
+    short = {"steps": 2, "batch_size": 4, "warmup_steps": 1}
+    rounds = tuple(dataclasses.replace(r, schedule=dataclasses.replace(r.schedule, **short)) for r in recipe.rounds)
+    return dataclasses.replace(recipe, rounds=rounds)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mini-vit", "mini-swin", "mini-judge", "mini-detr"])
+def test_targets_train_and_load_with_plain_transformers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cpu: torch.device, name: str
+) -> None:
+    for recipe in (name, "mini-detr-backbone"):
+        monkeypatch.setitem(targets.RECIPES, recipe, shortened(recipe))
+    targets.train_target(name, tmp_path / "out", tmp_path / "work", cpu)
+    loader = DetrForObjectDetection if name == "mini-detr" else AutoModelForImageClassification
+    model, info = loader.from_pretrained(tmp_path / "out" / name, output_loading_info=True)
+    assert not any(info[what] for what in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    assert model.config.num_labels == 8
+    if name == "mini-detr":
+        assert not model.config.auxiliary_loss
+        trained = torch.load(tmp_path / "work/mini-detr-backbone.checkpoint.pt", weights_only=True)["model"]
+        backbone = model.model.backbone.model.state_dict()
+        key = "encoder.stages.1.layers.0.layer.0.normalization.running_mean"
+        assert torch.equal(backbone[key], trained[f"network.resnet.{key}"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target_id", ["mini-detr", "mini-vit", "mini-swin"])
+def test_modular_trains_and_stores(tmp_path: Path, mini: Suite, cpu: torch.device, target_id: str) -> None:
+    spec = mini.target(target_id)
+    data = Scenes(1, cpu)
+    train_inverse("modular", spec, spec.source.directory(), data, tmp_path / "out", tmp_path / "work", cpu, SCHEDULE)
+    inverse = load_inverse(tmp_path / "out", cpu)
+    assert inverse.config.training["steps"] == SCHEDULE.steps
+    assert tuple(inverse.config.taps) == mini.target(target_id).tap_names
+
+
+def test_modules_learn_from_their_own_component_alone(mini: Suite, cpu: torch.device) -> None:
+    from benchmark.files.paths import submissions_root
+    from benchmark.inverses.base import build_inverse
+    from benchmark.inverses.modular import ModularInverse
+    from benchmark.submissions.submission import load_submission
+    from benchmark.targets import load_target
+
+    folder = load_submission(submissions_root(), "modular").weights["mini-vit"].directory(submissions_root())
+    inverse = build_inverse(load_inverse(folder, cpu).config).train()
+    assert isinstance(inverse, ModularInverse)
+    spec = mini.target("mini-vit")
+    loss = _ModularLoss(inverse, load_target(spec, spec.source.directory(), cpu))
+    loss(get_batch(0, 0, 2, cpu).images).backward()
+    deepest = inverse.parts["encoder_5"]
+    with_all = [p.grad.clone() for p in deepest.parameters() if p.grad is not None]
+    assert with_all
+    inverse.zero_grad()
+    for name, part in inverse.parts.items():
+        part.requires_grad_(name == "encoder_5")
+    loss._generator.manual_seed(201)
+    loss(get_batch(0, 0, 2, cpu).images).backward()
+    alone = [p.grad for p in deepest.parameters() if p.grad is not None]
+    for one, other in zip(with_all, alone, strict=True):
+        assert torch.allclose(one, other, atol=1e-7)
+
+
+def test_methods_without_weights_say_so(mini: Suite, cpu: torch.device, tmp_path: Path) -> None:
+    spec = mini.target("mini-vit")
+    with pytest.raises(UserError, match="method 'copy' has nothing to train"):
+        train_inverse("copy", spec, spec.source.directory(), Scenes(1, cpu), tmp_path, tmp_path, cpu)
