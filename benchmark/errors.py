@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
-__all__ = ["IntegrityError", "InvbenchError", "NotFoundError", "SpecError", "UserError", "did_you_mean"]
+__all__ = ["IntegrityError", "InvbenchError", "NotFoundError", "SpecError", "UserError", "did_you_mean", "first_line"]
 
 
 class InvbenchError(Exception):
@@ -47,6 +47,16 @@ class IntegrityError(UserError):
     """Content differs from what was pinned: a file, an image or a record was changed."""
 
     exit_code = 3
+
+
+def first_line(said: object, limit: int = 200) -> str:
+    """First line of what an exception or a text from outside says, printable, at most `limit` characters.
+
+    An operating-system error is told without its path; an exception that says nothing, by its kind.
+    """
+    text = str(getattr(said, "strerror", None) or said).strip()
+    line = (text.splitlines() or ["" if isinstance(said, str) else type(said).__name__])[0]
+    return "".join(character for character in line if character.isprintable())[:limit]
 
 
 def did_you_mean(kind: str, name: str, known: Iterable[str]) -> NotFoundError:

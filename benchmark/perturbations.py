@@ -12,15 +12,12 @@ import torch
 from torch import Tensor
 
 from benchmark.errors import did_you_mean
+from benchmark.files.pixels import quantize
 from benchmark.suites.spec import Perturbation
 
 __all__ = ["PERTURBATIONS", "gray", "identity", "perturb", "set_hue", "shift_hue"]
 
 LUMA = (0.299, 0.587, 0.114)
-
-
-def _to_8_bits(images: Tensor) -> Tensor:
-    return torch.round(images.clamp(0, 1) * 255) / 255
 
 
 def _hue_sextant(images: Tensor) -> Tensor:
@@ -42,7 +39,7 @@ def _with_hue(images: Tensor, sextant: Tensor) -> Tensor:
     offset = torch.tensor([5.0, 3.0, 1.0], device=images.device, dtype=images.dtype).view(1, 3, 1, 1)
     turn = (offset + sextant) % 6
     fall = torch.minimum(turn, 4 - turn).clamp(0, 1)
-    return _to_8_bits(top - (top - low) * fall)
+    return quantize(top - (top - low) * fall)
 
 
 def _inside(images: Tensor, masks: Tensor, changed: Tensor) -> Tensor:
@@ -76,7 +73,7 @@ def shift_hue(images: Tensor, masks: Tensor, hue_deg: float) -> Tensor:
 def gray(images: Tensor, masks: Tensor) -> Tensor:
     """Replace the whole frame by its BT.601 luma in all three channels, at 8 bits; `masks` is not used."""
     weights = torch.tensor(LUMA, device=images.device, dtype=images.dtype).view(1, 3, 1, 1)
-    return _to_8_bits((images * weights).sum(1, keepdim=True)).expand_as(images).contiguous()
+    return quantize((images * weights).sum(1, keepdim=True)).expand_as(images).contiguous()
 
 
 PERTURBATIONS: dict[Perturbation, Callable[[Tensor, Tensor], Tensor]] = {

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from benchmark.files.paths import submissions_root
 from benchmark.submissions.markdown import code
 from benchmark.submissions.review import Review, SuiteReview
-from benchmark.suites.spec import AXES, load_lock, load_suite
+from benchmark.suites.catalog import load_suite
+from benchmark.suites.lock import load_lock
+from benchmark.suites.spec import AXES
 from leaderboard.data.entries import load_entries
 from leaderboard.data.rankings import number, reference_of
 

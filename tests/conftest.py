@@ -16,7 +16,9 @@ from hubserver import HubServer
 from benchmark.content.content import Content
 from benchmark.datasets.base import Sample
 from benchmark.metrics.case import Detections, Networks
-from benchmark.suites.spec import Suite, load_lock, load_suite
+from benchmark.suites.catalog import load_suite
+from benchmark.suites.lock import load_lock
+from benchmark.suites.spec import Suite
 
 # One thread a process, also in those that tests start: several test processes run side by side.
 torch.set_num_threads(1)

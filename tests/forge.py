@@ -21,9 +21,11 @@ from benchmark.records.audit import audit_to_table
 from benchmark.records.consistency import check_record
 from benchmark.records.record import Record, StageLayers, SubmissionInfo, load_record, table_digest, write_record
 from benchmark.records.statistics import anchored
-from benchmark.submissions.submission import record_folder
+from benchmark.records.store import record_folder
 from benchmark.submissions.validate import Finding, validate
-from benchmark.suites.spec import TRAINING_MEAN, Lock, Suite, load_lock, load_suite
+from benchmark.suites.catalog import load_suite
+from benchmark.suites.lock import Lock, load_lock
+from benchmark.suites.spec import TRAINING_MEAN, Suite
 
 __all__ = [
     "IMAGES", "SMALL", "TARGET", "World", "edit_json", "edit_toml", "errors", "make_world", "only_error", "reseal",

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from benchmark.commands.common import (
-    FOLDER,
     OUTPUT_FILE,
     Cli,
     device_option,
@@ -20,6 +19,7 @@ from benchmark.commands.common import (
     suite_option,
     threads_option,
 )
+from benchmark.files.storing import write_text
 
 __all__ = ["bench"]
 
@@ -38,7 +38,8 @@ def bench_targets(suite_id: str, device: str, threads: int | None, as_json: bool
     """Measure how good the embedded targets and the judge are at their own task, on the frozen test images."""
     from tabulate import tabulate
 
-    from benchmark.suites.spec import load_lock, load_suite
+    from benchmark.suites.catalog import load_suite
+    from benchmark.suites.lock import load_lock
 
     suite = load_suite(suite_id)
 
@@ -74,7 +75,8 @@ def bench_degradations(
       invbench bench degradations --limit 16
       invbench bench degradations --out docs/degradations.md
     """
-    from benchmark.suites.spec import load_lock, load_suite
+    from benchmark.suites.catalog import load_suite
+    from benchmark.suites.lock import load_lock
 
     suite = load_suite(suite_id)
     anchors = load_lock(suite).anchors[suite.targets[0].id]
@@ -100,7 +102,7 @@ def bench_degradations(
     )
     text = table.render_degradations(found, suite.axes)
     if out:
-        out.write_text(text, encoding="utf-8")
+        write_text(out, text)
     print_json(found.rows()) if as_json else click.echo(out or text)
 
 
@@ -134,7 +136,7 @@ def bench_metrics(
     """
     from tabulate import tabulate
 
-    from benchmark.suites.spec import load_suite
+    from benchmark.suites.catalog import load_suite
 
     suite, shapes = load_suite(suite_id), [parse_size(size) for size in sizes]
 
@@ -144,68 +146,3 @@ def bench_metrics(
     open_device("cpu", threads)
     rows = measure_metrics(suite, shapes, repeats, perceptual)
     print_json(rows) if as_json else click.echo(tabulate(rows, headers="keys", tablefmt="simple", floatfmt=".2f"))
-
-
-@bench.command("board")
-@click.option("--entries", default=100, show_default=True, type=click.IntRange(1), help="Submissions.")
-@click.option("--targets", default=6, show_default=True, type=click.IntRange(1), help="Targets of the suite.")
-@click.option("--taps", default=14, show_default=True, type=click.IntRange(1), help="Taps of each target.")
-@click.option("--images", default=128, show_default=True, type=click.IntRange(4), help="Scored images.")
-@click.option("--keep", type=FOLDER, help="Write submissions/ and board/ to this folder and leave them there.")
-@json_option
-def bench_board(entries: int, targets: int, taps: int, images: int, keep: Path | None, as_json: bool) -> None:
-    """Measure how long the board of many submissions takes to build, and how large it is.
-
-    The submissions are made up, as many as are asked for; writing them takes a while and is not measured.
-
-    \b
-    Examples:
-      invbench bench board
-      invbench bench board --entries 20 --targets 3 --keep load --json
-    """
-    import tempfile
-
-    from tabulate import tabulate
-
-    with tempfile.TemporaryDirectory() as temporary:
-        row = _measure_board(keep or Path(temporary), (entries, targets, taps, images))
-    print_json(row) if as_json else click.echo(tabulate([row], headers="keys", tablefmt="simple", floatfmt=".2f"))
-
-
-def _measure_board(folder: Path, size: tuple[int, int, int, int]) -> dict[str, float]:
-    """Return seconds and sizes of a board of made-up submissions (entries, targets, taps, images), built in `folder`.
-
-    Raises:
-        SpecError: the folder holds another load or board.
-    """
-    from time import perf_counter
-
-    from benchmark.errors import SpecError
-    from leaderboard.data.board import Board
-    from leaderboard.data.entries import load_entries
-    from leaderboard.data.synthetic import write_load
-    from leaderboard.site.build import build_site
-
-    root, out = folder / "submissions", folder / "board"
-    if root.exists() or out.exists():
-        raise SpecError("holds submissions or a board already", where=str(folder), cure="name another folder")
-    suite, lock = write_load(root, *size, seed=0)
-    start = perf_counter()
-    board = Board(suite, lock, load_entries(suite, lock, [root]))
-    loaded = perf_counter()
-    tables = board.tables
-    ranked = perf_counter()
-    build_site([board], out)
-    built = perf_counter()
-    files = {path: path.stat().st_size for path in out.rglob("*") if path.is_file()}
-    pages = [count for path, count in files.items() if path.suffix == ".html"]
-    return {
-        "entries": len(tables[None].rows),
-        "load_s": round(loaded - start, 2),
-        "rank_s": round(ranked - loaded, 2),
-        "build_s": round(built - ranked, 2),
-        "pages": len(pages),
-        "largest_page_bytes": max(pages),
-        "files": len(files),
-        "bytes": sum(files.values()),
-    }

@@ -61,7 +61,8 @@ def _open(reference: str, suite_id: str, data_folder: Path | None) -> tuple[Path
     from benchmark.records.consistency import check_record
     from benchmark.records.record import load_record
     from benchmark.submissions.submission import find_submission
-    from benchmark.suites.spec import load_lock, load_suite
+    from benchmark.suites.catalog import load_suite
+    from benchmark.suites.lock import load_lock
 
     suite = load_suite(suite_id)
     lock = load_lock(suite)
@@ -151,7 +152,7 @@ def verify(
     from benchmark.engine.rescore import check_inverses, compare_reruns, load_rerun, make_receipt
     from benchmark.metrics.spec import get_metric
     from benchmark.records.aggregate import scores_from_table
-    from benchmark.submissions.submission import record_folder
+    from benchmark.records.store import record_folder
 
     quiet()
     set_determinism()

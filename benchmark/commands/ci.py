@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from benchmark.commands.common import EXISTING_FOLDER, FILE, OUTPUT_FILE, Cli, quiet, threads_option
+from benchmark.files.storing import write_text
 
 __all__ = ["ci"]
 
@@ -59,25 +60,9 @@ def review(folder: Path, base: Path, rerun: Path | None, scope_failed: bool, out
 
         quiet()
         result = review_submission(folder, base, rerun, open_device("cpu", threads))
-    out.write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    write_text(out, result.model_dump_json(indent=1) + "\n")
     for finding in result.findings:
         where = f"{finding.where}: " if finding.where else ""
         click.echo(f"{finding.severity.capitalize()}: {where}{finding.message}", err=True)
     if not result.passed:
         raise SystemExit(2)
-
-
-@ci.command("comment")
-@click.argument("review_file", metavar="REVIEW", type=FILE)
-def comment(review_file: Path) -> None:
-    """Print the comment for a pull request from a review, which may come from anywhere: its text stays text.
-
-    \b
-    Example:
-      invbench ci comment review.json > comment.md
-    """
-    from benchmark.submissions.review import MAX_REVIEW_BYTES, Review
-    from benchmark.suites.spec import read_json
-    from leaderboard.comment import render_comment
-
-    click.echo(render_comment(read_json(review_file, Review, MAX_REVIEW_BYTES)), nl=False)

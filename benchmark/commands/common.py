@@ -11,7 +11,7 @@ from typing import Any
 import click
 from click.exceptions import NoArgsIsHelpError
 
-from benchmark.errors import UserError
+from benchmark.errors import UserError, first_line
 
 __all__ = [
     "EXISTING_FOLDER", "FILE", "FILE_OR_FOLDER", "FOLDER", "OUTPUT_FILE", "Cli", "data_folder_option", "device_option",
@@ -103,7 +103,7 @@ def open_device(name: str, threads: int | None) -> Any:
         device = get_device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UserError(f"device '{name}' cannot be used: {str(error).splitlines()[0]}", where="--device") from None
+        raise UserError(f"device '{name}' cannot be used: {first_line(error)}", where="--device") from None
     return device
 
 

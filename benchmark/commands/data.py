@@ -38,7 +38,8 @@ def data_fetch(name: str, coco_dir: Path | None, imagenet_dir: Path | None, keep
         raise click.UsageError("ImageNet cannot be downloaded freely; give your own: --imagenet-dir DIR")
 
     from benchmark.content import photographs as fetch
-    from benchmark.suites.spec import CocoData, ImagenetData, load_suite
+    from benchmark.suites.catalog import load_suite
+    from benchmark.suites.spec import CocoData, ImagenetData
 
     folder, dataset = coco_dir or imagenet_dir, load_suite(f"{name}@1").dataset
     if folder is None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from benchmark.commands.common import FOLDER, OUTPUT_FILE, Cli
+from benchmark.commands.common import OUTPUT_FILE, Cli
+from benchmark.files.storing import write_text
 
 __all__ = ["docs"]
 
@@ -31,20 +32,5 @@ def docs_metrics(out: Path | None) -> None:
     if out is None:
         click.echo(page, nl=False)
         return
-    out.write_text(page, encoding="utf-8", newline="\n")
+    write_text(out, page)
     click.echo(out)
-
-
-@docs.command("schemas")
-@click.option("--out", required=True, type=FOLDER, help="Folder to write.")
-def docs_schemas(out: Path) -> None:
-    """Write the JSON Schemas of the files of a submission: what an editor or another tool can check.
-
-    \b
-    Example:
-      invbench docs schemas --out docs/schemas
-    """
-    from benchmark.submissions.schemas import write_schemas
-
-    for path in write_schemas(out):
-        click.echo(path)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,7 +16,6 @@ from benchmark.commands.common import (
     device_option,
     json_option,
     open_device,
-    print_json,
     quiet,
     suite_option,
     threads_option,
@@ -24,170 +24,207 @@ from benchmark.commands.common import (
 if TYPE_CHECKING:
     from benchmark.engine.evaluation import Evaluation
     from benchmark.records.record import Record
+    from benchmark.records.store import RecordStore
+    from benchmark.submissions.candidates import Candidate
+    from benchmark.suites.lock import Lock
+    from benchmark.suites.spec import Suite, TargetSpec
 
-__all__ = ["evaluate"]
+__all__ = ["Evaluated", "evaluate_command"]
 
 OUT = Path("invbench-results")
 
 
-def _check_place(folder: Path, supersede: str | None, *, overwrite: bool) -> None:
-    """Refuse to touch a record that may have been published, unless it is said what becomes of it."""
-    from benchmark.errors import SpecError
-    from benchmark.records.record import load_record
+@dataclass(frozen=True)
+class _Request:
+    """What was asked for: the options of the command, by the names of its parameters."""
 
-    if (folder / "record.json").is_file() and supersede is None and not overwrite:
-        digest = load_record(folder).digest
-        cure = "keep it in the history: --supersede REASON; or, if nobody has seen it yet: --overwrite"
-        raise SpecError(f"holds record {digest[:16]} already", where=str(folder), cure=cure)
+    reference: str | None
+    references: tuple[str, ...]
+    suite_id: str
+    targets: tuple[str, ...]
+    data_folder: Path | None
+    device: str
+    threads: int | None
+    batch_size: int
+    limit: int | None
+    out: Path | None
+    trust_code: bool
+    fetch_only: bool
+    supersede: str | None
+    overwrite: bool
+    as_json: bool
 
-
-def _write(evaluation: Evaluation, folder: Path, supersede: str | None) -> Record:
-    """Write a record; one that is there is put aside unchanged, unless it is the very same or never published."""
-    from datetime import date
-
-    from benchmark.records.history import RECORD_FILES
-    from benchmark.records.history import supersede as put_aside
-    from benchmark.records.receipts import list_receipts
-    from benchmark.records.record import load_record
-
-    if supersede is None or not (folder / "record.json").is_file():
-        for receipt in list_receipts(folder):
-            receipt.unlink()
-        return evaluation.write(folder)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as temporary:
-        record = evaluation.write(Path(temporary))
-        if record.digest == load_record(folder).digest:
-            click.echo("The record is the one that is there already; nothing is superseded.", err=True)
-            return load_record(folder)
-        put_aside(folder.parent.parent, record.suite, supersede, record.digest, date.today())
-        for name in RECORD_FILES:
-            (Path(temporary) / name).replace(folder / name)
-    return record
+    def __post_init__(self) -> None:
+        if self.reference and self.references:
+            raise click.UsageError("give --submission or --inverse, not both")
+        if self.supersede and self.overwrite:
+            raise click.UsageError("give --supersede or --overwrite, not both")
+        if self.fetch_only and self.references:
+            raise click.UsageError("--fetch-only goes with --submission")
 
 
-@click.command("eval")
-@click.option("--submission", "reference", metavar="ID|PATH", help="Submission to evaluate [default: modular].")
-@click.option(
-    "--inverse",
-    "references",
-    multiple=True,
-    metavar="ORG/NAME@REVISION|FOLDER",
-    help="Evaluate an inverse from the Hub, at a full commit, or from a folder; may be repeated, one a target.",
-)
-@suite_option
-@click.option("--target", "targets", multiple=True, help="Only this target; may be repeated. The record is partial.")
-@data_folder_option
-@device_option
-@threads_option
-@click.option(
-    "--batch-size",
-    default=16,
-    show_default=True,
-    type=click.IntRange(1),
-    help="Images kept and checkpointed together, in steps of 8; scores do not depend on it.",
-)
-@click.option("--limit", type=click.IntRange(1), help="Only the first N images; the record is marked partial.")
-@click.option(
-    "--out", type=FOLDER, help="Where the record goes [default: invbench-results; for a PATH, the submission itself]."
-)
-@click.option("--trust-code", is_flag=True, help="Import and run the submission's inverse.py. Read it first.")
-@click.option("--fetch-only", is_flag=True, help="Download the submission's weights, run nothing of it, and stop.")
-@click.option("--supersede", metavar="REASON", help="Put the record that is there aside, unchanged, and say why.")
-@click.option("--overwrite", is_flag=True, help="Replace a record that was never published.")
-@json_option
-def evaluate(
-    reference: str | None,
-    references: tuple[str, ...],
-    suite_id: str,
-    targets: tuple[str, ...],
-    data_folder: Path | None,
-    device: str,
-    threads: int | None,
-    batch_size: int,
-    limit: int | None,
-    out: Path | None,
-    trust_code: bool,
-    fetch_only: bool,
-    supersede: str | None,
-    overwrite: bool,
-    as_json: bool,
-) -> None:
-    """Score a submission, or inverses of your own, on a suite; write the record and a board.
+@dataclass(frozen=True)
+class Evaluated:
+    """What came of an evaluation.
 
-    Interrupt it when you like: the same command goes on where it stood.
-
-    \b
-    Examples:
-      invbench eval
-      invbench eval --submission ridge --limit 16
-      invbench eval --submission submissions/my-method
-      invbench eval --inverse ORG/NAME@REVISION --suite mini@1
-      invbench eval --device cuda --json > record.json
+    Attributes:
+        folder: that of the record.
+        roots: folders of submissions to compare with, the record's own the last.
+        board: where a site with the record belongs; None: nowhere, the record lies in its own submission.
+        as_json: whether the record alone is to be printed, as JSON.
     """
-    if reference and references:
-        raise click.UsageError("give --submission or --inverse, not both")
-    if supersede and overwrite:
-        raise click.UsageError("give --supersede or --overwrite, not both")
 
-    from benchmark.files.paths import submissions_root
-    from benchmark.submissions.submission import describe_candidate, find_submission, record_folder
-    from benchmark.suites.spec import load_lock, load_suite
+    suite: Suite
+    lock: Lock
+    record: Record
+    folder: Path
+    roots: Sequence[Path]
+    board: Path | None
+    as_json: bool
 
-    suite, root, source = load_suite(suite_id), submissions_root(), None
-    lock, chosen = load_lock(suite), [suite.target(name) for name in targets]
-    if not references:
-        source, by_path = find_submission(reference or "modular")
-        out = out or (source.parent if by_path else None)
-    out = out or OUT
-    own = source is not None and out.resolve() == source.resolve().parent
-    if source is not None and own and not fetch_only:
-        _check_place(record_folder(out, source.name, suite.id), supersede, overwrite=overwrite)
 
+def _find_destination(request: _Request) -> tuple[Path | None, RecordStore, bool]:
+    """Folder of the submission (None: inverses of one's own), where its record goes, and whether that is beside it."""
+    from benchmark.records.store import RecordStore
+    from benchmark.submissions.submission import find_submission
+
+    if request.references:
+        return None, RecordStore(request.out or OUT), False
+    source, by_path = find_submission(request.reference or "modular")
+    out = request.out or (source.parent if by_path else OUT)
+    return source, RecordStore(out), out.resolve() == source.resolve().parent
+
+
+def _compute(
+    request: _Request, suite: Suite, lock: Lock, source: Path | None, wanted: Sequence[TargetSpec]
+) -> tuple[Candidate, Evaluation]:
     from benchmark.content.content import Content
     from benchmark.engine.evaluation import Options, evaluate
     from benchmark.inverses.code import blame
-    from benchmark.submissions.candidates import fetch_weights, from_references, open_submission
+    from benchmark.submissions.candidates import from_references, open_submission
+
+    device = open_device(request.device, request.threads)
+    if source is None:
+        candidate = from_references(request.references, suite)
+    else:
+        candidate = open_submission(source, wanted, trust_code=request.trust_code)
+    options = Options(device, request.batch_size, request.limit, request.targets or None)
+    with blame(candidate.code):
+        return candidate, evaluate(Content(suite, lock, request.data_folder), candidate, options)
+
+
+def _state_submission(source: Path | None, candidate: Candidate, suite: Suite, root: Path) -> None:
+    """Put a `submission.toml` beside a record that lies outside its submission."""
+    from benchmark.files.storing import storing, write_text
+    from benchmark.submissions.submission import describe_candidate
+
+    path = root / candidate.id / "submission.toml"
+    if source is None:
+        write_text(path, describe_candidate(candidate.id, candidate.method, candidate.title, suite.id))
+    else:
+        with storing(path):
+            shutil.copy(source / "submission.toml", path)
+
+
+def _evaluate(request: _Request) -> Evaluated | None:
+    """Evaluate, and store the record; None where only weights were to be fetched."""
+    from benchmark.files.cache import cache_root
+    from benchmark.files.paths import submissions_root
+    from benchmark.files.storing import check_writable
+    from benchmark.records.store import record_folder
+    from benchmark.suites.catalog import load_suite
+    from benchmark.suites.lock import load_lock
+
+    suite = load_suite(request.suite_id)
+    lock, wanted = load_lock(suite), [suite.target(name) for name in request.targets] or list(suite.targets)
+    source, store, beside = _find_destination(request)
+    if source is not None and request.fetch_only:
+        _fetch_weights(source, wanted)
+        return None
+    superseding = request.supersede is not None
+    if source is not None and beside:
+        store.check_free(source.name, suite.id, superseding=superseding, overwriting=request.overwrite)
+    check_writable(store.root, "--out")
+    check_writable(cache_root(), "INVBENCH_CACHE")
+    quiet()
+    candidate, evaluation = _compute(request, suite, lock, source, wanted)
+    record = store.put(candidate.id, suite.id, evaluation.write, request.supersede if beside else None)
+    if record.run != evaluation.record.run:
+        click.echo("This is the existing record once more; nothing is superseded.", err=True)
+    if not beside:
+        _state_submission(source, candidate, suite, store.root)
+    root = submissions_root()
+    return Evaluated(
+        suite,
+        lock,
+        record,
+        folder=record_folder(store.root, candidate.id, suite.id),
+        roots=[root] if store.root.resolve() == root.resolve() else [root, store.root],
+        board=None if beside else store.root / "board",
+        as_json=request.as_json,
+    )
+
+
+def _fetch_weights(source: Path, wanted: Sequence[TargetSpec]) -> None:
+    from benchmark.submissions.candidates import fetch_weights
     from benchmark.submissions.submission import load_submission_folder
 
     quiet()
-    wanted = chosen or list(suite.targets)
-    if fetch_only:
-        if source is None:
-            raise click.UsageError("--fetch-only goes with --submission")
-        fetch_weights(load_submission_folder(source), wanted)
-        click.echo(f"The weights of {source.name} are here.")
-        return
-    place = open_device(device, threads)
-    if source is None:
-        candidate = from_references(references, suite)
-    else:
-        candidate = open_submission(source, wanted, trust_code=trust_code)
-    with blame(candidate.code):
-        evaluation = evaluate(
-            Content(suite, lock, data_folder), candidate, Options(place, batch_size, limit, targets or None)
-        )
-    folder = record_folder(out, candidate.id, suite.id)
-    record = _write(evaluation, folder, supersede if own else None)
-    if source is None:
-        (out / candidate.id / "submission.toml").write_text(
-            describe_candidate(candidate.id, candidate.method, candidate.title, suite.id), encoding="utf-8"
-        )
-    elif not own:
-        shutil.copy(source / "submission.toml", out / source.name / "submission.toml")
+    fetch_weights(load_submission_folder(source), wanted)
+    click.echo(f"The weights of {source.name} are here.")
 
-    from leaderboard.data.board import Board
-    from leaderboard.data.entries import load_entries
-    from leaderboard.data.rankings import text_table
-    from leaderboard.site.build import build_site
 
-    roots = [root] if own and out.resolve() == root.resolve() else [root, out]
-    entries = load_entries(suite, lock, roots, on_unusable=lambda error: click.echo(f"Left out: {error}", err=True))
-    page = None if own else build_site([Board(suite, lock, entries)], out / "board")
-    if as_json:
-        print_json(record.model_dump(mode="json"))
-        return
-    click.echo(text_table(suite, entries, highlight=candidate.id))
-    state = f"{record.status}, draft" if record.draft else record.status
-    click.echo(f"\nRecord  {folder / 'record.json'}  ({state}, digest {record.digest[:16]}, {record.run.wall_s:.0f} s)")
-    if page:
-        click.echo(f"Board   {page}")
+def evaluate_command(show: Callable[[Evaluated], None]) -> click.Command:
+    """The command `eval`; `show` presents what came of it."""
+
+    @click.command("eval")
+    @click.option("--submission", "reference", metavar="ID|PATH", help="Submission to evaluate [default: modular].")
+    @click.option(
+        "--inverse",
+        "references",
+        multiple=True,
+        metavar="ORG/NAME@REVISION|FOLDER",
+        help="Evaluate an inverse from the Hub, at a full commit, or from a folder; may be repeated, one a target.",
+    )
+    @suite_option
+    @click.option(
+        "--target", "targets", multiple=True, help="Only this target; may be repeated. The record is partial."
+    )
+    @data_folder_option
+    @device_option
+    @threads_option
+    @click.option(
+        "--batch-size",
+        default=16,
+        show_default=True,
+        type=click.IntRange(1),
+        help="Images kept and checkpointed together, in steps of 8; scores do not depend on it.",
+    )
+    @click.option("--limit", type=click.IntRange(1), help="Only the first N images; the record is marked partial.")
+    @click.option(
+        "--out",
+        type=FOLDER,
+        help="Where the record goes [default: invbench-results; for a PATH, the submission itself].",
+    )
+    @click.option("--trust-code", is_flag=True, help="Import and run the submission's inverse.py. Read it first.")
+    @click.option("--fetch-only", is_flag=True, help="Download the submission's weights, run nothing of it, and stop.")
+    @click.option("--supersede", metavar="REASON", help="Put the record that is there aside, unchanged, and say why.")
+    @click.option("--overwrite", is_flag=True, help="Replace a record that was never published.")
+    @json_option
+    def evaluate(**given: Any) -> None:
+        """Score a submission, or inverses of your own, on a suite; write the record and a board.
+
+        Interrupt it whenever you like; rerun the command to resume.
+
+        \b
+        Examples:
+          invbench eval
+          invbench eval --submission ridge --limit 16
+          invbench eval --submission submissions/my-method
+          invbench eval --inverse ORG/NAME@REVISION --suite mini@1
+          invbench eval --device cuda --json > record.json
+        """
+        if (done := _evaluate(_Request(**given))) is not None:
+            show(done)
+
+    return evaluate

@@ -18,6 +18,7 @@ from benchmark.commands.common import (
     quiet,
     threads_option,
 )
+from benchmark.files.storing import write_text
 
 __all__ = ["suite_group"]
 
@@ -36,8 +37,7 @@ def suite_show(suite_id: str, as_json: bool) -> None:
     """Show a suite: images, targets, metrics, and what its lock does not pin yet."""
     from tabulate import tabulate
 
-    from benchmark.commands.catalog import describe_suite
-    from benchmark.suites.spec import load_suite
+    from benchmark.suites.catalog import describe_suite, load_suite
 
     suite = load_suite(suite_id)
     if as_json:
@@ -59,8 +59,7 @@ def suite_diff(first: str, second: str, as_json: bool) -> None:
     """
     from tabulate import tabulate
 
-    from benchmark.commands.catalog import diff_suites
-    from benchmark.suites.spec import load_suite
+    from benchmark.suites.catalog import diff_suites, load_suite
 
     rows = diff_suites(load_suite(first), load_suite(second))
     if as_json:
@@ -80,7 +79,7 @@ def suite_lock(suite_id: str, draft: bool, data_folder: Path | None, device: str
 
     What a draft pins already must hold. The lock is written beside the suite.
     """
-    from benchmark.suites.spec import load_suite
+    from benchmark.suites.catalog import load_suite
 
     suite = load_suite(suite_id)
 
@@ -94,7 +93,7 @@ def suite_lock(suite_id: str, draft: bool, data_folder: Path | None, device: str
         lock = make_lock(Content(suite, known_pins(suite), data_folder), open_device(device, threads))
     path = suite.lock_path
     text = json.dumps(lock.model_dump(mode="json"), indent=1, sort_keys=True) + "\n"
-    path.write_text(text, encoding="utf-8")
+    write_text(path, text)
     click.echo(path)
     for gap in lock.gaps:
         click.echo(f"not pinned: {gap}")
@@ -105,7 +104,8 @@ def suite_lock(suite_id: str, draft: bool, data_folder: Path | None, device: str
 @data_folder_option
 def suite_check(suite_id: str, data_folder: Path | None) -> None:
     """Compare everything that a suite refers to with its lock; exit code 3 on any difference."""
-    from benchmark.suites.spec import load_lock, load_suite
+    from benchmark.suites.catalog import load_suite
+    from benchmark.suites.lock import load_lock
 
     suite = load_suite(suite_id)
     lock = load_lock(suite)
@@ -133,7 +133,8 @@ def suite_export(suite_id: str, out: Path, size: str | None, data_folder: Path |
       invbench suite export coco@1 --size 480x640 --out coco-480x640.parquet
     """
     from benchmark.commands.common import parse_size
-    from benchmark.suites.spec import load_lock, load_suite
+    from benchmark.suites.catalog import load_suite
+    from benchmark.suites.lock import load_lock
 
     suite = load_suite(suite_id)
     wanted = parse_size(size) if size else suite.targets[0].input_size

@@ -88,7 +88,8 @@ def train_inverse(
       invbench train inverse ridge mini-vit --out trained/ridge-vit
     """
     from benchmark.inverses.spec import get_method
-    from benchmark.suites.spec import load_lock, load_suite
+    from benchmark.suites.catalog import load_suite
+    from benchmark.suites.lock import load_lock
 
     suite = load_suite(suite_id)
     spec = suite.target(target)

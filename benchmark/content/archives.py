@@ -20,9 +20,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from benchmark.engine.chunks import cache_root
-from benchmark.errors import IntegrityError, UserError
-from benchmark.suites.spec import sha256_file
+from benchmark.errors import IntegrityError, UserError, first_line
+from benchmark.files.cache import cache_root
+from benchmark.files.canonical import sha256_file
 
 __all__ = ["Archive", "download", "downloads_folder", "storing", "unpack"]
 
@@ -75,10 +75,6 @@ def storing(path: Path) -> Iterator[None]:
         ) from None
 
 
-def _plain(error: object) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-
-
 @contextmanager
 def _reaching(url: str) -> Iterator[None]:
     """Turn a failure of the network into one line."""
@@ -87,15 +83,15 @@ def _reaching(url: str) -> Iterator[None]:
         yield
     except urllib.error.HTTPError as error:
         error.close()
-        message, cure = f"the server answered with error {error.code}: {_plain(error.reason)}", "try again later"
+        message, cure = f"the server answered with error {error.code}: {first_line(error.reason)}", "try again later"
         if error.code in (403, 404, 410):
             cure = "if you have the files, name their folder with --coco-dir"
     except urllib.error.URLError as error:
-        message = f"cannot be reached: {_plain(getattr(error.reason, 'strerror', None) or error.reason)}"
+        message = f"cannot be reached: {first_line(error.reason)}"
     except TimeoutError:
         message = f"no answer within {TIMEOUT_S} s"
     except (OSError, http.client.HTTPException) as error:
-        message = f"the connection broke off: {_plain(error)}"
+        message = f"the connection broke off: {first_line(error)}"
     if message:
         raise UserError(message, where=url, cure=cure)
 
@@ -198,4 +194,4 @@ def unpack(archive: Archive, path: Path, folder: Path) -> None:
                     with file.open(member) as source, target.open("wb") as out:
                         shutil.copyfileobj(source, out, CHUNK)
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
-        raise IntegrityError(f"cannot be unpacked: {_plain(error)}", where=str(path)) from None
+        raise IntegrityError(f"cannot be unpacked: {first_line(error)}", where=str(path)) from None

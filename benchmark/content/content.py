@@ -19,10 +19,12 @@ from benchmark.content.pins import (
 from benchmark.datasets import open_images
 from benchmark.datasets.base import ImageSet, Sample
 from benchmark.errors import SpecError
+from benchmark.files.canonical import sha256_file
 from benchmark.files.paths import PACKAGE, key_of
 from benchmark.metrics.perceptual import ALEXNET_SHA256, HEADS_SHA256
 from benchmark.metrics.spec import get_metric
-from benchmark.suites.spec import FrozenData, HubData, Lock, Source, Suite, TargetSpec, sha256_file
+from benchmark.suites.lock import Lock
+from benchmark.suites.spec import FrozenData, HubData, Source, Suite, TargetSpec
 
 __all__ = ["Content", "empty_lock", "perceptual_pins"]
 
@@ -37,8 +39,7 @@ def empty_lock(suite: Suite) -> Lock:
 
 def perceptual_pins(suite: Suite) -> dict[str, str]:
     """Return the SHA-256 of the perceptual network's tensors, if the suite ranks a metric that asks it."""
-    ranked = (get_metric(metric) for metrics in suite.axes.values() for metric in metrics)
-    asking = any("perceptual" in metric.needs for metric in ranked)
+    asking = any("perceptual" in get_metric(metric).needs for metric in suite.ranked_metrics)
     return {"lpips/alexnet": ALEXNET_SHA256, "lpips/heads": HEADS_SHA256} if asking else {}
 
 
@@ -180,9 +181,8 @@ class Content:
         The perceptual network's are of its tensors, whatever file they came from.
         """
         files = images.files()
-        for source in (*(target.source for target in self.suite.targets), self.suite.judge):
-            if source is not None:
-                files |= self.network_files(source)
+        for source in self.suite.networks:
+            files |= self.network_files(source)
         return {name: sha256_file(path) for name, path in files.items()} | perceptual_pins(self.suite)
 
     def check(self) -> None:

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmark.content.hub_errors import AbsentError, OfflineError, absent, one_line, plain
-from benchmark.errors import IntegrityError, SpecError, UserError
-from benchmark.suites.spec import sha256_file
+from benchmark.content.hub_errors import AbsentError, OfflineError, absent, one_line
+from benchmark.errors import IntegrityError, SpecError, UserError, first_line
+from benchmark.files.canonical import sha256_file
 
 __all__ = [
     "RepoType",
@@ -190,7 +190,7 @@ def endpoint() -> str:
     try:
         from huggingface_hub.constants import ENDPOINT
     except ValueError as error:
-        raise UserError(plain(error), where="huggingface_hub", cure="check the variables HF_...") from error
+        raise UserError(first_line(error), where="huggingface_hub", cure="check the variables HF_...") from error
 
     return re.sub(r"//[^/]*@", "//", ENDPOINT)
 

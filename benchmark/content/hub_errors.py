@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from benchmark.errors import NotFoundError, SpecError, UserError
+from benchmark.errors import NotFoundError, SpecError, UserError, first_line
 
-__all__ = ["AbsentError", "OfflineError", "absent", "one_line", "plain"]
+__all__ = ["AbsentError", "OfflineError", "absent", "one_line"]
 
 LOG_IN = "log in with 'hf auth login', or set HF_TOKEN"
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -45,10 +45,10 @@ def one_line(where: str) -> Iterator[None]:
     try:
         yield
     except (http.HTTPError, http.InvalidURL, OSError, ValueError, RuntimeError) as error:
-        raise explain(error, http, where) from error
+        raise exfirst_line(error, http, where) from error
 
 
-def explain(error: Exception, http: Any, where: str) -> UserError:
+def exfirst_line(error: Exception, http: Any, where: str) -> UserError:
     """Return what a failure of the client means to its user.
 
     Args:
@@ -66,7 +66,7 @@ def explain(error: Exception, http: Any, where: str) -> UserError:
         case errors.HfHubHTTPError():
             return explain_status(error, where)
         case errors.HFValidationError():
-            return SpecError(plain(error), where=where)
+            return SpecError(first_line(error), where=where)
         case errors.OfflineModeIsEnabled() | errors.LocalEntryNotFoundError():
             return OfflineError(
                 "not in the cache, and HF_HUB_OFFLINE forbids to ask the Hub",
@@ -77,22 +77,22 @@ def explain(error: Exception, http: Any, where: str) -> UserError:
             message = "no answer in time"
             cure = "try again; on a slow line raise HF_HUB_ETAG_TIMEOUT and HF_HUB_DOWNLOAD_TIMEOUT (seconds)"
         case http.ConnectError() | http.ProxyError() | http.UnsupportedProtocol() | http.InvalidURL():
-            message, cure = f"cannot be reached: {plain(error)}", "check the network, HF_ENDPOINT and HTTPS_PROXY"
+            message, cure = f"cannot be reached: {first_line(error)}", "check the network, HF_ENDPOINT and HTTPS_PROXY"
         case http.HTTPError():
-            message, cure = f"the connection broke off: {plain(error)}", "run the same command again"
+            message, cure = f"the connection broke off: {first_line(error)}", "run the same command again"
         case _ if isinstance(error, RuntimeError | ConnectionError) or type(error).__module__ == "hf_xet":
-            message, cure = plain(error), "run the same command again; HF_HUB_DISABLE_XET=1 goes by plain HTTP"
+            message, cure = first_line(error), "run the same command again; HF_HUB_DISABLE_XET=1 goes by plain HTTP"
         case OSError(errno=number) if number in NO_ROOM:
             message = f"no room to store it: {error.strerror}"
             cure = f"free some space under {HF_HUB_CACHE}, or set HF_HOME to another place"
         case OSError(errno=number) if number in READ_ONLY:
             message, cure = f"cannot be stored: {error.strerror}", f"check the rights of {HF_HUB_CACHE}, or set HF_HOME"
         case OSError(errno=int()):
-            message, cure = f"cannot be stored: {plain(error)}", f"check {HF_HUB_CACHE}, or set HF_HOME"
+            message, cure = f"cannot be stored: {first_line(error)}", f"check {HF_HUB_CACHE}, or set HF_HOME"
         case UnicodeEncodeError():
             message, cure = "the token holds characters that no token has", LOG_IN
         case _:
-            message = plain(error)
+            message = first_line(error)
     return UserError(message, where=where, cure=cure)
 
 
@@ -101,7 +101,7 @@ def explain_status(error: Any, where: str) -> UserError:
     from huggingface_hub import errors
 
     status: int = error.response.status_code
-    said = f": {plain(error.server_message)}" if error.server_message else ""
+    said = f": {first_line(error.server_message)}" if error.server_message else ""
     match error:
         case errors.GatedRepoError():
             return UserError(
@@ -126,9 +126,3 @@ def explain_status(error: Any, where: str) -> UserError:
         return UserError("the Hub was asked too often (429)", where=where, cure=cure)
     cure = "check HF_ENDPOINT" if status == 404 else "try again later"
     return UserError(f"the Hub answered with error {status}{said}", where=where, cure=cure)
-
-
-def plain(text: object) -> str:
-    """Return the first line of a message from outside, at most 200 printable characters."""
-    lines = str(text).strip().splitlines() or [type(text).__name__]
-    return "".join(c for c in lines[0] if c.isprintable())[:200]

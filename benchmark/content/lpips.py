@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
-from benchmark.engine.chunks import cache_root
-from benchmark.errors import IntegrityError, SpecError
+from benchmark.errors import IntegrityError, SpecError, first_line
+from benchmark.files.cache import cache_root
+from benchmark.files.storing import CACHE_ROOM, write_bytes
 from benchmark.metrics.perceptual import check_trunk
 
 __all__ = ["describe_perceptual", "install_perceptual", "perceptual_path"]
@@ -44,11 +44,6 @@ def describe_perceptual() -> str:
     return f"installed: {path}"
 
 
-def _reason(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or str(error)
-    return text.splitlines()[0] if text.strip() else type(error).__name__
-
-
 def _load(source: Path) -> object:
     if source.suffix == ".safetensors":
         return load_file(source)
@@ -69,7 +64,7 @@ def _read(source: Path, cure: str) -> dict[str, Tensor]:
         message = "damaged, or holds more than tensors, such as code; nothing in it was run"
         raise SpecError(message, where=where, cure=cure) from None
     except OSError as error:
-        raise SpecError(f"cannot be read: {_reason(error)}", where=where, cure=cure) from None
+        raise SpecError(f"cannot be read: {first_line(error)}", where=where, cure=cure) from None
     except Exception:  # Readers fail in many ways on damaged files.
         message = "not readable as weights: damaged, or of another format"
         raise SpecError(message, where=where, cure=cure) from None
@@ -103,24 +98,13 @@ def _download() -> Path:
                 torch.hub.download_url_to_file(URL, str(path), hash_prefix=HASH_PREFIX)
         except (OSError, RuntimeError, ValueError, HTTPException) as error:
             cure = "fetch it elsewhere and run: invbench data lpips FILE"
-            raise SpecError(f"cannot be fetched: {_reason(error)}", where=URL, cure=cure) from None
+            raise SpecError(f"cannot be fetched: {first_line(error)}", where=URL, cure=cure) from None
     return path
 
 
 def _keep(trunk: Mapping[str, Tensor], path: Path) -> None:
-    """Write the tensors under a temporary name until they are whole."""
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: tensor.float().contiguous() for name, tensor in trunk.items()}, temporary)
-        temporary.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise SpecError(
-            f"cannot be written: {_reason(error)}", where=str(path), cure="set INVBENCH_CACHE to another folder"
-        ) from None
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+    """Write the tensors as safetensors."""
+    write_bytes(path, save({name: tensor.float().contiguous() for name, tensor in trunk.items()}), fix=CACHE_ROOM)
 
 
 def install_perceptual(source: Path | None = None) -> Path:

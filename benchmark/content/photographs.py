@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Literal
 
 from benchmark.content.archives import Archive, download, downloads_folder, storing, unpack
-from benchmark.engine.chunks import cache_root
 from benchmark.errors import IntegrityError, SpecError, UserError
-from benchmark.suites.spec import CocoData, ImagenetData, sha256_file
+from benchmark.files.cache import cache_root
+from benchmark.files.canonical import sha256_file
+from benchmark.files.storing import CACHE_ROOM, write_text
+from benchmark.suites.spec import CocoData, ImagenetData
 
 __all__ = ["COCO", "Archive", "DataState", "Release", "adopt", "describe", "fetch_coco", "locate"]
 
@@ -233,11 +235,7 @@ def adopt(name: Name, folder: Path, spec: CocoData | ImagenetData, *, release: R
     else:
         _check(folder, release)
     record = _record(name)
-    with storing(record):
-        record.parent.mkdir(parents=True, exist_ok=True)
-        temporary = record.with_suffix(".tmp")
-        temporary.write_text(json.dumps({"folder": str(folder)}), encoding="utf-8")
-        temporary.replace(record)
+    write_text(record, json.dumps({"folder": str(folder)}), CACHE_ROOM)
     return folder
 
 

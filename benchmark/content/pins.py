@@ -7,20 +7,17 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from benchmark.datasets.base import ImageSet, Sample
 from benchmark.errors import IntegrityError
+from benchmark.files.pixels import to_pixels, to_tensor
 from benchmark.perturbations import perturb
-from benchmark.suites.spec import HubData, Lock, Source, Suite
+from benchmark.suites.lock import Lock
+from benchmark.suites.spec import HubData, Source, Suite
 
 __all__ = ["NETWORK_FILES", "compare", "find_gaps", "hash_image", "hash_images", "hash_perturbed", "image_sizes"]
 
 NETWORK_FILES = ("config.json", "model.safetensors", "preprocessor_config.json")
-
-
-def _sha256(pixels: Tensor) -> str:
-    return hashlib.sha256(torch.round(pixels * 255).to(torch.uint8).contiguous().numpy().tobytes()).hexdigest()
 
 
 def image_sizes(suite: Suite) -> tuple[tuple[int, int], ...]:
@@ -48,11 +45,11 @@ def hash_perturbed(suite: Suite, images: ImageSet) -> dict[str, str]:
     for size in image_sizes(suite):
         for image_id in suite.audit_ids(images.ids):
             sample = images.load(images.ids.index(image_id), size)
-            image = torch.from_numpy(sample.image).permute(2, 0, 1)[None].float() / 255
+            image = to_tensor(sample.image[None])
             mask = torch.from_numpy(sample.focal_mask)[None]
             for name in suite.perturbations:
-                pixels = perturb(name, image, mask)[0].permute(1, 2, 0)
-                hashes[f"{images.name(image_id, size)}/{name}"] = _sha256(pixels)
+                pixels = to_pixels(perturb(name, image, mask)).tobytes()
+                hashes[f"{images.name(image_id, size)}/{name}"] = hashlib.sha256(pixels).hexdigest()
     return hashes
 
 
@@ -92,8 +89,7 @@ def find_gaps(suite: Suite, lock: Lock) -> tuple[str, ...]:
 
     The files of embedded networks and data are not looked for: whoever makes a lock has them at hand.
     """
-    sources = [target.source for target in suite.targets] + ([suite.judge] if suite.judge else [])
-    gaps = _source_gaps(dict.fromkeys(sources), lock)
+    gaps = _source_gaps(suite.networks, lock)
     data = suite.dataset
     if isinstance(data, HubData):
         if not (data.revision or data.repo_id in lock.revisions):
@@ -105,6 +101,7 @@ def find_gaps(suite: Suite, lock: Lock) -> tuple[str, ...]:
         gaps.append("images")
     if len(lock.perturbed) != audit * sizes * len(suite.perturbations):
         gaps.append("perturbed images")
-    ranked = {metric for metrics in suite.axes.values() for metric in metrics}
-    gaps += [f"anchors of {t.id}" for t in suite.targets if not ranked <= lock.anchors.get(t.id, {}).keys()]
+    gaps += [
+        f"anchors of {t.id}" for t in suite.targets if not suite.ranked_metrics <= lock.anchors.get(t.id, {}).keys()
+    ]
     return tuple(gaps)

@@ -29,7 +29,8 @@ from pydantic import BaseModel, Field, ValidationError
 from benchmark.datasets.base import ImageSet, Sample, resize
 from benchmark.datasets.stored import read_stored
 from benchmark.errors import IntegrityError, SpecError
-from benchmark.suites.spec import CocoData, explain
+from benchmark.files.declarations import explain
+from benchmark.suites.spec import CocoData
 
 __all__ = ["Annotations", "Choice", "annotation_file", "open_coco", "read_annotations", "select"]
 

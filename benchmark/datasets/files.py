@@ -18,7 +18,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
-from benchmark.errors import SpecError, UserError
+from benchmark.errors import SpecError, UserError, first_line
 
 __all__ = ["EXTENSIONS", "list_images", "pair_files", "read_image", "read_mask"]
 
@@ -27,12 +27,6 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 MODES = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "LA", "La", "PA", "RGBA", "RGBa")
 DEEP_GRAY = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 NAMED = 3
-
-
-def _reason(error: Exception) -> str:
-    """Return the first line of what an error says, without the path, or else its kind."""
-    text = getattr(error, "strerror", None) or str(error)
-    return text.splitlines()[0] if text.strip() else type(error).__name__
 
 
 @contextmanager
@@ -53,7 +47,7 @@ def _refusing(path: Path) -> Iterator[None]:
     except UnidentifiedImageError:
         raise SpecError("not an image of a known format", where=str(path), cure=f"give {_known()}") from None
     except Exception as error:  # Decoders fail in many ways on damaged files.
-        message = f"cannot be read as an image: {_reason(error)}"
+        message = f"cannot be read as an image: {first_line(error)}"
         raise SpecError(message, where=str(path), cure="the file may be damaged; write it again") from None
 
 
@@ -119,7 +113,7 @@ def list_images(folder: Path) -> dict[str, Path]:
     try:
         paths = sorted(folder.iterdir())
     except OSError as error:
-        raise SpecError(f"cannot be listed: {_reason(error)}", where=str(folder)) from None
+        raise SpecError(f"cannot be listed: {first_line(error)}", where=str(folder)) from None
     for path in paths:
         if path.name.startswith(".") or path.suffix[1:].lower() not in EXTENSIONS or not path.is_file():
             continue

@@ -7,9 +7,7 @@ column: the whole frame), and `category` (text; may be absent). Images are encod
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +17,8 @@ from PIL import Image
 
 from benchmark.datasets.base import ImageSet, Sample, resize
 from benchmark.datasets.stored import read_stored
-from benchmark.errors import IntegrityError, SpecError
+from benchmark.errors import IntegrityError, SpecError, first_line
+from benchmark.files.storing import replacing
 from benchmark.suites.spec import HubData
 
 if TYPE_CHECKING:
@@ -90,8 +89,8 @@ def _open_rows(paths: list[Path], where: str) -> Dataset:
     except SpecError:
         raise
     except Exception as error:  # The readers of Parquet and Arrow fail in many ways on damaged files.
-        reason = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
-        raise SpecError(f"cannot be read as Parquet with images: {reason[0]}", where=where) from None
+        reason = first_line(error.__cause__ or error)
+        raise SpecError(f"cannot be read as Parquet with images: {reason}", where=where) from None
 
 
 def open_parquet(spec: HubData, folder: Path) -> ImageSet:
@@ -151,22 +150,13 @@ def write_parquet(path: Path, images: ImageSet, size: tuple[int, int]) -> None:
 
     features = Features({"id": Value("string"), "image": Encoded(), "mask": Encoded(), "category": Value("string")})
     schema = features.arrow_schema
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # PNG cannot be compressed further.
-        with pq.ParquetWriter(temporary, schema, compression="none") as file:
-            group: list[dict[str, Any]] = []
-            for row in tqdm(_rows(images, size), total=len(images.ids), desc="write", unit="image", mininterval=0.5):
-                group.append(row)
-                if len(group) == ROWS_A_GROUP:
-                    file.write_table(pa.Table.from_pylist(group, schema))
-                    group = []
-            if group:
+    # PNG cannot be compressed further.
+    with replacing(path) as temporary, pq.ParquetWriter(temporary, schema, compression="none") as file:
+        group: list[dict[str, Any]] = []
+        for row in tqdm(_rows(images, size), total=len(images.ids), desc="write", unit="image", mininterval=0.5):
+            group.append(row)
+            if len(group) == ROWS_A_GROUP:
                 file.write_table(pa.Table.from_pylist(group, schema))
-        temporary.replace(path)
-    except OSError as error:
-        raise SpecError(f"cannot be written: {error.strerror or error}", where=str(path)) from None
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+                group = []
+        if group:
+            file.write_table(pa.Table.from_pylist(group, schema))

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from benchmark.datasets.files import FORMATS, MODES
-from benchmark.errors import IntegrityError, SpecError, UserError
+from benchmark.errors import IntegrityError, SpecError, UserError, first_line
 
 __all__ = ["read_stored"]
 
@@ -71,5 +71,4 @@ def read_stored(
     except UnidentifiedImageError:
         raise SpecError("not an image of a known format", where=where, cure=cure) from None
     except Exception as error:  # Decoders fail in many ways on damaged files.
-        reason = (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0]
-        raise SpecError(f"cannot be read as an image: {reason}", where=where, cure=cure) from None
+        raise SpecError(f"cannot be read as an image: {first_line(error)}", where=where, cure=cure) from None

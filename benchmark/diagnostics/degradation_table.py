@@ -20,7 +20,8 @@ from benchmark.metrics.case import Networks
 from benchmark.metrics.spec import METRICS, Metric, get_metric
 from benchmark.records.aggregate import applies
 from benchmark.records.statistics import anchored, masked_mean, masked_median
-from benchmark.suites.spec import AXES, HUE_PERTURBATIONS, TRAINING_MEAN, Anchor, Axis, Suite
+from benchmark.suites.lock import Anchor
+from benchmark.suites.spec import AXES, HUE_PERTURBATIONS, TRAINING_MEAN, Axis, Suite
 
 __all__ = [
     "REVERTS", "ROWS", "Degradations", "format_value", "measure_degradations",
@@ -55,8 +56,7 @@ class Degradations:
 
 def with_every_metric(suite: Suite) -> Suite:
     """Return a copy of the suite that also reports every declared metric that it leaves out."""
-    ranked = {metric for metrics in suite.axes.values() for metric in metrics}
-    return suite.model_copy(update={"report": tuple(name for name in METRICS if name not in ranked)})
+    return suite.model_copy(update={"report": tuple(name for name in METRICS if name not in suite.ranked_metrics)})
 
 
 def _perturbations(suite: Suite, metric: Metric) -> list[int]:

@@ -8,9 +8,11 @@ import shutil
 from importlib import metadata
 from pathlib import Path
 
-from benchmark.engine.chunks import cache_root
 from benchmark.errors import UserError
-from benchmark.suites.spec import Lock, Suite, list_suites, load_lock, load_suite
+from benchmark.files.cache import cache_root
+from benchmark.suites.catalog import list_suites, load_suite
+from benchmark.suites.lock import Lock, load_lock
+from benchmark.suites.spec import Suite
 
 __all__ = ["examine"]
 
@@ -48,9 +50,8 @@ def _embedded_state(suite: Suite, lock: Lock) -> str:
 
     try:
         content = Content(suite, lock)
-        for source in (*(target.source for target in suite.targets), suite.judge):
-            if source:
-                content.network(source)
+        for source in suite.networks:
+            content.network(source)
         content.images  # noqa: B018
     except (UserError, OSError) as error:
         return f"cannot run: {error}"

@@ -24,7 +24,8 @@ from benchmark.metrics.case import Case, FocalMask, Networks, View
 from benchmark.metrics.perceptual import load_perceptual
 from benchmark.metrics.spec import METRICS, Metric, Need
 from benchmark.perturbations import perturb
-from benchmark.suites.spec import Perturbation, Suite, load_lock
+from benchmark.suites.lock import load_lock
+from benchmark.suites.spec import Perturbation, Suite
 
 __all__ = ["Row", "Size", "measure_metrics"]
 

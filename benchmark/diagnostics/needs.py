@@ -10,7 +10,8 @@ from benchmark.content import photographs as fetch
 from benchmark.content.lpips import describe_perceptual, perceptual_path
 from benchmark.content.pins import NETWORK_FILES
 from benchmark.metrics.spec import get_metric
-from benchmark.suites.spec import HubData, Lock, Source, Suite
+from benchmark.suites.lock import Lock
+from benchmark.suites.spec import HubData, Source, Suite
 
 __all__ = ["Cost", "Need", "estimate_cost", "find_needs"]
 
@@ -83,8 +84,7 @@ def find_needs(suite: Suite, lock: Lock) -> Iterator[Need]:
         yield _network(target.id, target.source, lock)
     if suite.judge:
         yield _network("judge", suite.judge, lock)
-    ranked = {metric for metrics in suite.axes.values() for metric in metrics}
-    if any("perceptual" in get_metric(metric).needs for metric in ranked):
+    if any("perceptual" in get_metric(metric).needs for metric in suite.ranked_metrics):
         yield Need("perceptual network", perceptual_path().is_file(), 244, describe_perceptual())
 
 

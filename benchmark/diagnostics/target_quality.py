@@ -15,6 +15,7 @@ from benchmark.content.content import Content
 from benchmark.datasets.base import Sample
 from benchmark.datasets.scenes import CATEGORIES
 from benchmark.errors import SpecError
+from benchmark.files.pixels import to_tensor
 from benchmark.perturbations import gray
 from benchmark.suites.spec import FrozenData
 from benchmark.targets import load_target
@@ -31,7 +32,7 @@ def _predict(samples: Sequence[Sample], predict: Callable[[Tensor], Tensor], dev
     for start in range(0, len(samples), BATCH):
         pixels = np.stack([sample.image for sample in samples[start : start + BATCH]])
         with torch.inference_mode():
-            outputs.append(predict(torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device).float() / 255).cpu())
+            outputs.append(predict(to_tensor(pixels, device)).cpu())
     return torch.cat(outputs)
 
 

@@ -22,7 +22,8 @@ from benchmark.metrics.spec import get_metric
 from benchmark.records.aggregate import image_scores
 from benchmark.records.statistics import masked_mean
 from benchmark.submissions.submission import load_submission
-from benchmark.suites.spec import TRAINING_MEAN, Anchor, Suite, TargetSpec
+from benchmark.suites.lock import Anchor
+from benchmark.suites.spec import TRAINING_MEAN, Suite, TargetSpec
 
 __all__ = ["ANSWERS", "load_training_mean", "measure_anchors", "measure_suite_anchors"]
 
@@ -54,7 +55,7 @@ def measure_anchors(
     scorer = Scorer(suite, (IDENTITY, *ANSWERS), lambda seen: _answers(seen, mean), networks)
     values = np.concatenate([scorer.run(tile)["values"] for tile in iter_tiles(samples, device)])
     anchors: dict[str, Anchor] = {}
-    for metric_id in (m for metric_ids in suite.axes.values() for m in metric_ids):
+    for metric_id in (metric for metric in suite.metrics if metric in suite.ranked_metrics):
         if not get_metric(metric_id).rankable:
             raise SpecError(f"metric '{metric_id}' is never ranked", where=suite.id, cure="list it under 'report'")
         ceiling, *floors = (float(score) for score in masked_mean(image_scores(suite, values, metric_id)))

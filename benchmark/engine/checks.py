@@ -12,10 +12,11 @@ from benchmark.errors import UserError
 from benchmark.records.consistency import check_record
 from benchmark.records.receipts import Difference
 from benchmark.records.record import Record, load_record
+from benchmark.records.store import record_folder
 from benchmark.submissions.review import MAX_FINDINGS, Outcome, Review, ReviewFinding, SuiteReview
-from benchmark.submissions.submission import record_folder
 from benchmark.submissions.validate import Finding, check_additions, validate
-from benchmark.suites.spec import list_suites, load_lock, load_suite
+from benchmark.suites.catalog import list_suites, load_suite
+from benchmark.suites.lock import load_lock
 
 __all__ = ["review_submission"]
 

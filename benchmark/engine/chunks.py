@@ -12,17 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from benchmark.files.cache import cache_root
+from benchmark.files.canonical import digest_of
 from benchmark.files.paths import iter_sources, key_of
-from benchmark.suites.spec import digest_of
 
-__all__ = ["ChunkStore", "cache_root", "code_digest"]
-
-
-def cache_root() -> Path:
-    """Return the cache folder: `$INVBENCH_CACHE`, else `invbench` below `$XDG_CACHE_HOME` or `~/.cache`."""
-    if own := os.environ.get("INVBENCH_CACHE"):
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "invbench"
+__all__ = ["ChunkStore", "code_digest"]
 
 
 def code_digest() -> str:

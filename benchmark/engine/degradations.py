@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmark.files.pixels import to_pixels, to_tensor
 from benchmark.perturbations import gray, identity, shift_hue
 
 __all__ = [
@@ -40,11 +41,11 @@ def jpeg(images: Tensor, masks: Tensor, quality: int) -> Tensor:
     from PIL import Image
 
     read = []
-    for pixels in torch.round(images.clamp(0, 1) * 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy():
+    for pixels in to_pixels(images.clamp(0, 1)):
         file = io.BytesIO()
         Image.fromarray(pixels).save(file, "JPEG", quality=quality)
         read.append(np.array(Image.open(file)))
-    return (torch.from_numpy(np.stack(read)).permute(0, 3, 1, 2).float() / 255).to(images)
+    return to_tensor(np.stack(read)).to(images)
 
 
 def add_noise(images: Tensor, masks: Tensor, sigma: float) -> Tensor:

@@ -26,14 +26,15 @@ from benchmark.engine.networks import load_networks, with_target
 from benchmark.engine.provenance import Meter
 from benchmark.engine.scorer import TILE, Scorer, Tile, iter_tiles
 from benchmark.errors import SpecError
+from benchmark.files.canonical import sha256_file
 from benchmark.inverses.base import Inverse
 from benchmark.inverses.spec import get_method
 from benchmark.metrics.case import Networks
 from benchmark.records.aggregate import TargetScores, find_status, get_reason_names, scores_to_table, summarize
 from benchmark.records.audit import audit_to_table
-from benchmark.records.record import INPUT, Record, StageLayers, SubmissionInfo, write_record
+from benchmark.records.record import Record, StageLayers, SubmissionInfo, write_record
 from benchmark.submissions.candidates import Candidate, load_candidate
-from benchmark.suites.spec import Suite, TargetSpec, sha256_file
+from benchmark.suites.spec import INPUT, Suite, TargetSpec
 from benchmark.targets import load_target
 from benchmark.targets.base import Target
 from benchmark.targets.taps import Features

@@ -25,6 +25,7 @@ from benchmark.content.lpips import perceptual_path
 from benchmark.datasets.files import pair_files, read_image, read_mask
 from benchmark.engine.scorer import load_metric
 from benchmark.errors import SpecError, UserError
+from benchmark.files.pixels import to_tensor
 from benchmark.metrics.case import Case, FocalMask, Networks, View
 from benchmark.metrics.perceptual import load_perceptual
 from benchmark.metrics.spec import METRICS, Metric, get_metric
@@ -156,7 +157,7 @@ def _iter_batches(items: Sequence[_Item], batch_size: int) -> Iterator[list[int]
 def _load_case(items: Sequence[_Item], networks: Networks, device: torch.device) -> Case:
     def view(role: str) -> View:
         pixels = np.stack([read_image(item.files[role]) for item in items])
-        return View(torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float().contiguous() / 255)
+        return View(to_tensor(pixels, device).contiguous())
 
     original, roles = view("original"), items[0].files
     if "mask" in roles:

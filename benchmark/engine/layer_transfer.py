@@ -15,7 +15,8 @@ from benchmark.metrics.case import Case, FocalMask, Networks, View
 from benchmark.metrics.layers import hsic, linear_cka, normalized_transfer, summarize_transfer
 from benchmark.records.record import StageLayers
 from benchmark.records.statistics import anchored, masked_mean
-from benchmark.suites.spec import TRAINING_MEAN, Anchor, Suite, TargetSpec
+from benchmark.suites.lock import Anchor
+from benchmark.suites.spec import TRAINING_MEAN, Suite, TargetSpec
 from benchmark.targets.base import Target
 
 __all__ = ["LayerScorer", "find_groups", "summarize_layers"]

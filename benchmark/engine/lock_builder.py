@@ -9,7 +9,8 @@ from benchmark.content.content import Content, empty_lock, perceptual_pins
 from benchmark.content.pins import compare, find_gaps, hash_images, hash_perturbed
 from benchmark.engine.anchors import measure_suite_anchors
 from benchmark.errors import UserError
-from benchmark.suites.spec import HubData, Lock, Suite, load_lock
+from benchmark.suites.lock import Lock, load_lock
+from benchmark.suites.spec import HubData, Suite
 
 __all__ = ["draft_lock", "known_pins", "make_lock"]
 
@@ -41,8 +42,7 @@ def draft_lock(suite: Suite) -> Lock:
 def _find_revisions(suite: Suite, known: Lock) -> dict[str, str]:
     """Return the commits of the repositories that the suite names without one: those known, else the newest."""
     found = dict(known.revisions)
-    sources = [target.source for target in suite.targets] + ([suite.judge] if suite.judge else [])
-    for source in sources:
+    for source in suite.networks:
         if source.repo_id and not source.revision and source.repo_id not in found:
             found[source.repo_id] = hub.find_commit(source.repo_id)
     data = suite.dataset

@@ -36,8 +36,7 @@ def load_networks(content: Content, device: torch.device, perceptual: Path | Non
     asking = [metric for metric in suite.metrics if "perceptual" in get_metric(metric).needs]
     path = perceptual or perceptual_path()
     if not asking or not path.is_file():
-        ranked = {metric for metrics in suite.axes.values() for metric in metrics}
-        if lacking := [metric for metric in asking if metric in ranked]:
+        if lacking := [metric for metric in asking if metric in suite.ranked_metrics]:
             message = f"ranks {lacking[0]}, whose network is not installed"
             raise SpecError(message, where=suite.id, cure="run: invbench data lpips")
         return Networks(judge=judge)

@@ -21,6 +21,7 @@ from benchmark.engine.networks import load_networks, with_target
 from benchmark.engine.provenance import environment
 from benchmark.engine.scorer import TILE, Scorer, iter_tiles
 from benchmark.errors import IntegrityError, SpecError
+from benchmark.files.pixels import to_tensor
 from benchmark.metrics.case import Networks
 from benchmark.metrics.spec import get_metric
 from benchmark.records.aggregate import NOT_APPLICABLE, NOT_FINITE, SCORED, TargetScores, get_reason_names
@@ -87,7 +88,7 @@ def measure_differences(
 def _stack(pixels: Pixels, device: torch.device) -> Tensor:
     """Return images (n, H, W, 3) as a full tile of float32 RGB (TILE, 3, H, W), filled up with the last."""
     filled = np.concatenate([pixels, np.repeat(pixels[-1:], TILE - len(pixels), axis=0)])
-    return torch.from_numpy(filled).permute(0, 3, 1, 2).to(device).float() / 255
+    return to_tensor(filled, device)
 
 
 class _StoredRecons:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from benchmark.datasets.base import Sample
 from benchmark.errors import UserError
+from benchmark.files.pixels import to_pixels, to_tensor
 from benchmark.metrics.case import Case, FocalMask, Networks, View
 from benchmark.metrics.spec import get_metric
 from benchmark.perturbations import perturb
@@ -56,9 +57,9 @@ def iter_tiles(samples: Iterable[Sample], device: torch.device, audit: Collectio
     while part := list(islice(waiting, TILE)):
         kept = [index for index, sample in enumerate(part) if sample.id in audit]
         filled = part + part[-1:] * (TILE - len(part))
-        images = torch.from_numpy(np.stack([sample.image for sample in filled])).permute(0, 3, 1, 2)
+        images = to_tensor(np.stack([sample.image for sample in filled]), device).contiguous()
         masks = torch.from_numpy(np.stack([sample.focal_mask for sample in filled]))
-        yield Tile(images.to(device).float().contiguous() / 255, masks.to(device), len(part), kept)
+        yield Tile(images, masks.to(device), len(part), kept)
 
 
 class Scorer:
@@ -100,14 +101,14 @@ class Scorer:
         for p, perturbation in enumerate(suite.perturbations):
             chosen = [m for m, name in enumerate(suite.metrics) if applies(name, perturbation)]
             seen = original if perturbation == "identity" else View(perturb(perturbation, original.rgb, tile.masks))
-            audit[:, 0, p] = _pixels(seen.rgb[tile.audit])
+            audit[:, 0, p] = to_pixels(seen.rgb[tile.audit])
             recons = self._timed_invert(seen.rgb)
             for t, tap in enumerate(self.taps):
                 finite = torch.isfinite(recons[tap]).flatten(1).all(1)
                 recon = torch.nan_to_num(recons[tap].float())
                 clamped[:, t, p] = ((recon < 0) | (recon > 1)).flatten(1).float().mean(1)[:count].cpu().numpy()
                 view = View(recon)
-                audit[:, 1 + t, p] = _pixels(view.rgb[tile.audit])
+                audit[:, 1 + t, p] = to_pixels(view.rgb[tile.audit])
                 baseline, baseline_finite = baselines.setdefault(tap, (view, finite))
                 if not chosen:
                     continue
@@ -120,7 +121,3 @@ class Scorer:
                 codes = np.where(np.isnan(scores), np.array(chosen, np.uint8) + 2, SCORED)
                 reasons[:, t, p, chosen] = np.where(usable.numpy(), codes, 1)
         return {"values": values, "reasons": reasons, "clamped": clamped, "audit": audit}
-
-
-def _pixels(images: Tensor) -> npt.NDArray[np.uint8]:
-    return torch.round(images * 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()

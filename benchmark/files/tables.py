@@ -8,7 +8,7 @@ from typing import BinaryIO, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmark.errors import SpecError
+from benchmark.errors import SpecError, first_line
 
 __all__ = ["MAX_FILE_BYTES", "MAX_ROWS", "MAX_TABLE_BYTES", "read_table"]
 
@@ -168,5 +168,4 @@ def read_table(path: Path, schema: pa.Schema, rows: int | None = None) -> pa.Tab
             table.validate(full=True)
             return table
     except (pa.ArrowException, OSError, ValueError) as error:
-        line = next(iter(str(error).splitlines()), type(error).__name__)
-        raise SpecError(f"not readable as {path.stem}: {line:.200}", where=where) from None
+        raise SpecError(f"not readable as {path.stem}: {first_line(error)}", where=where) from None

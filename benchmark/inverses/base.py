@@ -15,9 +15,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_model
 from torch import Tensor, nn
 
-from benchmark.errors import IntegrityError, SpecError
+from benchmark.errors import IntegrityError, SpecError, first_line
+from benchmark.files.declarations import explain
+from benchmark.files.storing import replacing, write_text
 from benchmark.inverses.spec import InverseConfig, get_method
-from benchmark.suites.spec import explain
 from benchmark.targets.taps import Features
 
 __all__ = ["MAX_BYTES", "Inverse", "build_inverse", "count_bytes", "load_inverse", "read_config", "save_inverse"]
@@ -63,10 +64,13 @@ def build_inverse(config: InverseConfig) -> Inverse:
 
 def save_inverse(inverse: Inverse, folder: Path) -> None:
     """Write `config.json` and `model.safetensors` to `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
     config = inverse.config.model_dump(mode="json")
-    (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-    save_model(inverse, str(folder / "model.safetensors"))
+    write_text(folder / "config.json", json.dumps(config, indent=1) + "\n")
+    with replacing(folder / "model.safetensors") as temporary:
+        try:
+            save_model(inverse, str(temporary))
+        except SafetensorError as error:  # also what it calls a full disk
+            raise OSError(str(error)) from None
 
 
 def read_config(path: Path) -> InverseConfig:
@@ -93,7 +97,7 @@ def _describe(config: InverseConfig) -> Inverse:
         with torch.device("meta"):
             return build_inverse(config)
     except (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        message = f"describes no '{config.method}' inverse: {str(error).splitlines()[0] if str(error) else error!r}"
+        message = f"describes no '{config.method}' inverse: {first_line(error)}"
         raise SpecError(message, where="config.json") from None
 
 

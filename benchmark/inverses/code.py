@@ -14,9 +14,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from benchmark.errors import SpecError, UserError
+from benchmark.files.declarations import explain
 from benchmark.inverses.base import Inverse
 from benchmark.inverses.spec import METHODS, TRUSTED, Method
-from benchmark.suites.spec import explain
 
 __all__ = ["blame", "load_code"]
 

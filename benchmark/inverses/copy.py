@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from benchmark.inverses.base import Inverse
-from benchmark.records.record import INPUT
+from benchmark.suites.spec import INPUT
 from benchmark.targets.taps import Features
 
 __all__ = ["CopyInverse"]

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from benchmark.errors import did_you_mean
-from benchmark.suites.spec import Frozen, Id, RepoId, Revision, Sha256, Size
+from benchmark.files.declarations import Frozen
+from benchmark.files.fields import Id, RepoId, Revision, Sha256, Size
 
 __all__ = ["METHODS", "TRUSTED", "InverseConfig", "Method", "get_method"]
 

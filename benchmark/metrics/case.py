@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from benchmark.metrics.perceptual import PerceptualNetwork
+from benchmark.files.pixels import quantize
 
-__all__ = ["Case", "Classifier", "Detections", "FocalMask", "Networks", "View", "quantize"]
+__all__ = ["Case", "Classifier", "Detections", "FocalMask", "Networks", "Perceiver", "View"]
 
 T = TypeVar("T")
 
@@ -38,6 +37,19 @@ class Detections(NamedTuple):
     boxes: Tensor
 
 
+class Perceiver(Protocol):
+    """A network whose features tell how alike two images look.
+
+    `features`: RGB in [0, 1] (N, 3, H, W) -> maps (N, C, h, w), one per layer; `distance`: two such lists -> (N,) >= 0.
+    """
+
+    def features(self, images: Tensor, /) -> list[Tensor]: ...
+
+    def distance(self, first: list[Tensor], second: list[Tensor], /) -> Tensor: ...
+
+    def __hash__(self) -> int: ...
+
+
 @dataclass(frozen=True)
 class Networks:
     """The networks that metrics may ask; None: there is no such network.
@@ -52,12 +64,7 @@ class Networks:
     judge: Classifier | None = None
     classifier: Classifier | None = None
     detector: Callable[[Tensor], Detections] | None = None
-    perceptual: PerceptualNetwork | None = None
-
-
-def quantize(images: Tensor) -> Tensor:
-    """Clamp float images to [0, 1] and round them to 8 bits: what a stored PNG would hold."""
-    return torch.round(images.clamp(0, 1) * 255) / 255
+    perceptual: Perceiver | None = None
 
 
 class _Memo:

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from benchmark.metrics.spec import METRICS, Metric
-from benchmark.suites.spec import AXES, Axis
+from benchmark.metrics.spec import AXIS_WORDS, METRICS, UNDER, Metric, range_in_words, role_in_words
+from benchmark.suites.spec import AXES
 
-__all__ = ["AXIS_WORDS", "UNDER", "describe_range", "describe_role", "render_metrics_page"]
+__all__ = ["render_metrics_page"]
 
-AXIS_WORDS: dict[Axis, str] = {
-    "detail": "How much fine structure survives in the recon: texture and edges, in lightness.",
-    "shape": "Whether the object keeps its outline and stands out from its ground, judged on lightness alone.",
-    "color": "Whether the recon shows the color that the target was shown, after the object was recolored.",
-}
-UNDER = {
-    "identity": "the unperturbed image",
-    "all": "every perturbation, against what the target saw",
-    "hue": "the five hue kinds",
-    "gray": "gray",
-}
 HEAD = """# Metrics
 
 <!-- Written by `invbench docs metrics --out docs/metrics.md` from benchmark/metrics/spec.py; a test compares them. -->
@@ -53,25 +42,11 @@ memory: shown with every record, never blended into quality, never compared acro
 """
 
 
-def describe_range(metric: Metric) -> str:
-    """Return the range, unit and direction of a metric in words."""
-    low, high = metric.range
-    span = f"{low:g} to {high:g}" if high is not None else f"{low:g} and up"
-    unit = f" {metric.unit}" if metric.unit else ""
-    return f"{span}{unit}, {'higher' if metric.higher_is_better else 'lower'} is better"
-
-
-def describe_role(metric: Metric) -> str:
-    """Return whether a suite may rank a metric, and what stands for all images."""
-    role = "may be ranked" if metric.rankable else "reported, never ranked"
-    return f"{role}; {metric.aggregate} over images"
-
-
 def _section(metric: Metric) -> str:
     rows = {
         "formula": metric.formula,
-        "range": describe_range(metric),
-        "role": describe_role(metric),
+        "range": range_in_words(metric),
+        "role": role_in_words(metric),
         "computed under": UNDER[metric.perturbations],
         "not scored": metric.unscored,
         "perfect recon": "depends on the image" if metric.identity is None else f"{metric.identity:g}",

@@ -1,6 +1,7 @@
 """Declarations of every metric: what it is called, means and may be off by. Import-light.
 
-The functions that compute them are named by import path and loaded only when an evaluation needs them.
+The functions that compute them are named by import path and loaded only when an evaluation needs them. The module is
+long because it is one table: a line for each field of each metric.
 """
 
 from __future__ import annotations
@@ -8,9 +9,10 @@ from __future__ import annotations
 from typing import Literal
 
 from benchmark.errors import did_you_mean
-from benchmark.suites.spec import Axis, Frozen
+from benchmark.files.declarations import Frozen
+from benchmark.suites.spec import Axis
 
-__all__ = ["METRICS", "Metric", "Need", "get_metric"]
+__all__ = ["AXIS_WORDS", "METRICS", "UNDER", "Metric", "Need", "get_metric", "range_in_words", "role_in_words"]
 
 Need = Literal["mask", "seen", "baseline", "judge", "perceptual", "classifier", "detector"]
 
@@ -432,3 +434,30 @@ def get_metric(metric_id: str) -> Metric:
     if metric_id not in METRICS:
         raise did_you_mean("metric", metric_id, METRICS)
     return METRICS[metric_id]
+
+
+AXIS_WORDS: dict[Axis, str] = {
+    "detail": "How much fine structure survives in the recon: texture and edges, in lightness.",
+    "shape": "Whether the object keeps its outline and stands out from its ground, judged on lightness alone.",
+    "color": "Whether the recon shows the color that the target was shown, after the object was recolored.",
+}
+UNDER = {
+    "identity": "the unperturbed image",
+    "all": "every perturbation, against what the target saw",
+    "hue": "the five hue kinds",
+    "gray": "gray",
+}
+
+
+def range_in_words(metric: Metric) -> str:
+    """Return the range, unit and direction of a metric in words."""
+    low, high = metric.range
+    span = f"{low:g} to {high:g}" if high is not None else f"{low:g} and up"
+    unit = f" {metric.unit}" if metric.unit else ""
+    return f"{span}{unit}, {'higher' if metric.higher_is_better else 'lower'} is better"
+
+
+def role_in_words(metric: Metric) -> str:
+    """Return whether a suite may rank a metric, and what stands for all images."""
+    role = "may be ranked" if metric.rankable else "reported, never ranked"
+    return f"{role}; {metric.aggregate} over images"

@@ -22,7 +22,8 @@ from benchmark.records.statistics import (
     masked_mean,
     masked_median,
 )
-from benchmark.suites.spec import AXES, HUE_PERTURBATIONS, Anchor, Axis, Lock, Perturbation, Suite, TargetSpec
+from benchmark.suites.lock import Anchor, Lock
+from benchmark.suites.spec import AXES, HUE_PERTURBATIONS, Axis, Perturbation, Suite, TargetSpec
 
 __all__ = [
     "NOT_APPLICABLE", "NOT_FINITE", "SCORED", "TargetScores", "applies", "find_status", "get_reason_names",

@@ -13,9 +13,9 @@ import numpy.typing as npt
 import pyarrow as pa
 from PIL import Image, UnidentifiedImageError
 
-from benchmark.errors import IntegrityError, SpecError
-from benchmark.records.record import AUDIT_SCHEMA, INPUT
-from benchmark.suites.spec import Suite, TargetSpec
+from benchmark.errors import IntegrityError, SpecError, first_line
+from benchmark.records.record import AUDIT_SCHEMA
+from benchmark.suites.spec import INPUT, Suite, TargetSpec
 
 __all__ = ["audit_to_table", "check_png", "decode_png", "read_audit"]
 
@@ -73,8 +73,7 @@ def decode_png(png: bytes, size: tuple[int, int]) -> Pixels:
         with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
             return np.asarray(image)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, zlib.error) as error:
-        line = next(iter(str(error).splitlines()), type(error).__name__)
-        raise IntegrityError(f"holds a damaged PNG: {line}") from None
+        raise IntegrityError(f"holds a damaged PNG: {first_line(error)}") from None
 
 
 def _labels(suite: Suite, target: TargetSpec, images: Sequence[str]) -> list[tuple[str, str, str, str]]:

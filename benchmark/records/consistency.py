@@ -17,7 +17,8 @@ from benchmark.records.aggregate import TargetScores, applies, find_status, scor
 from benchmark.records.audit import read_audit
 from benchmark.records.record import Record, StageLayers, check_origin, load_audit, load_scores
 from benchmark.records.statistics import anchored
-from benchmark.suites.spec import TRAINING_MEAN, Lock, Suite, TargetSpec
+from benchmark.suites.lock import Lock
+from benchmark.suites.spec import TRAINING_MEAN, Suite, TargetSpec
 
 __all__ = ["CheckedRecord", "check_complete", "check_record"]
 

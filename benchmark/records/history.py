@@ -14,9 +14,10 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from benchmark.errors import IntegrityError, SpecError
+from benchmark.files.declarations import Frozen, explain, read_toml
+from benchmark.files.fields import Paragraph, Sha256, SuiteId
+from benchmark.files.storing import write_text
 from benchmark.records.record import load_audit, load_record, load_scores
-from benchmark.submissions.submission import Paragraph, SuiteId
-from benchmark.suites.spec import Frozen, Sha256, explain, read_toml
 
 __all__ = [
     "HISTORY", "RECORD_FILES", "SUPERSEDED", "Event", "History", "check_history", "find_withdrawal", "load_history",
@@ -76,9 +77,7 @@ def _append(folder: Path, event: Event) -> None:
     lines = [f"{name} = {value if name == 'date' else json.dumps(value, ensure_ascii=False)}"
              for name, value in event.model_dump(mode="json").items() if value is not None]  # fmt: skip
     text = path.read_text(encoding="utf-8") if path.exists() else _HEAD
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text + "\n[[events]]\n" + "\n".join(lines) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, text + "\n[[events]]\n" + "\n".join(lines) + "\n")
 
 
 def superseded_folders(records: Path) -> list[Path]:

@@ -13,10 +13,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from benchmark.errors import IntegrityError, NotFoundError
+from benchmark.files.canonical import digest_of, readable_json
+from benchmark.files.declarations import Frozen, read_json
+from benchmark.files.fields import Id, Line, Sha256
+from benchmark.files.storing import write_text
 from benchmark.metrics.spec import get_metric
 from benchmark.records.record import Record
-from benchmark.submissions.submission import Line
-from benchmark.suites.spec import Frozen, Id, Sha256, digest_of, read_json, readable_json
 
 __all__ = [
     "RECEIPTS", "ROUNDING", "Difference", "Environment", "Receipt", "Trust", "check_receipt", "list_receipts",
@@ -103,12 +105,8 @@ class Receipt(Frozen):
 def write_receipt(folder: Path, receipt: Receipt) -> Path:
     """Seal a receipt and write it to `receipts/` in a record's `folder`; return its path."""
     receipt = receipt.model_copy(update={"digest": receipt.content_digest()})
-    place = folder / RECEIPTS
-    place.mkdir(parents=True, exist_ok=True)
-    path = place / f"{receipt.kind}-{receipt.digest[:12]}.json"
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(readable_json(receipt), encoding="utf-8")
-    temporary.replace(path)
+    path = folder / RECEIPTS / f"{receipt.kind}-{receipt.digest[:12]}.json"
+    write_text(path, readable_json(receipt))
     return path
 
 

@@ -23,24 +23,16 @@ import pyarrow.parquet as pq
 from pydantic import ConfigDict, Field, model_validator
 
 from benchmark.errors import IntegrityError, SpecError
+from benchmark.files.canonical import digest_of, readable_json
+from benchmark.files.declarations import Frozen, read_json, unset
+from benchmark.files.fields import Id, Sha256
+from benchmark.files.storing import replacing, write_text
 from benchmark.files.tables import read_table
-from benchmark.suites.spec import (
-    Axis,
-    Frozen,
-    Id,
-    Lock,
-    Perturbation,
-    Sha256,
-    Suite,
-    digest_of,
-    read_json,
-    readable_json,
-    unset,
-)
+from benchmark.suites.lock import Lock
+from benchmark.suites.spec import Axis, Perturbation, Suite
 
 __all__ = [
     "AUDIT_SCHEMA",
-    "INPUT",
     "SCORE_SCHEMA",
     "AxisScore",
     "Cell",
@@ -60,8 +52,6 @@ __all__ = [
     "write_record",
 ]
 
-INPUT = "input"
-"""Name that stands for the tap where an audit row holds what the target saw."""
 
 MAX_RECORD_BYTES = 32_000_000
 _HASHED_ROWS = 4096
@@ -326,27 +316,19 @@ def _as_bytes(value: str | bytes) -> bytes:
     return value.encode() if isinstance(value, str) else value
 
 
-def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(data)
-    temporary.replace(path)
-
-
 def _write_table(path: Path, table: pa.Table) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    pq.write_table(table, temporary, compression="zstd", compression_level=9)
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd", compression_level=9)
 
 
 def write_record(folder: Path, record: Record, scores: pa.Table, audit: pa.Table) -> Record:
     """Seal `record` and write the three files of a record to `folder`; return the sealed record."""
-    folder.mkdir(parents=True, exist_ok=True)
     record = record.model_copy(
         update={"scores_sha256": table_digest(scores), "audit_sha256": table_digest(audit)}
     ).sealed()
     _write_table(folder / "scores.parquet", scores)
     _write_table(folder / "audit.parquet", audit)
-    _write(folder / "record.json", readable_json(record).encode())
+    write_text(folder / "record.json", readable_json(record))
     return record
 
 

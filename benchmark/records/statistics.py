@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.suites.spec import Anchor
+from benchmark.suites.lock import Anchor
 
 __all__ = [
     "Difference", "anchored", "bootstrap_means", "bootstrap_medians", "bootstrap_weights", "interval", "masked_mean",

@@ -11,12 +11,13 @@ import torch
 
 from benchmark.content import hub
 from benchmark.errors import NotFoundError, SpecError, did_you_mean
+from benchmark.files.canonical import sha256_file
 from benchmark.inverses.base import MAX_BYTES, Inverse, build_inverse, count_bytes, load_inverse, read_config
 from benchmark.inverses.code import load_code
 from benchmark.inverses.spec import InverseConfig, get_method
 from benchmark.records.record import InverseInfo
 from benchmark.submissions.submission import CODE, Submission, load_submission_folder
-from benchmark.suites.spec import Suite, TargetSpec, sha256_file
+from benchmark.suites.spec import Suite, TargetSpec
 
 __all__ = [
     "Candidate", "StoredInverse", "fetch_weights", "from_references", "from_submission", "load_candidate",

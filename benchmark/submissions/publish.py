@@ -13,12 +13,13 @@ import torch
 from benchmark.content import hub
 from benchmark.content.hub_errors import one_line
 from benchmark.errors import SpecError, UserError
+from benchmark.files.canonical import sha256_file
 from benchmark.inverses.base import load_inverse
 from benchmark.inverses.code import load_code
 from benchmark.inverses.spec import InverseConfig, get_method
 from benchmark.records.record import Record, load_record
 from benchmark.submissions.markdown import plain
-from benchmark.suites.spec import AXES, sha256_file
+from benchmark.suites.spec import AXES
 
 __all__ = ["Publication", "find_records", "prepare", "upload"]
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.errors import SpecError
+from benchmark.errors import SpecError, first_line
 from benchmark.records.record import load_record
 from benchmark.submissions.markdown import code, plain
 from benchmark.submissions.submission import load_submission_folder
@@ -43,10 +43,10 @@ def _run(folder: Path, *arguments: str) -> bytes:
     try:
         done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise SpecError(f"git cannot be run: {error}", where=str(folder)) from None
+        raise SpecError(f"git cannot be run: {first_line(error)}", where=str(folder)) from None
     if done.returncode:
-        line = next(iter(done.stderr.decode(errors="replace").strip().splitlines()), "failed")
-        raise SpecError(f"git {arguments[0]}: {line}", where=str(folder), cure="work in a clone of the repository")
+        said = first_line(done.stderr.decode(errors="replace")) or "failed"
+        raise SpecError(f"git {arguments[0]}: {said}", where=str(folder), cure="work in a clone of the repository")
     return done.stdout
 
 

@@ -9,10 +9,11 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from benchmark.errors import SpecError
+from benchmark.files.declarations import Frozen
+from benchmark.files.fields import Sha256, SubmissionId, SuiteId
 from benchmark.records.record import Record
-from benchmark.submissions.submission import SubmissionId, SuiteId
 from benchmark.submissions.validate import Finding
-from benchmark.suites.spec import Axis, Frozen, Sha256
+from benchmark.suites.spec import Axis
 
 __all__ = ["MAX_REVIEW_BYTES", "Review", "ReviewFinding", "SuiteReview", "find_scope"]
 

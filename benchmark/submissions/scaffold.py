@@ -9,10 +9,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import TypeAdapter, ValidationError
 
 from benchmark.errors import SpecError
+from benchmark.files.declarations import explain
+from benchmark.files.fields import Line, SubmissionId
 from benchmark.files.paths import SCAFFOLD
+from benchmark.files.storing import write_text
 from benchmark.inverses.spec import METHODS, get_method
-from benchmark.submissions.submission import CODE, PLACEHOLDERS, Line, SubmissionId
-from benchmark.suites.spec import explain, load_suite
+from benchmark.submissions.submission import CODE, PLACEHOLDERS
+from benchmark.suites.catalog import load_suite
 
 __all__ = ["write_scaffold"]
 
@@ -57,10 +60,9 @@ def write_scaffold(root: Path, submission_id: str, method: str | None, author: s
         "trained_on": "nothing" if code else "scenes of the generator of mini@1",
         "targets": [target.id for target in load_suite("mini@1").targets],
     }
-    folder.mkdir(parents=True)
     paths = []
     for name in ("submission.toml", *([CODE] if code else [])):
         path = folder / name
-        path.write_text(env.get_template(f"{name}.j2").render(values), encoding="utf-8")
+        write_text(path, env.get_template(f"{name}.j2").render(values))
         paths.append(path)
     return paths

@@ -1,11 +1,10 @@
-"""JSON Schemas of the files of a submission and of the site's index, rendered from their models. Torch-free."""
+"""JSON Schemas of the files of a submission, rendered from their models. Torch-free."""
 
 from __future__ import annotations
 
 import inspect
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -15,9 +14,8 @@ from benchmark.records.receipts import Receipt
 from benchmark.records.record import Record
 from benchmark.submissions.review import Review
 from benchmark.submissions.submission import Submission
-from leaderboard.site.board_json import BoardIndex
 
-__all__ = ["SCHEMAS", "render_schema", "write_schemas"]
+__all__ = ["SCHEMAS", "render_schema", "render_schemas"]
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -27,12 +25,8 @@ SCHEMAS: dict[str, tuple[str, type[BaseModel]]] = {
     "record": ("record.json", Record),
     "receipt": ("receipts/*.json", Receipt),
     "review": ("review.json", Review),
-    "board": ("board.json", BoardIndex),
 }
-"""By name of the schema: the file that it describes, and the model of that file.
-
-All are files of a submission but `board.json`, which `invbench board build` writes for other programs to read.
-"""
+"""The files of a submission: by name of the schema, the file that it describes and the model of that file."""
 
 
 def _split(text: str) -> tuple[str, dict[str, str]]:
@@ -55,25 +49,17 @@ def _describe(node: dict[str, Any]) -> None:
             field["additionalProperties"] = False  # a key that does not match is a mistake
 
 
-def render_schema(name: str) -> str:
-    """Return one of `SCHEMAS` as JSON Schema, draft 2020-12."""
-    file, model = SCHEMAS[name]
+def render_schema(file: str, model: type[BaseModel], *, note: str = "", owner: str = "submission") -> str:
+    """JSON Schema, draft 2020-12, of a file of an invbench `owner`; `note` is added to its comment."""
     schema = model.model_json_schema()
     for node in (schema, *schema.get("$defs", {}).values()):
         _describe(node)
-    comment, owner = "Written by invbench docs schemas.", "leaderboard"
-    if model is not BoardIndex:
-        comment, owner = f"{comment} `invbench validate` checks more than a schema can say.", "submission"
+    comment = f"Written by invbench docs schemas. {note}".strip()
     head = {"$schema": DRAFT, "$comment": comment, "title": f"{file} of an invbench {owner}"}
     return json.dumps(head | {key: schema[key] for key in schema if key != "title"}, indent=2) + "\n"
 
 
-def write_schemas(folder: Path) -> list[Path]:
-    """Write all schemas to `folder` as `NAME.schema.json`; return their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for name in SCHEMAS:
-        path = folder / f"{name}.schema.json"
-        path.write_text(render_schema(name), encoding="utf-8", newline="\n")
-        paths.append(path)
-    return paths
+def render_schemas() -> dict[str, str]:
+    """The schemas of the files of a submission, by name."""
+    note = "`invbench validate` checks more than a schema can say."
+    return {name: render_schema(file, model, note=note) for name, (file, model) in SCHEMAS.items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from pathlib import Path
 from typing import Annotated
 
@@ -11,12 +10,13 @@ from packaging.licenses import InvalidLicenseExpression, canonicalize_license_ex
 from pydantic import AfterValidator, Field, StrictBool, model_validator
 
 from benchmark.errors import SpecError, did_you_mean
+from benchmark.files.declarations import Frozen, read_toml
+from benchmark.files.fields import Id, Line, Paragraph, RepoId, Revision, SubmissionId, SuiteId
 from benchmark.files.paths import resource, submissions_root
-from benchmark.suites.spec import Frozen, Id, RepoId, Revision, read_toml
 
 __all__ = [
     "CODE", "PLACEHOLDERS", "Links", "Submission", "Weights", "describe_candidate", "find_submission",
-    "list_submissions", "load_submission", "load_submission_folder", "look_alike", "record_folder",
+    "list_submissions", "load_submission", "load_submission_folder", "look_alike",
 ]  # fmt: skip
 
 CODE = "inverse.py"
@@ -28,29 +28,12 @@ PLACEHOLDERS = {
 }
 """What a new submission says until its author says better."""
 
-_RESERVED = {"con", "prn", "aux", "nul", *(f"{name}{digit}" for name in ("com", "lpt") for digit in range(10))}
 _LOOKS = str.maketrans({"0": "o", "1": "l", "i": "l", "-": None, "_": None, ".": None})
 
 
 def look_alike(submission_id: str) -> str:
     """Return what an id looks like to a hasty reader: ids with the same look collide."""
     return submission_id.translate(_LOOKS)
-
-
-def _check_id(value: str) -> str:
-    if value.split(".")[0] in _RESERVED:
-        raise ValueError("is the name of a device on some systems")
-    return value
-
-
-def _check_text(value: str) -> str:
-    """Refuse what shows up as something else than it is: control, formatting and private characters."""
-    for character in value:
-        if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}:
-            raise ValueError(f"holds the invisible character U+{ord(character):04X}")
-    if value != value.strip():
-        raise ValueError("begins or ends with a space")
-    return value
 
 
 def _check_license(value: str) -> str:
@@ -61,16 +44,10 @@ def _check_license(value: str) -> str:
     return value
 
 
-SubmissionId = Annotated[
-    str, Field(pattern=r"^[a-z0-9]+([._-][a-z0-9]+)*$", max_length=64), AfterValidator(_check_id)
-]  # fmt: skip
-Line = Annotated[str, Field(min_length=1, max_length=120), AfterValidator(_check_text)]
-Paragraph = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_check_text)]
 _HOST = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+"
 _URL = rf"https://{_HOST}(/[A-Za-z0-9._~:/?#@!$&+,;=%-]*)?"
 Url = Annotated[str, Field(pattern=rf"^{_URL}$", max_length=300)]
 Contact = Annotated[str, Field(pattern=rf"^({_URL}|[A-Za-z0-9._%+-]+@{_HOST})$", max_length=300)]
-SuiteId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}@[1-9][0-9]{0,5}$")]
 License = Annotated[str, Field(max_length=200), AfterValidator(_check_license)]
 
 
@@ -207,8 +184,3 @@ def describe_candidate(candidate_id: str, method: str, title: str, suite_id: str
     }
     # JSON strings and lists of them are TOML, too.
     return "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in fields.items())
-
-
-def record_folder(root: Path, submission_id: str, suite_id: str) -> Path:
-    """Return where the record of a submission on a suite lies below `root`."""
-    return root / submission_id / "records" / suite_id

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Literal
 
 from benchmark.errors import IntegrityError, NotFoundError, SpecError, UserError
+from benchmark.files.canonical import sha256_file
+from benchmark.files.declarations import MAX_TEXT_BYTES
 from benchmark.files.tables import MAX_FILE_BYTES
 from benchmark.inverses.spec import METHODS
 from benchmark.records.consistency import check_record
 from benchmark.records.history import HISTORY, RECORD_FILES, SUPERSEDED, check_history, superseded_folders
 from benchmark.records.receipts import load_receipts
 from benchmark.records.record import MAX_RECORD_BYTES, Record, load_record
+from benchmark.records.store import record_folder
 from benchmark.submissions.submission import (
     CODE,
     PLACEHOLDERS,
@@ -25,9 +28,10 @@ from benchmark.submissions.submission import (
     list_submissions,
     load_submission_folder,
     look_alike,
-    record_folder,
 )
-from benchmark.suites.spec import MAX_TEXT_BYTES, Suite, load_lock, load_suite, sha256_file
+from benchmark.suites.catalog import load_suite
+from benchmark.suites.lock import load_lock
+from benchmark.suites.spec import Suite
 
 __all__ = ["Finding", "check_additions", "validate"]
 

@@ -11,11 +11,11 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from benchmark.errors import SpecError
+from benchmark.errors import SpecError, first_line
 from benchmark.suites.spec import TargetSpec
 from benchmark.targets.config import CONFIG
 from benchmark.targets.labels import LabelProbabilities, has_exclusive_labels
-from benchmark.targets.network import load_network, reason
+from benchmark.targets.network import load_network
 from benchmark.targets.normalization import load_normalization
 from benchmark.targets.taps import Features, Point, capture
 
@@ -69,7 +69,8 @@ class Target(ABC):
                 found = self.features(torch.zeros(1, 3, height, width, device=self.device))
         except Exception as error:
             raise SpecError(
-                f"the network does not take {height}x{width} images: {reason(error)}", where=where
+                f"the network does not take {height}x{width} images: {type(error).__name__}: {first_line(error)}",
+                where=where,
             ) from None
         broken = [name for name, item in found.items() if not item.tensor.isfinite().all()]
         if broken:

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import CONFIG_MAPPING, MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING
 
-from benchmark.errors import SpecError
+from benchmark.errors import SpecError, first_line
 from benchmark.targets.config import CONFIG, read_config
 from benchmark.targets.labels import LabelProbabilities, has_exclusive_labels
-from benchmark.targets.network import load_network, reason
+from benchmark.targets.network import load_network
 from benchmark.targets.normalization import load_normalization
 
 __all__ = ["load_judge"]
@@ -69,7 +69,7 @@ def load_judge(folder: Path, device: torch.device) -> LabelProbabilities:
         with torch.no_grad():
             finite = logits(torch.zeros(1, 3, *(size or (64, 64)), device=device)).isfinite().all()
     except Exception as error:
-        raise SpecError(f"the network does not run: {reason(error)}", where=where) from None
+        raise SpecError(f"the network does not run: {type(error).__name__}: {first_line(error)}", where=where) from None
     if not finite:
         raise SpecError("the network answers with numbers that are not finite", where=where)
     return LabelProbabilities(logits, exclusive_labels=has_exclusive_labels(model.config))

@@ -15,22 +15,16 @@ from torch.nn.modules.module import (
     register_module_parameter_registration_hook,
 )
 
-from benchmark.errors import IntegrityError, SpecError, UserError
+from benchmark.errors import IntegrityError, SpecError, UserError, first_line
 from benchmark.targets.config import CONFIG, read_config
 
-__all__ = ["WEIGHTS", "load_network", "reason"]
+__all__ = ["WEIGHTS", "load_network"]
 
 WEIGHTS = "model.safetensors"
 FLOATS = {"F64", "F32", "F16", "BF16"}
 COUNTER = ".num_batches_tracked"  # of batch norm in training; evaluation never reads it
 SLACK = 2**22  # elements: tables that a network computes by itself
 LEAST = 2**10  # what a tensor counts at least, so that no number of empty ones is free
-
-
-def reason(error: Exception) -> str:
-    """Return the first telling line of an error of a library, at most 200 characters."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
 
 
 def _read_weights(path: Path, unused: tuple[str, ...]) -> tuple[dict[str, Tensor], int]:
@@ -60,7 +54,9 @@ def _read_weights(path: Path, unused: tuple[str, ...]) -> tuple[dict[str, Tensor
                 if kind in FLOATS and not weights[name].isfinite().all():
                     raise IntegrityError(f"tensor '{name}' is not finite", where=where)
     except (SafetensorError, OSError) as error:
-        raise IntegrityError(f"not a whole safetensors file: {reason(error)}", where=where) from None
+        raise IntegrityError(
+            f"not a whole safetensors file: {type(error).__name__}: {first_line(error)}", where=where
+        ) from None
     return weights, elements
 
 
@@ -142,9 +138,13 @@ def load_network(
     except UserError:
         raise
     except ImportError as error:
-        raise SpecError(f"needs a package that is not installed: {reason(error)}", where=where) from None
+        raise SpecError(
+            f"needs a package that is not installed: {type(error).__name__}: {first_line(error)}", where=where
+        ) from None
     except Exception as error:  # what a configuration can make transformers raise has no bounds
-        raise SpecError(f"transformers cannot build it: {reason(error)}", where=where) from None
+        raise SpecError(
+            f"transformers cannot build it: {type(error).__name__}: {first_line(error)}", where=where
+        ) from None
     _check_keys(found, str(folder / WEIGHTS))
     if getattr(model.config, "num_channels", 3) != 3:
         raise SpecError("'num_channels' is not 3", where=where)

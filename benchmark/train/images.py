@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmark.datasets.base import ImageSet
+from benchmark.files.pixels import to_tensor
 from benchmark.train.loop import get_batch
 
 __all__ = ["Photographs", "Scenes", "TrainingImages"]
@@ -58,4 +59,4 @@ class Photographs(TrainingImages):
         for place in range(step * size, (step + 1) * size):
             order = np.random.default_rng([self.seed, place // count]).permutation(count)
             pixels.append(self.images.load(int(order[place % count]), self.size).image)
-        return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).to(self.device).float() / 255
+        return to_tensor(np.stack(pixels), self.device)

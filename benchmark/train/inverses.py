@@ -13,12 +13,13 @@ from tqdm import tqdm
 
 from benchmark.engine.provenance import get_device_name
 from benchmark.errors import UserError
+from benchmark.files.canonical import sha256_file
 from benchmark.inverses.base import Inverse, build_inverse, save_inverse
 from benchmark.inverses.mean import MeanInverse
 from benchmark.inverses.modular import IMAGE, ModularInverse
 from benchmark.inverses.ridge import RidgeInverse
 from benchmark.inverses.spec import InverseConfig
-from benchmark.suites.spec import TargetSpec, sha256_file
+from benchmark.suites.spec import TargetSpec
 from benchmark.targets import load_target
 from benchmark.targets.base import Target
 from benchmark.targets.taps import Features

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from benchmark.datasets.scenes import Scene, make_scene
 from benchmark.errors import IntegrityError
+from benchmark.files.pixels import to_tensor
 
 __all__ = ["Batch", "Schedule", "fit", "get_batch"]
 
@@ -44,8 +46,7 @@ class Batch:
 def get_batch(seed: int, step: int, size: int, device: torch.device) -> Batch:
     """Return the training scenes that step `step` of a run with `seed` sees: never the same twice."""
     scenes = [make_scene("train", seed, step * size + i) for i in range(size)]
-    pixels = torch.stack([torch.from_numpy(scene.image) for scene in scenes])
-    return Batch(pixels.permute(0, 3, 1, 2).to(device).float() / 255, scenes)
+    return Batch(to_tensor(np.stack([scene.image for scene in scenes]), device), scenes)
 
 
 def fit(

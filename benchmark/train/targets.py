@@ -32,6 +32,7 @@ from transformers import (
 )
 
 from benchmark.datasets.scenes import CATEGORIES, SIZE, Scene
+from benchmark.files.storing import write_text
 from benchmark.perturbations import gray
 from benchmark.train.loop import Batch, Schedule, fit, get_batch
 
@@ -354,4 +355,4 @@ def train_target(name: str, out: Path, work: Path, device: torch.device) -> None
         "image_mean": [0.5] * 3,
         "image_std": [0.5] * 3,
     }
-    (out / name / "preprocessor_config.json").write_text(json.dumps(preprocessor, indent=2) + "\n")
+    write_text(out / name / "preprocessor_config.json", json.dumps(preprocessor, indent=2) + "\n")

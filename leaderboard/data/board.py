@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from benchmark.submissions.submission import list_submissions, record_folder
-from benchmark.suites.spec import Lock, Suite, list_suites, load_lock, load_suite
+from benchmark.records.store import record_folder
+from benchmark.submissions.submission import list_submissions
+from benchmark.suites.catalog import list_suites, load_suite
+from benchmark.suites.lock import Lock, load_lock
+from benchmark.suites.spec import Suite
 from leaderboard.data.entries import Entry, load_entries
 from leaderboard.data.rankings import Tables, reference_of, tables_of
 

@@ -16,8 +16,10 @@ from benchmark.records.consistency import check_complete
 from benchmark.records.history import Event, History, find_withdrawal, load_history, superseded_folders
 from benchmark.records.receipts import Receipt, Trust, load_receipts, trust_of
 from benchmark.records.record import Record, check_origin, load_record, load_scores
-from benchmark.submissions.submission import Submission, list_submissions, load_submission_folder, record_folder
-from benchmark.suites.spec import Axis, Lock, Suite
+from benchmark.records.store import record_folder
+from benchmark.submissions.submission import Submission, list_submissions, load_submission_folder
+from benchmark.suites.lock import Lock
+from benchmark.suites.spec import Axis, Suite
 from leaderboard.data.views import Views, measure_views, shown_of
 from leaderboard.data.workers import iter_results
 

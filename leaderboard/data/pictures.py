@@ -14,9 +14,9 @@ import pyarrow as pa
 
 from benchmark.errors import IntegrityError
 from benchmark.records.audit import check_png
-from benchmark.records.record import INPUT, load_audit, load_audit_file
+from benchmark.records.record import load_audit, load_audit_file
 from benchmark.records.statistics import masked_mean
-from benchmark.suites.spec import Suite, TargetSpec
+from benchmark.suites.spec import INPUT, Suite, TargetSpec
 from leaderboard.data.entries import Entry
 from leaderboard.data.rankings import reference_of
 from leaderboard.data.views import axes_of

@@ -32,7 +32,6 @@ from benchmark.records.history import supersede, withdraw
 from benchmark.records.receipts import Difference, Environment, Receipt, write_receipt
 from benchmark.records.record import (
     AUDIT_SCHEMA,
-    INPUT,
     InverseInfo,
     Matrix,
     Record,
@@ -41,8 +40,10 @@ from benchmark.records.record import (
     SubmissionInfo,
     table_digest,
 )
-from benchmark.submissions.submission import record_folder
-from benchmark.suites.spec import Anchor, Lock, Suite, TapSpec, TargetSpec, load_lock, load_suite
+from benchmark.records.store import record_folder
+from benchmark.suites.catalog import load_suite
+from benchmark.suites.lock import Anchor, Lock, load_lock
+from benchmark.suites.spec import INPUT, Suite, TapSpec, TargetSpec
 
 __all__ = ["write_load"]
 

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from benchmark.records.aggregate import TargetScores, applies, image_scores
 from benchmark.records.record import AxisScore, Record
 from benchmark.records.statistics import bootstrap_means, bootstrap_weights, interval, masked_mean
-from benchmark.suites.spec import AXES, Anchor, Axis, Lock, Suite, TargetSpec
+from benchmark.suites.lock import Anchor, Lock
+from benchmark.suites.spec import AXES, Axis, Suite, TargetSpec
 
 __all__ = [
     "AS_DEFINED",

@@ -10,15 +10,29 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
+from benchmark.files.declarations import Frozen
+from benchmark.files.fields import Id, Line, Sha256, SuiteId
 from benchmark.records.history import Event
 from benchmark.records.receipts import Trust
 from benchmark.records.record import AxisScore
-from benchmark.submissions.submission import Line, SuiteId
-from benchmark.suites.spec import Axis, Frozen, Id, Sha256, TapSpec
+from benchmark.submissions.schemas import render_schema
+from benchmark.suites.spec import Axis, TapSpec
 
 __all__ = [
-    "BoardDownload", "BoardEntry", "BoardFile", "BoardIndex", "BoardReceipt", "BoardRow", "BoardScore", "BoardStage",
-    "BoardSubmission", "BoardSuite", "BoardTarget", "SuitePages", "SupersededRecord",
+    "BoardDownload",
+    "BoardEntry",
+    "BoardFile",
+    "BoardIndex",
+    "BoardReceipt",
+    "BoardRow",
+    "BoardScore",
+    "BoardStage",
+    "BoardSubmission",
+    "BoardSuite",
+    "BoardTarget",
+    "SuitePages",
+    "SupersededRecord",
+    "render_board_schema",
 ]  # fmt: skip
 
 
@@ -260,3 +274,8 @@ class BoardIndex(_Part):
     feed: str
     citation: str
     suites: tuple[BoardSuite, ...]
+
+
+def render_board_schema() -> str:
+    """JSON Schema of `board.json`, which `invbench board build` writes for other programs to read."""
+    return render_schema("board.json", BoardIndex, owner="leaderboard")

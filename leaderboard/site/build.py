@@ -9,16 +9,15 @@ from typing import Any
 
 from jinja2 import Environment
 
+from benchmark.files.canonical import readable_json
 from benchmark.files.paths import SITE
-from benchmark.metrics.page import AXIS_WORDS, UNDER, describe_range, describe_role
-from benchmark.metrics.spec import METRICS
-from benchmark.submissions.schemas import render_schema
-from benchmark.suites.spec import readable_json
+from benchmark.metrics.spec import AXIS_WORDS, METRICS, UNDER, range_in_words, role_in_words
 from leaderboard.data.board import Board
 from leaderboard.data.pairs import pairs
 from leaderboard.data.pictures import Gallery, ImageStore, gallery_data, make_gallery
 from leaderboard.data.rankings import RANK_RULE, Table
 from leaderboard.site import drawings
+from leaderboard.site.board_json import render_board_schema
 from leaderboard.site.citation import cite_suite, render_bib
 from leaderboard.site.downloads import Download, write_downloads
 from leaderboard.site.drawings import Drawn, Plan
@@ -232,12 +231,12 @@ def build_site(boards: Sequence[Board], out: Path) -> Path:
     galleries = [found for _, found in written]
     writer.page(
         "metrics.html", "metrics.html.j2", "metrics", known_suites=[board.suite for board in boards],
-        metrics=METRICS.values(), axes=AXIS_WORDS, under=UNDER, span=describe_range, role=describe_role,
+        metrics=METRICS.values(), axes=AXIS_WORDS, under=UNDER, span=range_in_words, role=role_in_words,
     )  # fmt: skip
     listed = [(board.suite, board.entries) for board in boards]
     writer.text("feed.xml", render_feed(listed))
     writer.text("citation.bib", render_bib([board.suite for board in boards]))
-    writer.text("board.schema.json", render_schema("board"))
+    writer.text("board.schema.json", render_board_schema())
     downloads = {board.suite.id: found for board, (found, _) in zip(boards, written, strict=True)}
     index = make_board(listed, downloads, {board.suite.id: board.tables for board in boards})
     writer.text("board.json", readable_json(index))

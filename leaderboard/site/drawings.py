@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmark.records.audit import decode_png
-from benchmark.records.record import INPUT, AxisScore, StageLayers
-from benchmark.suites.spec import Axis, Suite, TargetSpec
+from benchmark.records.record import AxisScore, StageLayers
+from benchmark.suites.spec import INPUT, Axis, Suite, TargetSpec
 from leaderboard.data.board import Board
 from leaderboard.data.entries import Entry
 from leaderboard.data.pictures import Gallery

@@ -13,7 +13,8 @@ from benchmark.content.pins import find_gaps
 from benchmark.diagnostics.needs import estimate_cost, find_needs
 from benchmark.engine.lock_builder import draft_lock
 from benchmark.errors import SpecError
-from benchmark.suites.spec import Lock, load_lock, load_suite
+from benchmark.suites.catalog import load_suite
+from benchmark.suites.lock import Lock, load_lock
 from cli import main
 
 

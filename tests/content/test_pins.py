@@ -11,9 +11,11 @@ import pytest
 from benchmark.content.content import Content, empty_lock
 from benchmark.content.pins import compare, find_gaps, hash_image, hash_perturbed
 from benchmark.datasets.base import ImageSet, Sample
-from benchmark.engine.chunks import ChunkStore, cache_root, code_digest
+from benchmark.engine.chunks import ChunkStore, code_digest
 from benchmark.errors import IntegrityError
-from benchmark.suites.spec import Lock, Suite, load_lock
+from benchmark.files.cache import cache_root
+from benchmark.suites.lock import Lock, load_lock
+from benchmark.suites.spec import Suite
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from PIL import Image
 from benchmark.datasets.base import ImageSet, Sample, resize
 from benchmark.datasets.coco import open_coco
 from benchmark.datasets.parquet import open_parquet, write_parquet
-from benchmark.errors import IntegrityError, SpecError
+from benchmark.errors import IntegrityError, SpecError, UserError
 from benchmark.suites.spec import CocoData, HubData
 
 SIZE = (12, 16)
@@ -270,7 +270,7 @@ def test_a_failed_write_leaves_nothing_behind_and_the_old_file_whole(tmp_path: P
         write_parquet(path, Failing(4), SIZE)
     assert path.read_bytes() == before
     assert list(tmp_path.glob("*.tmp")) == []
-    with pytest.raises(SpecError, match="cannot be written"):
+    with pytest.raises(UserError, match="cannot be written"):
         write_parquet(path / "below", Drawn(2), SIZE)
 
 

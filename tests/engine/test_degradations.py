@@ -39,7 +39,8 @@ from benchmark.metrics.case import Networks, View
 from benchmark.metrics.cielab import lab
 from benchmark.metrics.detail import luma
 from benchmark.metrics.spec import METRICS
-from benchmark.suites.spec import Anchor, Suite, load_lock
+from benchmark.suites.lock import Anchor, load_lock
+from benchmark.suites.spec import Suite
 
 if TYPE_CHECKING:
     import subprocess

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 from hubserver import HubServer
 
-from benchmark.suites.spec import load_lock, load_suite
+from benchmark.suites.catalog import load_suite
+from benchmark.suites.lock import load_lock
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 REPO = "somebody/vit-tiny-patch16-224"

@@ -16,7 +16,8 @@ from benchmark.diagnostics.degradation_table import with_every_metric
 from benchmark.engine.anchors import ANSWERS, measure_anchors
 from benchmark.engine.scorer import TILE, Scorer, iter_tiles
 from benchmark.errors import UserError
-from benchmark.metrics.case import Networks, quantize
+from benchmark.files.pixels import quantize
+from benchmark.metrics.case import Networks
 from benchmark.metrics.spec import METRICS
 from benchmark.records.aggregate import NOT_APPLICABLE, NOT_FINITE, SCORED, applies, get_reason_names
 from benchmark.suites.spec import Suite

@@ -13,7 +13,8 @@ import pytest
 from hubserver import HubServer
 
 from benchmark.files.paths import SUITES
-from benchmark.suites.spec import load_lock, load_suite
+from benchmark.suites.catalog import load_suite
+from benchmark.suites.lock import load_lock
 
 Invbench = Callable[..., "object"]
 PREPARED = {"resize": "pillow-bilinear"}

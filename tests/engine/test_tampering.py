@@ -37,12 +37,14 @@ from forge import (
 from benchmark.content.content import Content
 from benchmark.engine.rescore import compare_reruns, rescore
 from benchmark.errors import IntegrityError, SpecError, UserError
+from benchmark.files.canonical import sha256_file
 from benchmark.files.paths import submissions_root
 from benchmark.records.aggregate import scores_to_table
-from benchmark.records.record import AUDIT_SCHEMA, INPUT, SCORE_SCHEMA, SubmissionInfo, load_record
-from benchmark.submissions.submission import CODE, record_folder
+from benchmark.records.record import AUDIT_SCHEMA, SCORE_SCHEMA, SubmissionInfo, load_record
+from benchmark.records.store import record_folder
+from benchmark.submissions.submission import CODE
 from benchmark.submissions.validate import validate
-from benchmark.suites.spec import sha256_file
+from benchmark.suites.spec import INPUT
 from leaderboard.data.entries import load_entries
 
 Rows = list[dict[str, Any]]

@@ -22,7 +22,8 @@ site.addsitedir(sys.argv[1])
 sys.path.insert(0, sys.argv[1])
 from benchmark.files import paths
 from benchmark.engine.chunks import code_digest
-from benchmark.suites.spec import list_suites, load_lock, load_suite
+from benchmark.suites.catalog import list_suites, load_suite
+from benchmark.suites.lock import load_lock
 from benchmark.submissions.submission import list_submissions, load_submission
 suite = load_suite("mini@1")
 lock = load_lock(suite)

@@ -21,9 +21,8 @@ from benchmark.inverses.mean import MeanInverse
 from benchmark.inverses.modular import ModularInverse, previous_tap
 from benchmark.inverses.ridge import RidgeInverse, _Moments
 from benchmark.inverses.spec import METHODS, InverseConfig
-from benchmark.records.record import INPUT
 from benchmark.submissions.submission import load_submission
-from benchmark.suites.spec import Suite
+from benchmark.suites.spec import INPUT, Suite
 from benchmark.targets import load_target
 from benchmark.targets.taps import Features
 

@@ -22,7 +22,6 @@ from benchmark.records.history import supersede, withdraw
 from benchmark.records.receipts import Difference, Environment, Receipt, write_receipt
 from benchmark.records.record import (
     AUDIT_SCHEMA,
-    INPUT,
     AxisScore,
     Cell,
     InverseInfo,
@@ -35,8 +34,10 @@ from benchmark.records.record import (
     load_record,
     write_record,
 )
-from benchmark.submissions.submission import record_folder
-from benchmark.suites.spec import HUE_PERTURBATIONS, Anchor, Lock, Suite, TapSpec, TargetSpec, load_lock, load_suite
+from benchmark.records.store import record_folder
+from benchmark.suites.catalog import load_suite
+from benchmark.suites.lock import Anchor, Lock, load_lock
+from benchmark.suites.spec import HUE_PERTURBATIONS, INPUT, Suite, TapSpec, TargetSpec
 from leaderboard.data.board import Board
 from leaderboard.data.entries import load_entries
 from leaderboard.site.build import build_site

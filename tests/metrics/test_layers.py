@@ -20,7 +20,8 @@ from benchmark.metrics.case import Case, FocalMask, Networks, View
 from benchmark.metrics.detail import spectral_ev, ssim
 from benchmark.metrics.layers import hsic, linear_cka, normalized_transfer, summarize_transfer
 from benchmark.submissions.submission import load_submission
-from benchmark.suites.spec import Anchor, Suite
+from benchmark.suites.lock import Anchor
+from benchmark.suites.spec import Suite
 from benchmark.targets import load_target
 
 

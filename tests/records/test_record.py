@@ -37,7 +37,8 @@ from benchmark.records.record import (
     table_digest,
     write_record,
 )
-from benchmark.suites.spec import HUE_PERTURBATIONS, Anchor, Lock, Suite
+from benchmark.suites.lock import Anchor, Lock
+from benchmark.suites.spec import HUE_PERTURBATIONS, Suite
 
 ANCHOR = Anchor(answer="another_image", floor=0.2, ceiling=1)
 

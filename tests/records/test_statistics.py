@@ -25,7 +25,7 @@ from benchmark.records.statistics import (
     rank,
     sign_flip_p,
 )
-from benchmark.suites.spec import Anchor
+from benchmark.suites.lock import Anchor
 
 VALUES = hnp.arrays(np.float64, (7, 3), elements=st.one_of(st.floats(-5, 5), st.just(float("nan"))))
 

@@ -19,7 +19,7 @@ from hubserver import HubServer
 from safetensors.torch import load_file, save
 
 from benchmark.files.paths import PACKAGE
-from benchmark.suites.spec import load_suite
+from benchmark.suites.catalog import load_suite
 from cli import main
 
 Invbench = Callable[..., "object"]

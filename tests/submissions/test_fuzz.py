@@ -34,13 +34,13 @@ from pydantic import ValidationError
 from benchmark.content.content import Content
 from benchmark.engine.rescore import make_receipt, rescore
 from benchmark.errors import UserError
+from benchmark.files.declarations import read_json
 from benchmark.records.history import check_history
 from benchmark.records.receipts import Difference, Receipt, load_receipts, trust_of, write_receipt
 from benchmark.records.record import AUDIT_SCHEMA, SCORE_SCHEMA, Record, load_record, table_digest
 from benchmark.submissions.review import MAX_REVIEW_BYTES, Review, ReviewFinding
 from benchmark.submissions.submission import CODE
 from benchmark.submissions.validate import check_additions, validate
-from benchmark.suites.spec import read_json
 from leaderboard.comment import render_comment
 from leaderboard.data.board import Board
 from leaderboard.data.entries import load_entries

@@ -15,16 +15,17 @@ from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
 from benchmark.errors import SpecError
+from benchmark.files.declarations import read_toml
 from benchmark.files.paths import submissions_root
 from benchmark.records.history import supersede, withdraw
 from benchmark.records.receipts import Receipt, list_receipts, write_receipt
 from benchmark.records.record import load_record
 from benchmark.submissions.review import Review, SuiteReview
 from benchmark.submissions.scaffold import write_scaffold
-from benchmark.submissions.schemas import SCHEMAS, render_schema
+from benchmark.submissions.schemas import SCHEMAS, render_schemas
 from benchmark.submissions.submission import Submission, list_submissions
-from benchmark.suites.spec import read_toml
 from cli import main
+from leaderboard.site.board_json import BoardIndex, render_board_schema
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "schemas"
@@ -43,6 +44,14 @@ def scaffold(folder: Path, *, code: bool = False) -> Path:
     return write_scaffold(folder, "my-method", None, "A. Author", code=code)[0]
 
 
+BOARD = {"board": ("board.json", BoardIndex)}
+
+
+def schema_of(name: str) -> dict[str, Any]:
+    schema: dict[str, Any] = json.loads(render_board_schema() if name == "board" else render_schemas()[name])
+    return schema
+
+
 def test_the_committed_schemas_have_not_drifted(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["docs", "schemas", "--out", str(tmp_path)])
     assert done.exit_code == 0, done.output
@@ -51,25 +60,25 @@ def test_the_committed_schemas_have_not_drifted(tmp_path: Path) -> None:
     assert written == committed, "run: invbench docs schemas --out docs/schemas"
 
 
-@pytest.mark.parametrize("name", SCHEMAS)
+@pytest.mark.parametrize("name", SCHEMAS | BOARD)
 def test_a_schema_is_valid_and_says_what_it_is_of(name: str) -> None:
-    schema = json.loads(render_schema(name))
+    schema = schema_of(name)
     Draft202012Validator.check_schema(schema)
     assert schema["$schema"] == Draft202012Validator.META_SCHEMA["$id"]
-    assert SCHEMAS[name][0] in schema["title"]
+    assert (SCHEMAS | BOARD)[name][0] in schema["title"]
     for node in (schema, *schema.get("$defs", {}).values()):
         assert node["additionalProperties"] is False
         assert node["description"] and "Attributes:" not in node["description"]
 
 
 def test_every_field_of_a_submission_is_described() -> None:
-    schema = json.loads(render_schema("submission"))
+    schema = schema_of("submission")
     for node in (schema, *schema["$defs"].values()):
         assert all(field["description"] for field in node["properties"].values())
 
 
 def test_the_index_of_the_site_is_no_file_of_a_submission() -> None:
-    schema = json.loads(render_schema("board"))
+    schema = schema_of("board")
     assert schema["title"] == "board.json of an invbench leaderboard"
     assert "validate" not in schema["$comment"]
     nodes = [schema, *(node for name, node in schema["$defs"].items() if name.startswith("Board"))]
@@ -140,7 +149,7 @@ WRONG: dict[str, dict[str, Any]] = {
 def test_what_is_wrong_is_refused_by_schema_and_model_alike(tmp_path: Path, change: dict[str, Any]) -> None:
     path = scaffold(tmp_path)
     good = tomllib.loads(path.read_text(encoding="utf-8"))
-    validator = Draft202012Validator(json.loads(render_schema("submission")))
+    validator = Draft202012Validator(schema_of("submission"))
     assert validator.is_valid(good)
     assert not validator.is_valid(good | change)
     lines = [f"{json.dumps(name)} = {inline(value)}\n" for name, value in (good | change).items()]
@@ -167,7 +176,7 @@ def test_the_tool_names_the_wrong_field(tmp_path: Path) -> None:
 @pytest.mark.parametrize("field", ["digest", "suite_digest", "cells", "overall"])
 def test_a_record_without_a_field_or_with_another_is_refused(field: str) -> None:
     good = json.loads((RECORDS[0] / "record.json").read_bytes())
-    validator = Draft202012Validator(json.loads(render_schema("record")))
+    validator = Draft202012Validator(schema_of("record"))
     assert validator.is_valid(good)
     assert not validator.is_valid(good | {field: "wrong"})
     assert not validator.is_valid(good | {f"{field}s": 1})

@@ -6,10 +6,13 @@ from itertools import pairwise
 
 import pytest
 
+from benchmark.files.canonical import sha256_file
 from benchmark.files.paths import submissions_root
 from benchmark.records.record import Record, load_audit, load_record, load_scores
-from benchmark.submissions.submission import list_submissions, load_submission, record_folder
-from benchmark.suites.spec import Suite, load_lock, sha256_file
+from benchmark.records.store import record_folder
+from benchmark.submissions.submission import list_submissions, load_submission
+from benchmark.suites.lock import load_lock
+from benchmark.suites.spec import Suite
 
 SUBMISSIONS = list_submissions(submissions_root())
 

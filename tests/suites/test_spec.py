@@ -9,19 +9,13 @@ import pytest
 
 from benchmark.content.pins import find_gaps
 from benchmark.errors import IntegrityError, NotFoundError, SpecError, UserError
+from benchmark.files.canonical import canonical_json, digest_of
 from benchmark.files.paths import submissions_root
 from benchmark.metrics.spec import METRICS
 from benchmark.submissions.submission import list_submissions, load_submission
-from benchmark.suites.spec import (
-    AXES,
-    Suite,
-    canonical_json,
-    digest_of,
-    list_suites,
-    load_lock,
-    load_suite,
-    load_suite_file,
-)
+from benchmark.suites.catalog import list_suites, load_suite, load_suite_file
+from benchmark.suites.lock import load_lock
+from benchmark.suites.spec import AXES, Suite
 from benchmark.targets import FAMILIES
 
 RELEASED = {"mini@1": "98ff81755b2241c5f370749886bca82e752e89bad5dc9b4d82f43b46faa6e23a"}

@@ -12,10 +12,11 @@ from hubserver import HubServer
 from networks import FULL, Case, build, publish
 
 from benchmark.content.content import empty_lock
+from benchmark.files.canonical import sha256_file
 from benchmark.inverses.base import save_inverse
 from benchmark.inverses.mean import MeanInverse
 from benchmark.inverses.spec import InverseConfig
-from benchmark.suites.spec import load_suite, sha256_file
+from benchmark.suites.catalog import load_suite
 
 Invbench = Callable[..., "object"]
 # The targets of coco@1 by family: the suite of the test takes their text, with the first, a middle and the last tap.

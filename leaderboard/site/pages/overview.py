@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from benchmark.metrics.page import AXIS_WORDS
+from benchmark.metrics.spec import AXIS_WORDS
 from benchmark.suites.spec import TargetSpec
 from leaderboard.data.board import STYLES, Board
 from leaderboard.data.entries import Entry

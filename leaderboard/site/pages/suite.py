@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from benchmark.commands.catalog import diff_suites
 from benchmark.metrics.spec import METRICS
-from benchmark.suites.spec import CocoData, FrozenData, ImagenetData, Lock, Source, Suite, list_suites, load_suite
+from benchmark.suites.catalog import diff_suites, list_suites, load_suite
+from benchmark.suites.lock import Lock
+from benchmark.suites.spec import CocoData, FrozenData, ImagenetData, Source, Suite
 from leaderboard.data.board import Board
 from leaderboard.data.pictures import Gallery
 
@@ -112,7 +113,7 @@ def suite_context(board: Board, gallery: Gallery | None) -> dict[str, Any]:
         "place": _place(lock),
         "metrics": [METRICS[m] for m in suite.metrics if m in METRICS],
         "anchors": [(t.id, m, lock.anchors[t.id][m]) for t in suite.targets for m in suite.metrics
-                    if m in lock.anchors.get(t.id, {}) and any(m in axis for axis in suite.axes.values())],
+                    if m in lock.anchors.get(t.id, {}) and m in suite.ranked_metrics],
         "before": before,
         "changes": changes,
         "limits": _limits(board),

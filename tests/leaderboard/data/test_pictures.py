@@ -19,8 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.errors import IntegrityError
-from benchmark.records.record import AUDIT_SCHEMA, INPUT, load_audit
-from benchmark.suites.spec import Lock, Suite
+from benchmark.records.record import AUDIT_SCHEMA, load_audit
+from benchmark.suites.lock import Lock
+from benchmark.suites.spec import INPUT, Suite
 from leaderboard.data.board import Board
 from leaderboard.data.entries import Entry, load_entries
 from leaderboard.data.pictures import (

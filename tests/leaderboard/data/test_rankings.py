@@ -12,7 +12,8 @@ import pytest
 from benchmark.errors import IntegrityError, SpecError
 from benchmark.records.history import withdraw
 from benchmark.records.record import InverseInfo, Record
-from benchmark.suites.spec import Lock, Suite
+from benchmark.suites.lock import Lock
+from benchmark.suites.spec import Suite
 from leaderboard.data.board import Board
 from leaderboard.data.entries import load_entries
 from leaderboard.data.rankings import (

@@ -17,8 +17,10 @@ import pytest
 from benchmark.errors import IntegrityError, SpecError, UserError
 from benchmark.records.consistency import check_record
 from benchmark.records.record import Record, load_record, load_scores, table_digest
-from benchmark.submissions.submission import list_submissions, record_folder
-from benchmark.suites.spec import Lock, Suite
+from benchmark.records.store import record_folder
+from benchmark.submissions.submission import list_submissions
+from benchmark.suites.lock import Lock
+from benchmark.suites.spec import Suite
 from leaderboard.data.entries import Entry, load_entries
 from leaderboard.data.rankings import reference_of
 from leaderboard.data.synthetic import write_load

@@ -14,7 +14,9 @@ from hypothesis.extra.numpy import arrays
 from benchmark.records.aggregate import NOT_APPLICABLE, TargetScores, applies
 from benchmark.records.record import AxisScore, load_scores
 from benchmark.records.statistics import bootstrap_weights
-from benchmark.suites.spec import HUE_PERTURBATIONS, Anchor, Lock, Suite, TapSpec, load_suite
+from benchmark.suites.catalog import load_suite
+from benchmark.suites.lock import Anchor, Lock
+from benchmark.suites.spec import HUE_PERTURBATIONS, Suite, TapSpec
 from leaderboard.data.entries import Entry
 from leaderboard.data.views import AS_DEFINED, RESAMPLES, WHOLE, Views, axes_of, kinds_of, measure_views, scopes_of
 

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from benchmark.errors import IntegrityError
-from benchmark.suites.spec import Lock, Suite
+from benchmark.suites.lock import Lock
+from benchmark.suites.spec import Suite
 from leaderboard.data.board import Board, load_boards
 from leaderboard.data.entries import load_entries
 from leaderboard.site.board_json import BoardIndex

@@ -21,15 +21,17 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from benchmark.errors import IntegrityError
+from benchmark.files.canonical import readable_json
 from benchmark.records.history import Event, supersede, withdraw
 from benchmark.records.receipts import Difference, Environment, Receipt, write_receipt
 from benchmark.records.record import StageLayers, load_record, load_scores
-from benchmark.submissions.schemas import render_schema
 from benchmark.submissions.submission import Links
-from benchmark.suites.spec import Lock, Suite, readable_json
+from benchmark.suites.lock import Lock
+from benchmark.suites.spec import Suite
 from leaderboard.data.entries import Entry, load_entries
 from leaderboard.data.rankings import tables_of
 from leaderboard.site import downloads
+from leaderboard.site.board_json import render_board_schema
 from leaderboard.site.citation import BENCHMARK, ORIGIN, cite_benchmark, cite_submission, cite_suite, escape, render_bib
 from leaderboard.site.downloads import Download, write_downloads
 from leaderboard.site.index import make_board
@@ -228,7 +230,7 @@ def test_the_index_is_what_its_schema_says(suite: Suite, lock: Lock, four: Path,
     tables = {suite.id: tables_of(suite, entries)}
     assert text == readable_json(make_board([(suite, entries[::-1])], {suite.id: found}, tables))
     committed = (ROOT / "docs" / "schemas" / "board.schema.json").read_text(encoding="utf-8")
-    assert committed == render_schema("board"), "run: invbench docs schemas --out docs/schemas"
+    assert committed == render_board_schema(), "run: invbench docs schemas --out docs/schemas"
     data = json.loads(text)
     schema = json.loads(committed)
     Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(data)

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from benchmark.records.history import Event, withdraw
 from benchmark.records.receipts import Difference, Environment, Receipt
-from benchmark.suites.spec import Lock, Suite
+from benchmark.suites.lock import Lock
+from benchmark.suites.spec import Suite
 from leaderboard.data.entries import Entry, load_entries
 from leaderboard.site.feed import MAX_ENTRIES, render_feed
 

@@ -18,7 +18,9 @@ import numpy as np
 import pytest
 
 from benchmark.records.history import Event
-from benchmark.suites.spec import CocoData, ImagenetData, Lock, Suite, load_lock, load_suite
+from benchmark.suites.catalog import load_suite
+from benchmark.suites.lock import Lock, load_lock
+from benchmark.suites.spec import CocoData, ImagenetData, Suite
 from leaderboard.data.board import OWN_CHARTS, STYLES, Board
 from leaderboard.data.rankings import DASH
 from leaderboard.data.views import axes_of

@@ -1,0 +1,78 @@
+"""The lock of a suite: the content of everything that the suite refers to, by SHA-256. Import-light."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from benchmark.errors import IntegrityError, SpecError
+from benchmark.files.canonical import digest_of
+from benchmark.files.declarations import Frozen, read_json, unset
+from benchmark.files.fields import Revision, Sha256
+from benchmark.files.paths import SUITES
+from benchmark.suites.spec import Suite
+
+__all__ = ["Anchor", "Lock", "load_lock"]
+
+MAX_LOCK_BYTES = 64_000_000
+
+
+class Anchor(Frozen):
+    """Score of the best trivial `answer` to a metric: what an anchored score calls 0; `ceiling` is called 1.
+
+    `answers` holds the score of every trivial answer.
+    """
+
+    answer: str
+    floor: float
+    ceiling: float
+    answers: dict[str, float] = {}
+
+
+class Lock(Frozen):
+    """Content of everything a suite refers to, by SHA-256; `gaps` names what is not pinned yet.
+
+    Attributes:
+        files: by name: a path inside the package, or `repo_id/file` on the Hub, or a file of the dataset.
+        images: by image id (`id@HxW` where photographs are resized): pixels and focal mask.
+        perturbed: by image (as above), a slash and the perturbation: pixels.
+        anchors: by target and metric.
+        revisions: by repository, the commit of those that the suite names without one.
+    """
+
+    suite: str
+    suite_digest: Sha256
+    files: dict[str, Sha256]
+    images: dict[str, Sha256]
+    perturbed: dict[str, Sha256]
+    anchors: dict[str, dict[str, Anchor]]
+    gaps: tuple[str, ...] = ()
+    revisions: dict[str, Revision] = Field(default={}, exclude_if=unset)
+
+    @property
+    def draft(self) -> bool:
+        """Whether something is not pinned, so that records of the suite are never ranked."""
+        return bool(self.gaps)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON of the lock."""
+        return digest_of(self.model_dump(mode="json"))
+
+
+def load_lock(suite: Suite) -> Lock:
+    """Read the lock beside a suite.
+
+    Raises:
+        SpecError: there is none, or it is not a lock.
+        IntegrityError: it was made for another text of the suite.
+    """
+    path = suite.lock_path
+    if not path.exists():
+        name = suite._file if suite._file and suite._file.parent != SUITES else suite.id
+        raise SpecError("no lock", where=str(path), cure=f"write it with: invbench suite lock {name}")
+    lock = read_json(path, Lock, MAX_LOCK_BYTES)
+    if lock.suite_digest != suite.digest:
+        raise IntegrityError(
+            f"made for another text of {suite.id}", where=str(path), cure=f"run: invbench suite lock {suite.id}"
+        )
+    return lock

@@ -1,0 +1,179 @@
+"""Commands of the leaderboard: its site, its times, the comment on a pull request, and what follows an evaluation.
+
+`cli` puts them beside the commands of `benchmark`, which knows nothing of them. Free of torch.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from benchmark.commands.common import EXISTING_FOLDER, FILE, FOLDER, Cli, json_option, print_json
+
+if TYPE_CHECKING:
+    from benchmark.commands.evaluation import Evaluated
+
+__all__ = ["bench_board", "board", "comment", "docs_schemas", "show_evaluated"]
+
+
+@click.group("board", cls=Cli)
+def board() -> None:
+    """Render the leaderboard."""
+
+
+@board.command("build")
+@click.option(
+    "--suite",
+    "suite_ids",
+    multiple=True,
+    help="Suite: name@version, or a .toml file; may be repeated [default: every suite with records].",
+)
+@click.option(
+    "--records",
+    "roots",
+    multiple=True,
+    type=EXISTING_FOLDER,
+    help="Folder of submissions; may be repeated, later ones win [default: the committed ones].",
+)
+@click.option("--out", required=True, type=FOLDER, help="Folder to write.")
+def board_build(suite_ids: tuple[str, ...], roots: tuple[Path, ...], out: Path) -> None:
+    """Build the static site of the leaderboard from records. Needs no torch.
+
+    The same records give the same bytes. Open index.html, or serve the folder from anywhere.
+
+    \b
+    Examples:
+      invbench board build --out board
+      invbench board build --records submissions --records invbench-results --out board
+    """
+    from benchmark.files.paths import submissions_root
+    from leaderboard.data.board import load_boards
+    from leaderboard.site.build import build_site
+
+    boards = load_boards(suite_ids, list(roots) or [submissions_root()])
+    click.echo(build_site(boards, out))
+
+
+@click.command("schemas")
+@click.option("--out", required=True, type=FOLDER, help="Folder to write.")
+def docs_schemas(out: Path) -> None:
+    """Write the JSON Schemas of a submission's files and of board.json: what an editor or another tool can check.
+
+    \b
+    Example:
+      invbench docs schemas --out docs/schemas
+    """
+    from benchmark.files.storing import write_text
+    from benchmark.submissions.schemas import render_schemas
+    from leaderboard.site.board_json import render_board_schema
+
+    for name, text in (render_schemas() | {"board": render_board_schema()}).items():
+        path = out / f"{name}.schema.json"
+        write_text(path, text)
+        click.echo(path)
+
+
+@click.command("comment")
+@click.argument("review_file", metavar="REVIEW", type=FILE)
+def comment(review_file: Path) -> None:
+    """Print the comment for a pull request from a review, which may come from anywhere: its text stays text.
+
+    \b
+    Example:
+      invbench ci comment review.json > comment.md
+    """
+    from benchmark.files.declarations import read_json
+    from benchmark.submissions.review import MAX_REVIEW_BYTES, Review
+    from leaderboard.comment import render_comment
+
+    click.echo(render_comment(read_json(review_file, Review, MAX_REVIEW_BYTES)), nl=False)
+
+
+@click.command("board")
+@click.option("--entries", default=100, show_default=True, type=click.IntRange(1), help="Submissions.")
+@click.option("--targets", default=6, show_default=True, type=click.IntRange(1), help="Targets of the suite.")
+@click.option("--taps", default=14, show_default=True, type=click.IntRange(1), help="Taps of each target.")
+@click.option("--images", default=128, show_default=True, type=click.IntRange(4), help="Scored images.")
+@click.option("--keep", type=FOLDER, help="Write submissions/ and board/ to this folder and leave them there.")
+@json_option
+def bench_board(entries: int, targets: int, taps: int, images: int, keep: Path | None, as_json: bool) -> None:
+    """Measure how long the board of many submissions takes to build, and how large it is.
+
+    The submissions are made up, as many as are asked for; writing them takes a while and is not measured.
+
+    \b
+    Examples:
+      invbench bench board
+      invbench bench board --entries 20 --targets 3 --keep load --json
+    """
+    import tempfile
+
+    from tabulate import tabulate
+
+    with tempfile.TemporaryDirectory() as temporary:
+        row = _measure_board(keep or Path(temporary), (entries, targets, taps, images))
+    print_json(row) if as_json else click.echo(tabulate([row], headers="keys", tablefmt="simple", floatfmt=".2f"))
+
+
+def _measure_board(folder: Path, size: tuple[int, int, int, int]) -> dict[str, float]:
+    """Return seconds and sizes of a board of made-up submissions (entries, targets, taps, images), built in `folder`.
+
+    Raises:
+        SpecError: the folder holds another load or board.
+    """
+    from time import perf_counter
+
+    from benchmark.errors import SpecError
+    from leaderboard.data.board import Board
+    from leaderboard.data.entries import load_entries
+    from leaderboard.data.synthetic import write_load
+    from leaderboard.site.build import build_site
+
+    root, out = folder / "submissions", folder / "board"
+    if root.exists() or out.exists():
+        raise SpecError("holds submissions or a board already", where=str(folder), cure="name another folder")
+    suite, lock = write_load(root, *size, seed=0)
+    start = perf_counter()
+    board = Board(suite, lock, load_entries(suite, lock, [root]))
+    loaded = perf_counter()
+    tables = board.tables
+    ranked = perf_counter()
+    build_site([board], out)
+    built = perf_counter()
+    files = {path: path.stat().st_size for path in out.rglob("*") if path.is_file()}
+    pages = [count for path, count in files.items() if path.suffix == ".html"]
+    return {
+        "entries": len(tables[None].rows),
+        "load_s": round(loaded - start, 2),
+        "rank_s": round(ranked - loaded, 2),
+        "build_s": round(built - ranked, 2),
+        "pages": len(pages),
+        "largest_page_bytes": max(pages),
+        "files": len(files),
+        "bytes": sum(files.values()),
+    }
+
+
+def show_evaluated(done: Evaluated) -> None:
+    """Print the record of an evaluation beside the others of its suite, and build the site with it."""
+    from leaderboard.data.board import Board
+    from leaderboard.data.entries import load_entries
+    from leaderboard.data.rankings import text_table
+    from leaderboard.site.build import build_site
+
+    def leave_out(error: object) -> None:
+        click.echo(f"Left out: {error}", err=True)
+
+    entries = load_entries(done.suite, done.lock, done.roots, on_unusable=leave_out)
+    page = build_site([Board(done.suite, done.lock, entries)], done.board) if done.board else None
+    if done.as_json:
+        print_json(done.record.model_dump(mode="json"))
+        return
+    record, path = done.record, done.folder / "record.json"
+    state = f"{record.status}, draft" if record.draft else record.status
+    click.echo(text_table(done.suite, entries, highlight=record.submission.id))
+    click.echo(f"\nRecord  {path}  ({state}, digest {record.digest[:16]}, {record.run.wall_s:.0f} s)")
+    if page:
+        click.echo(f"Board   {page}")
