@@ -1,0 +1,98 @@
+"""Keeps `benchmark`, `leaderboard` and `cli.py` those beside this package, whatever else has their names.
+
+The names are common, and Python takes the first that it finds: in the current folder, then on PYTHONPATH. So
+`import invbench` loads both packages from their folder at once. Processes started later import them by name again, with
+the path of the process that started them: therefore `front`, a folder that holds stand-ins for the two packages and
+nothing else, comes first on the path. The name `cli` is never taken, since only the command needs that module.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import module_from_spec
+from pathlib import Path
+from types import ModuleType
+
+__all__ = ["claim", "load_cli", "load_package"]
+
+_PACKAGES = ("benchmark", "leaderboard")
+_FRONT = Path(__file__).parent / "front"
+_BESIDE = Path(__file__).parents[1]
+
+
+def claim() -> None:
+    """Load both packages from beside this one, here and in the processes that this one starts.
+
+    Warns about packages that are hidden by that, unless the command runs: it shares its process with nobody.
+
+    Raises:
+        ImportError: another package of the same name has been imported.
+    """
+    for name in _PACKAGES:
+        place = _place_of(name)
+        if place and not _is_ours(place):
+            raise ImportError(
+                f"invbench needs its own package {name!r}, but {place} has been imported under that name; "
+                "rename it and restart Python",
+                name=name,
+                path=str(place),
+            )
+    if str(_FRONT) not in sys.path:
+        places = [_place(PathFinder.find_spec(name)) for name in _PACKAGES]
+        hidden = " and ".join(str(place) for place in places if place and not _is_ours(place))
+        if hidden and not _is_command():
+            text = f"invbench hides {hidden}, since it has packages with these names itself; rename yours to use both"
+            warnings.warn(text, stacklevel=3)
+        sys.path.insert(0, str(_FRONT))
+    for name in _PACKAGES:
+        load_package(name)
+
+
+def load_package(name: str) -> None:
+    """Load a package from beside this one, unless it has been loaded."""
+    place = _place_of(name)
+    if place is None or place.parent == _FRONT:
+        _load(name, enter=True)
+
+
+def load_cli() -> ModuleType:
+    """The module `cli` beside this package."""
+    place = _place_of("cli")
+    return sys.modules["cli"] if place and _is_ours(place) else _load("cli", enter=False)
+
+
+def _load(name: str, enter: bool) -> ModuleType:
+    spec = PathFinder.find_spec(name, [str(_BESIDE)])
+    if spec is None or spec.loader is None:
+        raise ImportError(f"the installation of invbench is incomplete: no {name!r} in {_BESIDE}", name=name)
+    module = module_from_spec(spec)
+    if enter:
+        sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _place_of(name: str) -> Path | None:
+    """Place of what has been imported under a name."""
+    return _place(getattr(sys.modules.get(name), "__spec__", None))
+
+
+def _place(spec: ModuleSpec | None) -> Path | None:
+    """Folder of a package, file of a module; None for a folder without `__init__.py`, which never hides a package."""
+    if spec is None or spec.origin is None:
+        return None
+    origin = Path(spec.origin)
+    return origin if spec.submodule_search_locations is None else origin.parent
+
+
+def _is_ours(place: Path) -> bool:
+    return place.parent.resolve() in (_BESIDE.resolve(), _FRONT.resolve())
+
+
+def _is_command() -> bool:
+    """Whether this process runs `invbench` or `python -m invbench`, not a program that imports it."""
+    if sys.argv[:1] == ["-m"]:  # It still is while the package is imported. The name comes before the arguments.
+        return sys.orig_argv[-len(sys.argv)].endswith("invbench")
+    return bool(sys.argv) and Path(sys.argv[0]).stem in ("invbench", "invbench-script")
