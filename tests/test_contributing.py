@@ -20,14 +20,14 @@ from benchmark.submissions.submission import load_submission_folder
 from benchmark.targets.taps import Features
 
 ROOT = Path(__file__).parents[1]
-COPIED = ("benchmark", "cli.py", "docs", "leaderboard", "pyproject.toml", "submissions", "tests")
+COPIED = ("benchmark", "cli.py", "docs", "invbench", "leaderboard", "pyproject.toml", "submissions", "tests")
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 IN_FULL = (ROOT / "docs" / "submitting.md").read_text(encoding="utf-8")
 PLACE = re.compile(r"`([^`]+)`, (new|below|above)(?: `([^`]+)`)?:")
 # The command as installed, but of the copy; evaluations only look at eight images of one target.
 COMMAND = """#!/bin/sh
 if [ "$1" = eval ]; then set -- "$@" --limit 8 --target mini-swin; fi
-exec {python} -m cli "$@"
+exec {python} -m invbench "$@"
 """
 
 Run = Callable[[str], str]

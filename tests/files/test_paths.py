@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -89,14 +90,36 @@ def test_a_checkout_has_everything(here: dict[str, Any]) -> None:
     assert here["templates"]
 
 
-def test_a_wheel_has_everything(here: dict[str, Any], tmp_path: Path) -> None:
-    site = tmp_path / "site"
-    with zipfile.ZipFile(build("wheel", tmp_path / "dist")) as wheel:
-        wheel.extractall(site)
-    answer = ask(site, tmp_path)
-    assert Path(answer["package"]) == site / "benchmark"
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an unpacked wheel."""
+    site = tmp_path_factory.mktemp("site")
+    with zipfile.ZipFile(build("wheel", tmp_path_factory.mktemp("dist"))) as archive:
+        archive.extractall(site)
+    return site
+
+
+def test_a_wheel_has_everything(here: dict[str, Any], wheel: Path, tmp_path: Path) -> None:
+    answer = ask(wheel, tmp_path)
+    assert Path(answer["package"]) == wheel / "benchmark"
     assert answer["checkout"] is None
     assert same(answer, here)
+
+
+def test_a_wheel_runs_beside_foreign_modules(wheel: Path, tmp_path: Path) -> None:
+    for name in ("cli", "benchmark", "leaderboard"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('foreign')\n")
+    assert (wheel / "invbench" / "py.typed").is_file()
+    environment = os.environ | {"PYTHONPATH": str(wheel)}
+    command = [sys.executable, "-m", "invbench"]
+    done = subprocess.run([*command, "--version"], capture_output=True, text=True, cwd=tmp_path, env=environment)
+    (version,) = (path.name[len("invbench-") : -len(".dist-info")] for path in wheel.glob("invbench-*.dist-info"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"invbench, version {version}\n"
+    code = "import invbench, benchmark, leaderboard\nfor m in (invbench, benchmark, leaderboard): print(m.__file__)"
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert [Path(line).parents[1] for line in done.stdout.splitlines()] == [wheel] * 3, done.stderr
 
 
 def test_an_editable_install_is_the_checkout(here: dict[str, Any], tmp_path: Path) -> None:
