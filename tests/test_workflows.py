@@ -200,11 +200,37 @@ def test_the_head_is_checked_out_as_data_and_never_installed() -> None:
         for line in step.get("run", "").splitlines():
             if "pip" in line and "install" in line:
                 assert "head" not in line, f"{file}: {job}: {line}"
-                if file in {"submission.yml", "evaluate.yml"} and "click" not in line:
-                    assert line.endswith("./base"), line
         if "checkout@" in step.get("uses", "") and step["with"].get("path") == "head":
             assert step["with"]["ref"] == HEAD
             assert step["env"]["GIT_CONFIG_KEY_0"] == "core.symlinks" and step["env"]["GIT_CONFIG_VALUE_0"] == "false"
+
+
+def installs(text: str) -> list[str]:
+    """The pip commands of a shell text, without where pip lies."""
+    commands = [" ".join(command.split()) for command in re.split(r"&&|[;\n]", text.replace("\\\n", " "))]
+    return [command.split(" install ", 1)[1] for command in commands if re.match(r"\S*\bpip\"? install ", command)]
+
+
+def test_packages_are_installed_by_hash_and_the_tool_without_any() -> None:
+    found = {}
+    for file, job, step in steps():
+        if lines := installs(step.get("run", "")):
+            base = "base/" if file == "submission.yml" else ""
+            pins = re.fullmatch(rf"--require-hashes --requirement {base}\.github/constraints/(\w+)\.txt", lines[0])
+            assert pins and lines[1:] == [f"--no-deps --no-build-isolation .{'/base' * bool(base)}"], lines
+            found[file, job] = pins[1]
+    assert found == {
+        ("leaderboard.yml", "build"): "light",
+        ("submission-comment.yml", "comment"): "light",
+        ("submission.yml", "scope"): "light",
+        ("submission.yml", "run"): "all",
+        ("submission.yml", "review"): "all",
+    }
+    image = (GITHUB / "evaluate" / "Dockerfile").read_text(encoding="utf-8").replace("RUN ", "")
+    assert [line.removeprefix("--no-cache-dir --root-user-action=ignore ") for line in installs(image)] == [
+        "--require-hashes --requirement /src/.github/constraints/all.txt",
+        "--no-deps --no-build-isolation /src",
+    ]
 
 
 @pytest.mark.parametrize("job", ["scope", "run", "review"])
