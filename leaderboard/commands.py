@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from benchmark.commands.common import EXISTING_FOLDER, FILE, FOLDER, Cli, json_option, print_json
+from benchmark.commands.common import EXISTING_FOLDER, FILE, OUTPUT_FOLDER, Cli, json_option, print_json
 
 if TYPE_CHECKING:
     from benchmark.commands.evaluation import Evaluated
@@ -37,7 +37,7 @@ def board() -> None:
     type=EXISTING_FOLDER,
     help="Folder of submissions; may be repeated, later ones win [default: the committed ones].",
 )
-@click.option("--out", required=True, type=FOLDER, help="Folder to write.")
+@click.option("--out", required=True, type=OUTPUT_FOLDER, help="Folder to write.")
 def board_build(suite_ids: tuple[str, ...], roots: tuple[Path, ...], out: Path) -> None:
     """Build the static site of the leaderboard from records. Needs no torch.
 
@@ -57,7 +57,7 @@ def board_build(suite_ids: tuple[str, ...], roots: tuple[Path, ...], out: Path) 
 
 
 @click.command("schemas")
-@click.option("--out", required=True, type=FOLDER, help="Folder to write.")
+@click.option("--out", required=True, type=OUTPUT_FOLDER, help="Folder to write.")
 def docs_schemas(out: Path) -> None:
     """Write the JSON Schemas of a submission's files and of board.json: what an editor or another tool can check.
 
@@ -96,7 +96,7 @@ def comment(review_file: Path) -> None:
 @click.option("--targets", default=6, show_default=True, type=click.IntRange(1), help="Targets of the suite.")
 @click.option("--taps", default=14, show_default=True, type=click.IntRange(1), help="Taps of each target.")
 @click.option("--images", default=128, show_default=True, type=click.IntRange(4), help="Scored images.")
-@click.option("--keep", type=FOLDER, help="Write submissions/ and board/ to this folder and leave them there.")
+@click.option("--keep", type=OUTPUT_FOLDER, help="Write submissions/ and board/ to this folder and leave them there.")
 @json_option
 def bench_board(entries: int, targets: int, taps: int, images: int, keep: Path | None, as_json: bool) -> None:
     """Measure how long the board of many submissions takes to build, and how large it is.

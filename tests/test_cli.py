@@ -133,10 +133,7 @@ def test_an_interrupt_ends_in_one_line(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert (
-        stderr.strip().splitlines()[-1]
-        == "Interrupted; the same command goes on where it stood (eval, train, data fetch)."
-    )
+    assert stderr.strip().splitlines()[-1] == "Interrupted; rerun the command to resume (eval, train, data fetch)."
     assert "Traceback" not in stderr
 
 

@@ -12,17 +12,50 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from benchmark.errors import UserError, first_line
+from benchmark.files.storing import check_writable
 
 __all__ = [
-    "EXISTING_FOLDER", "FILE", "FILE_OR_FOLDER", "FOLDER", "OUTPUT_FILE", "Cli", "data_folder_option", "device_option",
-    "json_option", "open_device", "parse_size", "perceptual_option", "print_json", "printable", "quiet", "suite_option",
+    "EXISTING_FOLDER",
+    "FILE",
+    "FILE_OR_FOLDER",
+    "OUTPUT_FILE",
+    "OUTPUT_FOLDER",
+    "Cli",
+    "OutputPath",
+    "data_folder_option",
+    "device_option",
+    "json_option",
+    "open_device",
+    "parse_size",
+    "perceptual_option",
+    "print_json",
+    "printable",
+    "quiet",
+    "suite_option",
     "threads_option",
-]  # fmt: skip
+]
 
-FOLDER = click.Path(path_type=Path, file_okay=False)
+
+class OutputPath(click.Path):
+    """A path that is written to; whether it can be is tried before any work begins."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See click.Path.
+
+        Raises:
+            UserError: it cannot be written to; says why.
+        """
+        path = Path(str(super().convert(value, param, ctx)))
+        option = param.opts[0] if param and param.opts[0].startswith("-") else None
+        if self.dir_okay or path.is_file() or not path.exists():
+            check_writable(path if self.dir_okay else path.parent, option)
+        return path
+
+
+OUTPUT_FOLDER = OutputPath(path_type=Path, file_okay=False)
+OUTPUT_FILE = OutputPath(path_type=Path, dir_okay=False)
 FILE_OR_FOLDER = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
-OUTPUT_FILE = click.Path(path_type=Path, dir_okay=False)
 EXISTING_FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
@@ -52,8 +85,12 @@ class Cli(click.Group):
         except UserError as error:
             click.echo(f"Error: {printable(str(error))}", err=True)
             sys.exit(error.exit_code)
+        except OSError as error:
+            where = f"{printable(str(error.filename))}: " if error.filename is not None else ""
+            click.echo(f"Error: {where}{printable(first_line(error))}", err=True)
+            sys.exit(UserError.exit_code)
         except click.Abort:
-            click.echo("Interrupted; the same command goes on where it stood (eval, train, data fetch).", err=True)
+            click.echo("Interrupted; rerun the command to resume (eval, train, data fetch).", err=True)
             sys.exit(130)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from benchmark.commands.common import EXISTING_FOLDER, OUTPUT_FILE, Cli
+from benchmark.commands.common import EXISTING_FOLDER, FILE_OR_FOLDER, OUTPUT_FILE, Cli
 
 __all__ = ["data"]
 
@@ -24,7 +24,7 @@ def data() -> None:
 def data_fetch(name: str, coco_dir: Path | None, imagenet_dir: Path | None, keep: bool) -> None:
     """Get the photographs of a suite: download COCO's official archives, or check and remember a folder you have.
 
-    Interrupt a download when you like: the same command goes on where it stood.
+    Interrupt a download whenever you like; rerun the command to resume.
 
     \b
     Examples:
@@ -62,7 +62,7 @@ def data_freeze(path: Path, seed: int, count: int) -> None:
 
 
 @data.command("lpips")
-@click.argument("file", required=False, type=OUTPUT_FILE)
+@click.argument("file", required=False, type=FILE_OR_FOLDER)
 def data_lpips(file: Path | None) -> None:
     """Install the perceptual network of lpips_alex: torchvision's AlexNet, fetched by PyTorch or read from FILE.
 

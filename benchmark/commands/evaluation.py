@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benchmark.commands.common import (
-    FOLDER,
+    OUTPUT_FOLDER,
     data_folder_option,
     device_option,
     json_option,
@@ -203,7 +203,7 @@ def evaluate_command(show: Callable[[Evaluated], None]) -> click.Command:
     @click.option("--limit", type=click.IntRange(1), help="Only the first N images; the record is marked partial.")
     @click.option(
         "--out",
-        type=FOLDER,
+        type=OUTPUT_FOLDER,
         help="Where the record goes [default: invbench-results; for a PATH, the submission itself].",
     )
     @click.option("--trust-code", is_flag=True, help="Import and run the submission's inverse.py. Read it first.")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from benchmark.commands.common import FOLDER, json_option, print_json, printable
+from benchmark.commands.common import OUTPUT_FOLDER, json_option, print_json, printable
 
 __all__ = ["init", "submit", "validate_", "withdraw_"]
 
@@ -17,7 +17,9 @@ __all__ = ["init", "submit", "validate_", "withdraw_"]
 @click.option("--method", help="Method of the package [default: ridge]; with --code, id of the new one [default: ID].")
 @click.option("--code", is_flag=True, help="Add inverse.py, a template for an architecture of your own.")
 @click.option("--author", default="A. Author", show_default=True, help="Who made it.")
-@click.option("--root", type=FOLDER, help="Folder of submissions [default: that of the checkout, else ./submissions].")
+@click.option(
+    "--root", type=OUTPUT_FOLDER, help="Folder of submissions [default: that of the checkout, else ./submissions]."
+)
 def init(submission_id: str, method: str | None, code: bool, author: str, root: Path | None) -> None:
     """Make a new submission ID, which is valid and runs on mini@1 as it is.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from benchmark.commands.common import (
-    FOLDER,
+    OUTPUT_FOLDER,
     Cli,
     data_folder_option,
     device_option,
@@ -29,14 +29,14 @@ work_option = click.option(
     "--work-dir",
     default=Path(".invbench-train"),
     show_default=True,
-    type=FOLDER,
+    type=OUTPUT_FOLDER,
     help="Checkpoints; the same command resumes from them.",
 )
 
 
 @train.command("target")
 @click.argument("name")
-@click.option("--out", required=True, type=FOLDER, help="Folder for NAME in Hub layout.")
+@click.option("--out", required=True, type=OUTPUT_FOLDER, help="Folder for NAME in Hub layout.")
 @work_option
 @device_option
 @threads_option
@@ -63,7 +63,7 @@ def train_target(name: str, out: Path, work_dir: Path, device: str, threads: int
 @click.option(
     "--out",
     required=True,
-    type=FOLDER,
+    type=OUTPUT_FOLDER,
     help="Folder for config.json and model.safetensors.",
 )
 @suite_option

@@ -41,13 +41,18 @@ def storing(path: Path, fix: str = ROOM) -> Iterator[None]:
 def replacing(path: Path, fix: str = ROOM) -> Iterator[Path]:
     """Give a temporary path beside `path`, which takes its place when the block ends well, and is removed otherwise.
 
-    The folder is made. Two processes may write the same file: the last one wins, and the file is always whole.
+    The folder is made. Two processes may write the same file: the last one wins, and the file is always whole. A link
+    keeps leading where it does, and what is no regular file (`/dev/stdout`) is written to as it is.
 
     Raises:
         UserError: cannot be written; says why.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     with storing(path, fix):
+        if path.exists() and not path.is_file():
+            yield path
+            return
+        path = path.resolve()
+        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
@@ -78,10 +83,12 @@ def check_writable(folder: Path, option: str | None = None) -> None:
     Raises:
         UserError: it, or the nearest folder above it that exists, cannot be written to.
     """
-    fix = f"name another folder with {option}" if option else ROOM
-    with storing(folder, fix):
-        nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    fix = f"name another with {option}" if option else ROOM
+    try:
+        nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
         if not nearest.is_dir():
             raise UserError("is not a folder", where=str(nearest), cure=fix)
-        with tempfile.NamedTemporaryFile(dir=nearest, prefix=".invbench-"):
+        with tempfile.TemporaryFile(dir=nearest):
             pass
+    except OSError as error:
+        raise UserError(f"cannot be written: {first_line(error)}", where=str(folder), cure=fix) from None

@@ -1,0 +1,98 @@
+"""Where a command cannot write, it says so in one line before it works, and a disk that fills up loses nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NOPE = "/proc/nope"
+WRITING = {
+    "eval": ["eval", "--out", NOPE],
+    "board": ["board", "build", "--out", NOPE],
+    "init": ["init", "my-method", "--root", NOPE],
+    "docs metrics": ["docs", "metrics", "--out", f"{NOPE}/metrics.md"],
+    "docs schemas": ["docs", "schemas", "--out", NOPE],
+    "bench board": ["bench", "board", "--keep", NOPE],
+    "bench degradations": ["bench", "degradations", "--out", f"{NOPE}/page.md"],
+    "train inverse": ["train", "inverse", "ridge", "mini-vit", "--out", NOPE],
+    "train inverse, checkpoints": ["train", "inverse", "ridge", "mini-vit", "--out", "x", "--work-dir", NOPE],
+    "train target": ["train", "target", "mini-vit", "--out", NOPE],
+    "data freeze": ["data", "freeze", f"{NOPE}/test.parquet"],
+    "suite export": ["suite", "export", "mini@1", "--size", "96x96", "--out", f"{NOPE}/images.parquet"],
+    "score": ["score", "a.png", "b.png", "--csv", f"{NOPE}/scores.csv"],
+    "ci review": ["ci", "review", "mine", "--base", str(ROOT / "submissions"), "--out", f"{NOPE}/review.json"],
+}  # fmt: skip
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self").exists(), reason="has no folder that nobody can write to")
+
+
+def run(cwd: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    code = (
+        "import sys\nfor name in ('torch', 'transformers'): sys.modules[name] = None\nfrom invbench import main\nmain()"
+    )
+    env = os.environ | {"INVBENCH_CACHE": str(cwd / "cache")} | environment
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=cwd, env=env, timeout=120
+    )
+
+
+@pytest.mark.parametrize("command", WRITING)
+def test_an_output_that_cannot_be_written_is_one_line_before_any_work(command: str, tmp_path: Path) -> None:
+    # Nothing is computed: torch cannot even be imported.
+    done = run(tmp_path, *WRITING[command])
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith(f"Error: {NOPE}: cannot be written: ")
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_written_is_named_before_any_work(tmp_path: Path) -> None:
+    done = run(tmp_path, "eval", "--limit", "8", INVBENCH_CACHE=NOPE)
+    assert done.returncode == 2
+    assert (
+        done.stderr
+        == f"Error: {NOPE}: cannot be written: No such file or directory (name another with INVBENCH_CACHE)\n"
+    )
+
+
+def test_what_the_system_refuses_is_one_line_too(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    code = (
+        "import os, sys\nfrom invbench import main\n"
+        f"os.chdir({str(gone)!r}); os.rmdir({str(gone)!r})\nmain(['init', 'my-method', '--root', '.'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("Error: ") and done.stderr.count("\n") == 1
+
+
+def limit_files() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+
+
+@pytest.mark.slow
+def test_a_disk_that_fills_up_is_one_line_and_loses_no_finished_chunk(tmp_path: Path) -> None:
+    """The fourth chunk of eight images is the first that holds an audit image, and so larger than a file may be."""
+    env = os.environ | {"INVBENCH_CACHE": str(tmp_path / "cache")}
+    command = [str(Path(sys.executable).parent / "invbench"), "eval", "--submission", "copy", "--target", "mini-swin"]
+    command += ["--limit", "32", "--batch-size", "8"]
+    full = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=env, preexec_fn=limit_files)
+    assert full.returncode == 2, full.stderr
+    last = full.stderr.splitlines()[-1]
+    assert "cannot be written: File too large" in last
+    assert "Traceback" not in full.stderr
+    assert not (tmp_path / "invbench-results").exists()
+    chunks = [path for path in (tmp_path / "cache/runs").rglob("*") if path.is_file()]
+    assert len(chunks) == 3
+    again = subprocess.run([*command, "--json"], capture_output=True, text=True, cwd=tmp_path, env=env)
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["images"] == 32
