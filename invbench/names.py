@@ -31,17 +31,17 @@ def claim() -> None:
         ImportError: another package of the same name has been imported.
     """
     for name in _PACKAGES:
-        place = _place_of(name)
-        if place and not _is_ours(place):
+        path = _path_of(name)
+        if path and not _is_ours(path):
             raise ImportError(
-                f"invbench needs its own package {name!r}, but {place} has been imported under that name; "
+                f"invbench needs its own package {name!r}, but {path} has been imported under that name; "
                 "rename it and restart Python",
                 name=name,
-                path=str(place),
+                path=str(path),
             )
     if str(_FRONT) not in sys.path:
-        places = [_place(PathFinder.find_spec(name)) for name in _PACKAGES]
-        hidden = " and ".join(str(place) for place in places if place and not _is_ours(place))
+        paths = [_path(PathFinder.find_spec(name)) for name in _PACKAGES]
+        hidden = " and ".join(str(path) for path in paths if path and not _is_ours(path))
         if hidden and not _is_command():
             text = f"invbench hides {hidden}, since it has packages with these names itself; rename yours to use both"
             warnings.warn(text, stacklevel=3)
@@ -52,15 +52,15 @@ def claim() -> None:
 
 def load_package(name: str) -> None:
     """Load a package from beside this one, unless it has been loaded."""
-    place = _place_of(name)
-    if place is None or place.parent == _FRONT:
+    path = _path_of(name)
+    if path is None or path.parent == _FRONT:
         _load(name, enter=True)
 
 
 def load_cli() -> ModuleType:
     """The module `cli` beside this package."""
-    place = _place_of("cli")
-    return sys.modules["cli"] if place and _is_ours(place) else _load("cli", enter=False)
+    path = _path_of("cli")
+    return sys.modules["cli"] if path and _is_ours(path) else _load("cli", enter=False)
 
 
 def _load(name: str, enter: bool) -> ModuleType:
@@ -74,12 +74,12 @@ def _load(name: str, enter: bool) -> ModuleType:
     return module
 
 
-def _place_of(name: str) -> Path | None:
-    """Place of what has been imported under a name."""
-    return _place(getattr(sys.modules.get(name), "__spec__", None))
+def _path_of(name: str) -> Path | None:
+    """Path of what has been imported under a name."""
+    return _path(getattr(sys.modules.get(name), "__spec__", None))
 
 
-def _place(spec: ModuleSpec | None) -> Path | None:
+def _path(spec: ModuleSpec | None) -> Path | None:
     """Folder of a package, file of a module; None for a folder without `__init__.py`, which never hides a package."""
     if spec is None or spec.origin is None:
         return None
@@ -87,8 +87,8 @@ def _place(spec: ModuleSpec | None) -> Path | None:
     return origin if spec.submodule_search_locations is None else origin.parent
 
 
-def _is_ours(place: Path) -> bool:
-    return place.parent.resolve() in (_BESIDE.resolve(), _FRONT.resolve())
+def _is_ours(path: Path) -> bool:
+    return path.parent.resolve() in (_BESIDE.resolve(), _FRONT.resolve())
 
 
 def _is_command() -> bool:

@@ -89,16 +89,16 @@ def bench_degradations(
 
     quiet()
     set_determinism()
-    place, every = open_device(device, threads), table.with_every_metric(suite)
+    torch_device, every = open_device(device, threads), table.with_every_metric(suite)
     images, first = Content(suite, load_lock(suite)).images, suite.targets[0]
     count = limit - limit % 8 if limit else len(images.ids)
     found = table.measure_degradations(
         every,
         [images.load(index, first.input_size) for index in range(count)],
         anchors,
-        load_training_mean(first, images, place),
-        load_all_networks(Content(every, load_lock(suite)), place, perceptual),
-        place,
+        load_training_mean(first, images, torch_device),
+        load_all_networks(Content(every, load_lock(suite)), torch_device, perceptual),
+        torch_device,
     )
     text = table.render_degradations(found, suite.axes)
     if out:

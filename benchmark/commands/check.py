@@ -105,10 +105,10 @@ def rescore_(
     quiet()
     set_determinism()
     folder, content, record, checked = _open(reference, suite_id, data_folder)
-    place = open_device("cpu" if device == "auto" else device, threads)
+    torch_device = open_device("cpu" if device == "auto" else device, threads)
     images = len(content.suite.audit_ids(checked[0][0].images))
-    differences = rescore(content, checked, place)
-    receipt = make_receipt("rescored", record, differences, place, by or "nobody", images)
+    differences = rescore(content, checked, torch_device)
+    receipt = make_receipt("rescored", record, differences, torch_device, by or "nobody", images)
     _report(receipt, folder, by, as_json, dict.fromkeys(differences, f"{ROUNDING:g} rel."))
 
 
@@ -157,10 +157,10 @@ def verify(
     quiet()
     set_determinism()
     folder, content, record, checked = _open(reference, suite_id, data_folder)
-    suite, place = content.suite, open_device(device, threads)
+    suite, torch_device = content.suite, open_device(device, threads)
     if rerun is not None:
         own = record_folder(rerun, record.submission.id, suite.id)
-        again, scores = load_rerun(content, record, own, place)
+        again, scores = load_rerun(content, record, own, torch_device)
     else:
         from benchmark.engine.evaluation import evaluate
         from benchmark.inverses.code import blame
@@ -170,10 +170,12 @@ def verify(
         candidate = open_submission(submission, [suite.target(name) for name in record.targets], trust_code=trust_code)
         targets = None if len(record.targets) == len(suite.targets) else tuple(record.targets)
         with blame(candidate.code), tempfile.TemporaryDirectory() as temporary:
-            evaluation = evaluate(content, candidate, Options(place, limit=limit or record.images, targets=targets))
+            evaluation = evaluate(
+                content, candidate, Options(torch_device, limit=limit or record.images, targets=targets)
+            )
             again = evaluation.write(Path(temporary))
         check_inverses(record, again, str(submission))
         scores = scores_from_table(suite, evaluation.scores, again.targets.keys(), again.images)
     differences = compare_reruns(suite, checked[0], scores)
-    receipt = make_receipt("reproduced", record, differences, place, by or "nobody", again.images, again.digest)
+    receipt = make_receipt("reproduced", record, differences, torch_device, by or "nobody", again.images, again.digest)
     _report(receipt, folder, by, as_json, {name: f"{get_metric(name).tolerance:g}" for name in differences})

@@ -100,11 +100,11 @@ def train_inverse(
     from benchmark.train.images import Photographs, Scenes, TrainingImages
 
     quiet()
-    place, content = open_device(device, threads), Content(suite, load_lock(suite), data_folder)
-    data: TrainingImages = Scenes(inverses.SEED, place)
+    torch_device, content = open_device(device, threads), Content(suite, load_lock(suite), data_folder)
+    data: TrainingImages = Scenes(inverses.SEED, torch_device)
     if suite.dataset.source != "frozen":
         photographs = content.images.unused()
         description = f"{len(photographs.ids)} photographs that {suite.id} does not evaluate"
-        data = Photographs(photographs, spec.input_size, description, inverses.SEED, place)
-    inverses.train_inverse(method, spec, content.target(spec), data, out, work_dir, place)
+        data = Photographs(photographs, spec.input_size, description, inverses.SEED, torch_device)
+    inverses.train_inverse(method, spec, content.target(spec), data, out, work_dir, torch_device)
     click.echo(out)

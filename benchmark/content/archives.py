@@ -71,7 +71,7 @@ def storing(path: Path) -> Iterator[None]:
         raise UserError(
             f"cannot be stored: {error.strerror or error}",
             where=str(path),
-            cure="free some space, or set INVBENCH_CACHE to another place; then run the same command again",
+            cure="free some space, or set INVBENCH_CACHE to another folder; then run the same command again",
         ) from None
 
 
@@ -109,7 +109,7 @@ def _start(answer: Any, asked: int, archive: Archive, url: str) -> int:
         start, size = (int(found[1]), int(found[2])) if found else (-1, 0)
     if size != archive.bytes or start not in (0, asked):
         message = f"the server offers {size:,} bytes, the archive has {archive.bytes:,}"
-        raise IntegrityError(message, where=url, cure="something between here and there may answer in its place")
+        raise IntegrityError(message, where=url, cure="something between here and there may answer instead")
     return start
 
 

@@ -68,7 +68,7 @@ def fetch_file(
             if max_bytes is not None:
                 check_size(ask_size(repo_id, revision, name, repo_type), max_bytes, where)
             path = download(repo_id, revision, name, repo_type)
-        check_place(path, revision, name, where)
+        check_cached(path, revision, name, where)
         if max_bytes is not None:
             check_size(path.stat().st_size, max_bytes, where)
         if sha256 is not None and (found := sha256_file(path)) != sha256:
@@ -229,7 +229,7 @@ def check_size(size: int | None, max_bytes: int, where: str) -> None:
         raise SpecError(f"{size:,} bytes, at most {max_bytes:,} are read", where=where)
 
 
-def check_place(path: Path, revision: str, name: str, where: str) -> None:
+def check_cached(path: Path, revision: str, name: str, where: str) -> None:
     """Refuse a path outside of the cache, or under another commit: the Hub's answers choose both."""
     from huggingface_hub.constants import HF_HUB_CACHE
 

@@ -84,7 +84,7 @@ def exfirst_line(error: Exception, http: Any, where: str) -> UserError:
             message, cure = first_line(error), "run the same command again; HF_HUB_DISABLE_XET=1 goes by plain HTTP"
         case OSError(errno=number) if number in NO_ROOM:
             message = f"no room to store it: {error.strerror}"
-            cure = f"free some space under {HF_HUB_CACHE}, or set HF_HOME to another place"
+            cure = f"free some space under {HF_HUB_CACHE}, or set HF_HOME to another folder"
         case OSError(errno=number) if number in READ_ONLY:
             message, cure = f"cannot be stored: {error.strerror}", f"check the rights of {HF_HUB_CACHE}, or set HF_HOME"
         case OSError(errno=int()):

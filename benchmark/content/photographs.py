@@ -171,7 +171,7 @@ def _check_space(needed: int) -> None:
         raise UserError(
             f"{free / 1e9:.1f} GB are free, {needed / 1e9:.1f} GB are needed to download and unpack",
             where=str(root),
-            cure="free some space, or set INVBENCH_CACHE to another place",
+            cure="free some space, or set INVBENCH_CACHE to another folder",
         )
 
 

@@ -87,7 +87,7 @@ def measure_degradations(
     device: torch.device,
     edits: Sequence[str] = ROWS,
 ) -> Degradations:
-    """Score edits in place of recons.
+    """Score edits instead of recons.
 
     An edit is applied to what a target would see: to the image itself; for metrics under a perturbation to the
     perturbed image, beside the edit of the image itself as the recon of the unperturbed one. `reverts_to_original`

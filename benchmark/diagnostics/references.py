@@ -289,12 +289,12 @@ def peaks(magnitude: Array, orientation: Array) -> Pixels:
     return found
 
 
-def matched(places: Pixels, directions: Array, edges: Pixels, orientation: Array, reach: int) -> Pixels:
-    """Return which of the chosen places, (Q,) in raster order, have an edge of a like orientation within reach.
+def matched(chosen: Pixels, directions: Array, edges: Pixels, orientation: Array, reach: int) -> Pixels:
+    """Whether each chosen pixel, (Q,) in raster order, has an edge of a like orientation within reach.
 
-    Like orientations are the bin of the place's own direction and the nearer neighbouring one.
+    Like orientations are the bin of the pixel's own direction and the nearer neighbouring one.
     """
-    queries, limits = np.argwhere(places), np.round(directions[places]) % BINS
+    queries, limits = np.argwhere(chosen), np.round(directions[chosen]) % BINS
     spots, bins = np.argwhere(edges), np.floor(orientation[edges]) % BINS
     found = np.zeros(len(queries), dtype=bool)
     for limit in range(BINS):

@@ -72,8 +72,8 @@ def review_submission(folder: Path, base: Path, rerun: Path | None, device: torc
     suites = []
     if all(finding.severity != "error" for finding in findings):
         for suite_id in list_suites():
-            place = folder / "records" / suite_id
-            if (place / "record.json").is_file():
-                suites.append(_review_record(place, load_record(place), rerun, device, findings))
+            records = folder / "records" / suite_id
+            if (records / "record.json").is_file():
+                suites.append(_review_record(records, load_record(records), rerun, device, findings))
     shown = tuple(ReviewFinding.of(finding, folder) for finding in findings[:MAX_FINDINGS])
     return Review(submission=folder.name, findings=shown, suites=tuple(suites))

@@ -1,4 +1,4 @@
-"""Controlled degradations: edits of known effect, to be scored in place of a recon.
+"""Controlled degradations: edits of known effect, to be scored instead of a recon.
 
 Every edit is a pure function of images, float32 RGB (N, 3, H, W) in [0, 1], and focal masks, bool (N, H, W); it
 returns a tensor like the images. Whatever is random is seeded. What a metric says about them is tabulated by
@@ -72,7 +72,7 @@ def shuffle_patches(images: Tensor, masks: Tensor, patches: int) -> Tensor:
 def shift_hue_alone(images: Tensor, masks: Tensor, hue_deg: float) -> Tensor:
     """Rotate the HSV hue inside the mask by `hue_deg` degrees and put the luma back, which HSV does not keep.
 
-    Where the color then leaves [0, 1] it is clamped, so that some luma is still lost in saturated places.
+    Where the color then leaves [0, 1] it is clamped, so that some luma is still lost in saturated regions.
     """
     turned = shift_hue(images, masks, hue_deg)
     return (turned + gray(images, masks) - gray(turned, masks)).clamp(0, 1)

@@ -98,8 +98,8 @@ def summarize_layers(
     diagonal, across = (_detail(chosen, list(masked_mean(x.astype(np.float64)).T)) for x in (own, transfer))
     cka, pair, result = linear_cka(hsics), 0, []
     for stage, names in groups:
-        places = [taps.index(name) for name in names]
-        matrix = np.diag(diagonal[places])
+        indices = [taps.index(name) for name in names]
+        matrix = np.diag(diagonal[indices])
         for i in range(len(names)):
             for j in range(len(names)):
                 if i != j:
@@ -117,7 +117,7 @@ def summarize_layers(
                 neighbors=_rounded(summary.neighbors),
                 half_distance=_rounded(summary.half_distance),
                 asymmetry=_rounded(summary.asymmetry),
-                cka=_rows(cka[np.ix_(places, places)]),
+                cka=_rows(cka[np.ix_(indices, indices)]),
             )
         )
     return tuple(result)

@@ -45,10 +45,10 @@ def select_images(scores: TargetScores, images: Sequence[str]) -> TargetScores:
     Raises:
         SpecError: one of them was not scored.
     """
-    place = {image: index for index, image in enumerate(scores.images)}
-    if lacking := [image for image in images if image not in place]:
+    position = {image: index for index, image in enumerate(scores.images)}
+    if lacking := [image for image in images if image not in position]:
         raise SpecError(f"image '{lacking[0]}' was not scored", where=scores.target.id)
-    rows = [place[image] for image in images]
+    rows = [position[image] for image in images]
     return replace(
         scores,
         images=tuple(images),

@@ -33,13 +33,13 @@ class _Compact:
     """Reads the header of a page: a struct in Thrift's compact protocol. Anything odd is a ValueError."""
 
     def __init__(self, data: bytes) -> None:
-        self.data, self.place = data, 0
+        self.data, self.offset = data, 0
 
     def _byte(self) -> int:
-        if self.place >= len(self.data):
+        if self.offset >= len(self.data):
             raise ValueError("ends too early")
-        self.place += 1
-        return self.data[self.place - 1]
+        self.offset += 1
+        return self.data[self.offset - 1]
 
     def _varint(self) -> int:
         result = shift = 0
@@ -66,7 +66,7 @@ class _Compact:
             return self._integer()
         if kind in {7, 8}:
             length = 8 if kind == 7 else self._varint()
-            self.place += length
+            self.offset += length
             return None
         if kind == 12:
             self.fields(depth + 1)
@@ -94,11 +94,11 @@ class _Compact:
         return found
 
 
-def _read_header(file: BinaryIO, place: int) -> _PageHeader:
-    file.seek(place)
+def _read_header(file: BinaryIO, offset: int) -> _PageHeader:
+    file.seek(offset)
     reader = _Compact(file.read(_MAX_HEADER_BYTES))
     fields = reader.fields()
-    page = _PageHeader(fields.get(2, -1), fields.get(3, -1), reader.place)
+    page = _PageHeader(fields.get(2, -1), fields.get(3, -1), reader.offset)
     if page.uncompressed < 0 or page.compressed < 0:
         raise ValueError("states no size")
     return page
@@ -111,15 +111,15 @@ def _count_bytes(file: BinaryIO, metadata: pq.FileMetaData) -> int:
         for index in range(metadata.num_columns):
             column = metadata.row_group(group).column(index)
             offsets = [offset for offset in (column.dictionary_page_offset, column.data_page_offset) if offset]
-            place = min(offsets, default=0)
-            end = place + column.total_compressed_size if column.num_values else place
-            while place < end:
-                page = _read_header(file, place)
+            offset = min(offsets, default=0)
+            end = offset + column.total_compressed_size if column.num_values else offset
+            while offset < end:
+                page = _read_header(file, offset)
                 pages += 1
                 if pages > _MAX_PAGES:
                     raise ValueError(f"has more than {_MAX_PAGES:,} pages")
                 total += page.uncompressed
-                place += page.length + page.compressed
+                offset += page.length + page.compressed
                 if total > MAX_TABLE_BYTES:
                     return total
     return total

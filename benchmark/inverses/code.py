@@ -68,7 +68,7 @@ def load_code(path: Path, *, trained: bool) -> Method:
 
 @contextmanager
 def blame(path: Path | None) -> Iterator[None]:
-    """Turn what the code at `path` raises into one line that names its place; None: there is no such code.
+    """Turn what the code at `path` raises into one line that names file and line; None: there is no such code.
 
     Raises:
         SpecError: instead of an exception that came through a line of `path`, or of a syntax error in it.

@@ -46,11 +46,11 @@ class _Block(nn.Module):
     def forward(self, tokens: Tensor, position: Tensor | None, memory: Tensor | None = None) -> Tensor:
         """Return tokens (N, T, width) after attention to `memory` (default: themselves)."""
         normed = self.norm_attention(tokens)
-        placed = normed if position is None else normed + position
-        source, places = (normed, placed) if memory is None else (memory, memory)
+        positioned = normed if position is None else normed + position
+        source, key_source = (normed, positioned) if memory is None else (memory, memory)
         query, key, value = (
             layer(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for layer, x in ((self.query, placed), (self.key, places), (self.value, source))
+            for layer, x in ((self.query, positioned), (self.key, key_source), (self.value, source))
         )
         attended = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
         tokens = tokens + self.out(attended)
@@ -206,8 +206,8 @@ class ModularInverse(Inverse):
             if not waiting[tap]:
                 continue
             origins, tensors = zip(*waiting.pop(tap), strict=True)
-            places = None if position is None else position.repeat(len(tensors), 1, 1)
-            recovered = self.step(tap, torch.cat(tensors), places).chunk(len(tensors))
+            positions = None if position is None else position.repeat(len(tensors), 1, 1)
+            recovered = self.step(tap, torch.cat(tensors), positions).chunk(len(tensors))
             waiting[self.previous[tap]] += zip(origins, recovered, strict=True)
         recons = dict(waiting[IMAGE])
         return {tap: recons[tap] for tap in features}

@@ -68,9 +68,9 @@ def _match(overlaps: Tensor, allowed: Tensor, thresholds: Tensor) -> Tensor:
     hits = torch.zeros(count, len(thresholds), detections, dtype=torch.bool, device=overlaps.device)
     for rank in range(detections):
         candidate = overlaps[:, None, rank].masked_fill(~allowed[:, None, rank] | ~free, -1)
-        value, place = candidate.flip(-1).max(-1)
+        value, index = candidate.flip(-1).max(-1)
         hits[:, :, rank] = value >= thresholds
-        taken = torch.zeros_like(free).scatter_(2, (objects - 1 - place)[..., None], hits[:, :, rank, None])
+        taken = torch.zeros_like(free).scatter_(2, (objects - 1 - index)[..., None], hits[:, :, rank, None])
         free &= ~taken
     return hits
 

@@ -257,8 +257,8 @@ def _positions(table: pa.Table, name: str, labels: Sequence[str]) -> npt.NDArray
     codes: npt.NDArray[np.int32] = column.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     if entries == list(labels[: len(entries)]):
         return codes
-    place = {label: index for index, label in enumerate(labels)}
-    lookup = np.array([*(place.get(label, -1) for label in entries), -1], np.int32)
+    position = {label: index for index, label in enumerate(labels)}
+    lookup = np.array([*(position.get(label, -1) for label in entries), -1], np.int32)
     found: npt.NDArray[np.int32] = lookup[codes]
     return found
 

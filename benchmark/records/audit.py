@@ -38,23 +38,23 @@ def check_png(png: bytes, size: tuple[int, int]) -> None:
         raise IntegrityError(f"holds something that is not {what}")
     if png[24:29] != _RGB8:
         raise IntegrityError(f"holds a PNG of another kind than {what}")
-    place, names = 8, []
-    while place + 12 <= len(png):
-        (length,) = struct.unpack(">I", png[place : place + 4])
-        names.append(png[place + 4 : place + 8])
-        place += 12 + length
-    if place != len(png) or names[:1] != [b"IHDR"] or names[-1] != b"IEND" or set(names[1:-1]) != {b"IDAT"}:
+    offset, names = 8, []
+    while offset + 12 <= len(png):
+        (length,) = struct.unpack(">I", png[offset : offset + 4])
+        names.append(png[offset + 4 : offset + 8])
+        offset += 12 + length
+    if offset != len(png) or names[:1] != [b"IHDR"] or names[-1] != b"IEND" or set(names[1:-1]) != {b"IDAT"}:
         raise IntegrityError(f"holds a PNG with other chunks than {what} needs")
 
 
 def _check_data(png: bytes, size: tuple[int, int]) -> None:
     """Check that the data of a PNG inflate to its pixels and nothing beyond, without inflating more than that."""
-    place, data = 8, []
-    while place < len(png):
-        (length,) = struct.unpack(">I", png[place : place + 4])
-        if png[place + 4 : place + 8] == b"IDAT":
-            data.append(png[place + 8 : place + 8 + length])
-        place += 12 + length
+    offset, data = 8, []
+    while offset < len(png):
+        (length,) = struct.unpack(">I", png[offset : offset + 4])
+        if png[offset + 4 : offset + 8] == b"IDAT":
+            data.append(png[offset + 8 : offset + 8 + length])
+        offset += 12 + length
     expected, inflate = size[0] * (1 + 3 * size[1]), zlib.decompressobj()
     found = len(inflate.decompress(b"".join(data), expected + 1))
     if found != expected or not inflate.eof or inflate.unused_data:

@@ -101,18 +101,18 @@ def _check_stage(suite: Suite, lock: Lock, record: Record, target: str, stage: S
     anchors = [lock.anchors[target][metric] for metric in suite.axes["detail"]]
     floors = [anchored(np.array(a.answers.get(TRAINING_MEAN, np.nan)), a) for a in anchors]
     _compare(stage.floor, round(float(np.mean(floors)), 6), f"{path}.floor", where)
-    count, places = len(stage.taps), {tap.name: tap.stage for tap in suite.target(target).taps}
-    if count < 2 or len(set(stage.taps)) < count or any(places.get(tap) != stage.stage for tap in stage.taps):
+    count, stages = len(stage.taps), {tap.name: tap.stage for tap in suite.target(target).taps}
+    if count < 2 or len(set(stage.taps)) < count or any(stages.get(tap) != stage.stage for tap in stage.taps):
         raise IntegrityError(f"field '{path}.taps': are not taps of that stage", where=where, cure="evaluate again")
     for name in ("transfer", "normalized", "cka"):
         rows = getattr(stage, name)
         limits = (-0.5, 1.5) if name == "cka" else (0.0, 1.0)
         if any(value is not None and not limits[0] <= value <= limits[1] for row in rows for value in row):
             raise IntegrityError(f"field '{path}.{name}': holds a value out of its range", where=where)
-    for place, tap in enumerate(stage.taps):
-        own, stated = taps[tap].axes["detail"].value, stage.transfer[place][place]
+    for index, tap in enumerate(stage.taps):
+        own, stated = taps[tap].axes["detail"].value, stage.transfer[index][index]
         if own is not None and (stated is None or abs(own - stated) > 1e-4):
-            message = f"field '{path}.transfer.{place}.{place}': is {stated}, but the detail at {tap} is {own}"
+            message = f"field '{path}.transfer.{index}.{index}': is {stated}, but the detail at {tap} is {own}"
             raise IntegrityError(message, where=where, cure="evaluate again")
     matrix, normalized = (np.array(rows, np.float64) for rows in (stage.transfer, stage.normalized))
     expected = normalized_transfer(matrix, stage.floor)

@@ -96,15 +96,15 @@ def supersede(folder: Path, suite_id: str, reason: str, new_digest: str, today: 
     old = load_record(records)
     fields = {"suite": suite_id, "record": old.digest, "by": new_digest, "reason": reason, "date": today}
     event = _make_event(folder, kind="superseded", **fields)
-    place = records / SUPERSEDED / old.digest[:16]
-    if place.exists():
+    archive = records / SUPERSEDED / old.digest[:16]
+    if archive.exists():
         raise SpecError("was superseded once before", where=str(records / "record.json"), cure="keep its successor")
-    place.mkdir(parents=True)
+    archive.mkdir(parents=True)
     for name in (*RECORD_FILES, "receipts"):
         if (records / name).exists():
-            (records / name).rename(place / name)
+            (records / name).rename(archive / name)
     _append(folder, event)
-    return place
+    return archive
 
 
 def withdraw(folder: Path, suite_id: str, reason: str, today: date) -> Event:
@@ -153,8 +153,8 @@ def check_history(folder: Path) -> None:
                 raise IntegrityError(f"record {event.record[:16]} is superseded twice", where=where)
             successors[event.record] = event.by
         there = set()
-        for place in superseded_folders(records):
-            digest = _check_superseded(place, folder.resolve().name, records.name)
+        for archive in superseded_folders(records):
+            digest = _check_superseded(archive, folder.resolve().name, records.name)
             if digest not in successors:
                 cure = "let invbench eval --supersede REASON write it"
                 raise IntegrityError(f"no event supersedes record {digest[:16]}", where=where, cure=cure)
@@ -163,12 +163,12 @@ def check_history(folder: Path) -> None:
             message = f"superseded record {gone[0][:16]} is not below {records.name}/{SUPERSEDED}"
             raise IntegrityError(message, where=where, cure="records stay in the tree")
         for digest in there:
-            place_of, seen = digest, set()
-            while place_of in successors and place_of not in seen:
-                seen.add(place_of)
-                place_of = str(successors[place_of])
-            if place_of != present:
-                message = f"record {digest[:16]} leads to {place_of[:16]}, which is not the present record"
+            latest, seen = digest, set()
+            while latest in successors and latest not in seen:
+                seen.add(latest)
+                latest = str(successors[latest])
+            if latest != present:
+                message = f"record {digest[:16]} leads to {latest[:16]}, which is not the present record"
                 raise IntegrityError(message, where=where)
         known = there | {present}
         withdrawn = [event.record for event in events if event.kind == "withdrawn"]

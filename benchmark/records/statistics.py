@@ -78,7 +78,7 @@ def bootstrap_medians(values: Array, weights: Array) -> Array:
         ordered, drawn = values[order, column], weights[:, order].cumsum(1)
         total = drawn[:, -1]
         # The two middle draws, which are one where the number of draws is odd.
-        middle = [(drawn <= place[:, None]).sum(1) for place in (np.floor((total - 1) / 2), np.floor(total / 2))]
+        middle = [(drawn <= position[:, None]).sum(1) for position in (np.floor((total - 1) / 2), np.floor(total / 2))]
         low, high = (ordered[np.minimum(index, len(order) - 1)] for index in middle)
         medians[:, column] = np.where(total > 0, (low + high) / 2, np.nan)
     return medians
@@ -159,7 +159,7 @@ class _Pairs:
     or permuted once, and pairs are subtractions. The other pairs are computed from their own differences.
 
     Attributes:
-        first, second: (pairs,), places of the entries.
+        first, second: (pairs,), indices of the entries.
         means: (pairs,), mean difference, NaN where the two have no image in common.
     """
 
@@ -292,7 +292,7 @@ def rank(scores: Mapping[str, Array], seed: int) -> dict[str, int]:
     """
     names, pairs = list(scores), _Pairs(list(scores.values()))
     apart = pairs.apart(seed)
-    places = np.ones(len(names), np.int64)
-    np.add.at(places, pairs.second[apart & (pairs.means > MARGIN)], 1)
-    np.add.at(places, pairs.first[apart & (pairs.means < -MARGIN)], 1)
-    return dict(zip(names, places.tolist(), strict=True))
+    ranks = np.ones(len(names), np.int64)
+    np.add.at(ranks, pairs.second[apart & (pairs.means > MARGIN)], 1)
+    np.add.at(ranks, pairs.first[apart & (pairs.means < -MARGIN)], 1)
+    return dict(zip(names, ranks.tolist(), strict=True))

@@ -68,14 +68,14 @@ def published(base: str, folder: Path) -> Iterator[Path]:
         yield Path(base) / folder.name
         return
     commit_id = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{base}^{{commit}}")
-    place = _git(folder, "rev-parse", "--show-prefix")
+    prefix = _git(folder, "rev-parse", "--show-prefix")
     names = _git(folder, "ls-tree", "-r", "-z", "--name-only", commit_id, "--", ".").split("\0")
     with tempfile.TemporaryDirectory() as temporary:
         target = Path(temporary) / folder.name
         for name in filter(None, names):
             path = target / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(_run(folder, "cat-file", "blob", f"{commit_id}:{place}{name}"))
+            path.write_bytes(_run(folder, "cat-file", "blob", f"{commit_id}:{prefix}{name}"))
         yield target
 
 
@@ -102,8 +102,8 @@ def plan(folder: Path) -> Steps:
         lines.append(f"- {suite}: {axes} ({', '.join(state)}, digest {code(record.digest[:16])})")
     top = folder.parent.parent
     files = tuple(path.relative_to(top).as_posix() for path in sorted(folder.rglob("*")) if path.is_file())
-    place = folder.relative_to(top).as_posix()
-    return Steps(f"submit/{submission.id}", place, files, f"Submit {submission.id}", "\n".join(lines))
+    relative = folder.relative_to(top).as_posix()
+    return Steps(f"submit/{submission.id}", relative, files, f"Submit {submission.id}", "\n".join(lines))
 
 
 def commit(folder: Path, steps: Steps) -> str:

@@ -215,25 +215,25 @@ def _check_copies(folder: Path, record: Record, root: Path, findings: _Findings)
 
 
 def _check_records(submission: Submission, folder: Path, root: Path, findings: _Findings) -> None:
-    places = sorted(path for path in (folder / "records").glob("*") if path.is_dir())
-    for place in places:
-        with findings.collect(place):
-            if place.name not in submission.suites:
-                message = f"field 'suites': does not name {place.name}, of which there are records"
+    folders = sorted(path for path in (folder / "records").glob("*") if path.is_dir())
+    for records in folders:
+        with findings.collect(records):
+            if records.name not in submission.suites:
+                message = f"field 'suites': does not name {records.name}, of which there are records"
                 raise SpecError(message, where=str(folder / "submission.toml"), cure="add it")
-            suite = load_suite(place.name)
-            record = load_record(place)
-            check_record(suite, load_lock(suite), submission.id, place, record)
-            _check_inverses(submission, folder, record, str(place / "record.json"))
-            load_receipts(place, record)
-            for old in superseded_folders(place):
+            suite = load_suite(records.name)
+            record = load_record(records)
+            check_record(suite, load_lock(suite), submission.id, records, record)
+            _check_inverses(submission, folder, record, str(records / "record.json"))
+            load_receipts(records, record)
+            for old in superseded_folders(records):
                 load_receipts(old, load_record(old))
             _check_copies(folder, record, root, findings)
             if not record.rankable:
                 state = "a draft" if record.draft else record.status
-                findings.note(f"the record is {state} and will not be ranked", place / "record.json")
+                findings.note(f"the record is {state} and will not be ranked", records / "record.json")
     for suite_id in submission.suites:
-        if suite_id not in {place.name for place in places}:
+        if suite_id not in {records.name for records in folders}:
             cure = f"run: invbench eval --submission {folder} --suite {suite_id}"
             findings.note(f"no record on {suite_id} yet", folder, cure)
 
@@ -292,20 +292,22 @@ def check_additions(folder: Path, base: Path) -> list[Finding]:
     """
     findings = _Findings()
     for record_path in sorted(base.glob("records/*/record.json")):
-        place = folder / record_path.parent.relative_to(base)
-        with findings.collect(place):
+        proposed = folder / record_path.parent.relative_to(base)
+        with findings.collect(proposed):
             digest = load_record(record_path.parent).digest
-            kept = [place, place / SUPERSEDED / digest[:16]]
+            kept = [proposed, proposed / SUPERSEDED / digest[:16]]
             if _digest_files(record_path.parent) not in [_digest_files(p) for p in kept]:
                 cure = "restore it; a better one supersedes it: invbench eval --supersede REASON"
                 raise IntegrityError(
-                    f"the published record {digest[:16]} was edited or removed", where=str(place), cure=cure
+                    f"the published record {digest[:16]} was edited or removed", where=str(proposed), cure=cure
                 )
     for old in sorted(base.glob(f"records/*/{SUPERSEDED}/*")):
-        place = folder / old.relative_to(base)
-        with findings.collect(place):
-            if _digest_files(old) != _digest_files(place):
-                raise IntegrityError("a superseded record was edited or removed", where=str(place), cure="restore it")
+        proposed = folder / old.relative_to(base)
+        with findings.collect(proposed):
+            if _digest_files(old) != _digest_files(proposed):
+                raise IntegrityError(
+                    "a superseded record was edited or removed", where=str(proposed), cure="restore it"
+                )
     with findings.collect(folder / HISTORY):
         before, after = (p.read_bytes() if p.is_file() else b"" for p in (base / HISTORY, folder / HISTORY))
         if not after.startswith(before):

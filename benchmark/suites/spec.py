@@ -47,7 +47,7 @@ INPUT = "input"
 
 
 class TapSpec(Frozen):
-    """A named place in a target: its stage, and its depth in [0, 1] (0 the first tap, 1 the last)."""
+    """A named point in a target: its stage, and its depth in [0, 1] (0 the first tap, 1 the last)."""
 
     name: Id
     stage: Id
@@ -67,7 +67,7 @@ class Source(Frozen):
     megabytes: int | None = Field(default=None, gt=0, exclude_if=unset)
 
     @model_validator(mode="after")
-    def _one_place(self) -> Source:
+    def _one_source(self) -> Source:
         if (self.path is None) == (self.repo_id is None):
             raise ValueError("give either 'path' or 'repo_id'")
         if self.path is not None and (self.path.startswith("/") or "\\" in self.path or ".." in self.path.split("/")):

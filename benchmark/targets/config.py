@@ -71,7 +71,7 @@ def _clean(value: Any, where: str, key: str = "") -> Any:
             continue
         if key in ("backbone", "architecture") and isinstance(item, str) and not PLAIN_NAME.fullmatch(item):
             raise SpecError(f"'{key}' is not the plain name of an architecture: '{item}'", where=where)
-        # The weights come from the checkpoint, never from the place a backbone was once taken from.
+        # The weights come from the checkpoint, never from where a backbone was once taken.
         kept[key] = False if key == "use_pretrained_backbone" else _clean(item, where, key)
     return kept
 

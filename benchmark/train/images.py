@@ -56,7 +56,7 @@ class Photographs(TrainingImages):
     def batch(self, step: int, size: int) -> Tensor:
         """See TrainingImages."""
         count, pixels = len(self.images.ids), []
-        for place in range(step * size, (step + 1) * size):
-            order = np.random.default_rng([self.seed, place // count]).permutation(count)
-            pixels.append(self.images.load(int(order[place % count]), self.size).image)
+        for position in range(step * size, (step + 1) * size):
+            order = np.random.default_rng([self.seed, position // count]).permutation(count)
+            pixels.append(self.images.load(int(order[position % count]), self.size).image)
         return to_tensor(np.stack(pixels), self.device)

@@ -126,7 +126,7 @@ class Trainer(nn.Module):
 
 
 class TokenTrainer(Trainer):
-    """Multi-label classification, and the category at the place of every token of the last layer."""
+    """Multi-label classification, and the category at the position of every token of the last layer."""
 
     def __init__(self, network: PreTrainedModel) -> None:
         super().__init__(network)
@@ -248,7 +248,7 @@ def _build_detr() -> PreTrainedModel:
             **LABELS,
         )
     )
-    # Queries start out at the places of a 4x4 grid: a search that begins everywhere ends sooner.
+    # Queries start out at the cells of a 4x4 grid: a search that begins everywhere ends sooner.
     grid = network.model.position_embedding(shape=torch.Size((1, 128, 4, 4)), device="cpu", dtype=torch.float32)
     with torch.no_grad():
         network.model.query_position_embeddings.weight.copy_(grid.flatten(2)[0].T)

@@ -111,9 +111,9 @@ def _share(suite: Suite, lock: Lock) -> None:
     _shared = suite, lock
 
 
-def _work(place: tuple[Path, str]) -> Entry | UserError:
+def _work(source: tuple[Path, str]) -> Entry | UserError:
     try:
-        return _load_entry(*_shared, *place)
+        return _load_entry(*_shared, *source)
     except UserError as error:
         return error
 
@@ -129,15 +129,15 @@ def load_entries(
         SpecError: a file is not a record, or the record is of another submission or suite; names the file.
         IntegrityError: the record was made for another text or lock of the suite, or was changed.
     """
-    places = [
+    sources = [
         (root, name)
         for root in roots
         for name in list_submissions(root)
         if (record_folder(root, name, suite.id) / "record.json").exists()
     ]
     entries: dict[str, Entry] = {}
-    with closing(iter_results(_work, places, _ALONE, _share, (suite, lock))) as every:
-        for (_, name), found in zip(places, every, strict=True):
+    with closing(iter_results(_work, sources, _ALONE, _share, (suite, lock))) as every:
+        for (_, name), found in zip(sources, every, strict=True):
             if isinstance(found, Entry):
                 entries[name] = found
             elif on_unusable is None:

@@ -80,14 +80,14 @@ def tap_frame(suite: Suite, entries: Sequence[Entry]) -> pa.Table:
     rows = []
     for target in suite.targets:
         for tap in target.taps:
-            place = {"target": target.id, "tap": tap.name, "stage": tap.stage, "depth": tap.depth}
+            head = {"target": target.id, "tap": tap.name, "stage": tap.stage, "depth": tap.depth}
             for entry in entries:
                 of_target = entry.record.targets.get(target.id)
                 of_tap = of_target.taps.get(tap.name) if of_target else None
                 for axis in axes_of(suite):
                     score = of_tap.axes.get(axis) if of_tap else None
                     values = (score.value, score.low, score.high) if score else (None, None, None)
-                    row = {**place, "submission": entry.submission.id, "axis": axis}
+                    row = {**head, "submission": entry.submission.id, "axis": axis}
                     rows.append(row | dict(zip(("value", "low", "high"), values, strict=True)))
     return _frame(columns, rows)
 

@@ -94,8 +94,8 @@ def _means(entry: Entry, target: str, images: Sequence[str]) -> npt.NDArray[np.f
     """Return the mean over axes and taps of each image's scores, NaN where it has none; None without scores."""
     if entry.views is None or target not in entry.views.images:
         return None
-    place = {image: index for index, image in enumerate(entry.images)}
-    found = entry.views.images[target][:, 0][:, :, [place[image] for image in images]].astype(np.float64)
+    position = {image: index for index, image in enumerate(entry.images)}
+    found = entry.views.images[target][:, 0][:, :, [position[image] for image in images]].astype(np.float64)
     return masked_mean(found.reshape(found.shape[0] * found.shape[1], len(images)))
 
 

@@ -177,13 +177,13 @@ def cost_of(record: Record, target: str | None) -> Cost:
     names = [name for name in record.targets if target in (None, name)]
     inverses = [record.inverses[name] for name in names if name in record.inverses]
     hours = [found for inverse in inverses if isinstance(found := inverse.training.get("device_hours"), int | float)]
-    places = {str(inverse.training["device"]) for inverse in inverses if "device" in inverse.training}
+    devices = {str(inverse.training["device"]) for inverse in inverses if "device" in inverse.training}
     times = [record.run.ms_per_recon[name] for name in names if name in record.run.ms_per_recon]
     whole = bool(inverses) and len(inverses) == len(names)
     return Cost(
         parameters=sum(inverse.parameters for inverse in inverses) if whole else None,
         device_hours=float(sum(hours)) if hours and len(hours) == len(inverses) else None,
-        training_device=", ".join(sorted(places)) or None,
+        training_device=", ".join(sorted(devices)) or None,
         ms_per_recon=sum(times) / len(times) if times and len(times) == len(names) else None,
         device=record.run.device_name,
     )

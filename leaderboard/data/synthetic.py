@@ -61,15 +61,15 @@ _FAULTS = {4: "partial", 5: "bfloat16", 6: "withdrawn", 7: "superseded"}
 def _make_suite(targets: int, taps: int, images: int) -> Suite:
     """Return mini@1 with other targets, as `load@1`; its networks are never opened."""
     mini = load_suite("mini@1")
-    stages = [_STAGES[len(_STAGES) * place // taps] for place in range(taps)]
+    stages = [_STAGES[len(_STAGES) * index // taps] for index in range(taps)]
     specs = tuple(
         mini.targets[number % len(mini.targets)].model_copy(
             update={
                 "id": f"target-{number + 1}",
                 "title": f"Target {number + 1}",
                 "taps": tuple(
-                    TapSpec(name=f"{stage}.{place}", stage=stage, depth=round(place / max(taps - 1, 1), 3))
-                    for place, stage in enumerate(stages)
+                    TapSpec(name=f"{stage}.{index}", stage=stage, depth=round(index / max(taps - 1, 1), 3))
+                    for index, stage in enumerate(stages)
                 ),
             }
         )
@@ -108,10 +108,10 @@ def _make_scores(suite: Suite, lock: Lock, target: TargetSpec, level: float, see
     generator = np.random.default_rng(seed)
     depth = np.array([tap.depth for tap in target.taps])[:, None, None]
     spread = 0.1 * level * (1 - level)
-    places = level * (1 - 0.6 * depth * (level < 1)) + spread * generator.standard_normal(shape, np.float32)
+    relative = level * (1 - 0.6 * depth * (level < 1)) + spread * generator.standard_normal(shape, np.float32)
     limits = np.array([_limits(lock.anchors[target.id].get(name), name) for name in suite.metrics])
     low, high = np.array([get_metric(name).range for name in suite.metrics], np.float64).T
-    values = np.fmin(np.fmax(limits[:, 0] + (limits[:, 1] - limits[:, 0]) * places, low), high).astype(np.float32)
+    values = np.fmin(np.fmax(limits[:, 0] + (limits[:, 1] - limits[:, 0]) * relative, low), high).astype(np.float32)
     reasons = np.full(shape, SCORED, np.uint8)
     declined = generator.random(shape, np.float32) < _UNSCORED * (level < 1)
     reasons += (declined * np.arange(2, 2 + len(suite.metrics))).astype(np.uint8)
@@ -148,10 +148,10 @@ def _make_audit(suite: Suite, scores: Sequence[TargetScores], shade: int) -> pa.
     columns: dict[str, list[Any]] = {name: [] for name in AUDIT_SCHEMA.names}
     for number, item in enumerate(scores):
         for row, image in enumerate(suite.audit_ids(item.images)):
-            for place, tap in enumerate((INPUT, *item.target.tap_names)):
-                for kind_place, kind in enumerate(suite.perturbations):
+            for tap_index, tap in enumerate((INPUT, *item.target.tap_names)):
+                for kind_index, kind in enumerate(suite.perturbations):
                     own = 0 if tap == INPUT else 1 + shade % 255
-                    color = (own, (16 * number + place) % 256, 32 * row + kind_place)
+                    color = (own, (16 * number + tap_index) % 256, 32 * row + kind_index)
                     cells = (image, item.target.id, tap, kind, _png(color, item.target.input_size))
                     for name, cell in zip(columns, cells, strict=True):
                         columns[name].append(cell)

@@ -101,10 +101,10 @@ def _parts(
 ) -> list[Array]:
     """Return the anchored scores (images, taps) of the metrics of an axis that are computed under a kind."""
     found = []
-    for place, perturbation in enumerate(suite.perturbations):
+    for index, perturbation in enumerate(suite.perturbations):
         if perturbation == kind:
             for metric in (metric for metric in suite.axes[axis] if applies(metric, perturbation)):
-                scores = values[:, :, place, suite.metrics.index(metric)].astype(np.float64)
+                scores = values[:, :, index, suite.metrics.index(metric)].astype(np.float64)
                 found.append(_anchored(scores, anchors[metric]))
     if kind == AS_DEFINED:
         found = [_anchored(image_scores(suite, values, metric), anchors[metric]) for metric in suite.axes[axis]]

@@ -10,9 +10,9 @@ from itertools import pairwise
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator
 
 from leaderboard.figures.chart import Chart, clean, known, number, shorten, tell, text_width, title_lines
-from leaderboard.figures.labels import Box, place
+from leaderboard.figures.labels import Box, place_labels
 from leaderboard.figures.palette import RULE, SOFT, look
-from leaderboard.figures.sheet import NOTE, Place, sheet
+from leaderboard.figures.sheet import NOTE, XY, sheet
 
 __all__ = ["Point", "cost_chart", "front"]
 
@@ -71,7 +71,7 @@ def front(points: Sequence[Point]) -> list[Point]:
 
 @dataclass(frozen=True)
 class _Axis:
-    """From numbers to pixels, plain or logarithmic; zero has a place of its own left of a logarithmic axis."""
+    """From numbers to pixels, plain or logarithmic; zero has a mark of its own left of a logarithmic axis."""
 
     low: float
     high: float
@@ -132,26 +132,24 @@ def _by_cost(shown: Sequence[_Shown], best: Sequence[Point]) -> list[int]:
     )
 
 
-def _step(places: Sequence[Place]) -> list[list[Place]]:
+def _step(centers: Sequence[XY]) -> list[list[XY]]:
     """Return the border of what the front reaches: right along each point's score, up at the next point's cost."""
-    path: list[Place] = []
-    for x, y in places:
+    path: list[XY] = []
+    for x, y in centers:
         path += [(x, path[-1][1]), (x, y)] if path else [(x, y)]
     return [[*path, (RIGHT, path[-1][1])]] if path else []
 
 
-def _whisker(one: _Shown, x: float, up: _Axis) -> list[Place]:
+def _whisker(one: _Shown, x: float, up: _Axis) -> list[XY]:
     """Return the interval of a point from its upper to its lower end; empty where it has none."""
     low, high = known(one.point.low), known(one.point.high)
     return [(x, up.at(high)), (x, up.at(low))] if low is not None and high is not None else []
 
 
-def _leaders(
-    places: Sequence[Place], boxes: Sequence[Box], colors: Sequence[str]
-) -> tuple[list[list[Place]], list[str]]:
+def _leaders(centers: Sequence[XY], boxes: Sequence[Box], colors: Sequence[str]) -> tuple[list[list[XY]], list[str]]:
     """Return the lines that tie labels to their points, and their colors, where a label is not beside its point."""
     lines, used = [], []
-    for (x, y), (left, top, right, bottom), color in zip(places, boxes, colors, strict=True):
+    for (x, y), (left, top, right, bottom), color in zip(centers, boxes, colors, strict=True):
         end = (min(max(x, left), right), min(max(y, top + 3), bottom - 3))
         if math.dist((x, y), end) > 13:
             lines.append([(x, y), end])
@@ -200,7 +198,7 @@ def cost_chart(title: str, cost_label: str, points: Sequence[Point]) -> Chart:
     bottom = top + max(PLOT_HEIGHT, 14.0 * len(shown))
     height = math.ceil(bottom + 46 + NOTE * len(_NOTES))
     across, up = _cost_axis([one.cost for one in shown]), _value_axis(shown, top, bottom)
-    places = [(across.at(one.cost), up.at(one.value)) for one in shown]
+    centers = [(across.at(one.cost), up.at(one.value)) for one in shown]
     colors = [look(one.point.style).color for one in shown]
 
     with sheet(WIDTH, height) as page:
@@ -214,26 +212,26 @@ def cost_chart(title: str, cost_label: str, points: Sequence[Point]) -> Chart:
         page.text(RIGHT, bottom + 30, shorten(cost_label, 44) + scale, size=10.5, color=SOFT, anchor="end")
 
         page.notes(bottom + 48, _NOTES)
-        border = _step([places[i] for i in _by_cost(shown, best)])
+        border = _step([centers[i] for i in _by_cost(shown, best)])
         page.lines(border, SOFT, 1.4)
-        whiskers = [_whisker(one, x, up) for one, (x, _) in zip(shown, places, strict=True)]
+        whiskers = [_whisker(one, x, up) for one, (x, _) in zip(shown, centers, strict=True)]
         page.lines([w for w in whiskers if w], [c for c, w in zip(colors, whiskers, strict=True) if w], 1.1, alpha=0.75)
-        for (x, y), one in zip(places, shown, strict=True):
+        for (x, y), one in zip(centers, shown, strict=True):
             drawn = look(one.point.style)
             page.marks([(x, y)], drawn.marker, drawn.color, 8.0, hollow=one.point.style is None)
 
         names = [shorten(one.point.name, _MOST) for one in shown]
         sizes = [(text_width(name, _SIZE, bold=True) + 4, 13.0) for name in names]
-        taken: list[Box] = [(x - 6, y - 6, x + 6, y + 6) for x, y in places]
+        taken: list[Box] = [(x - 6, y - 6, x + 6, y + 6) for x, y in centers]
         taken += [(w[0][0] - 2, w[0][1], w[0][0] + 2, w[1][1]) for w in whiskers if w]
         taken += [
             (min(a, c) - 1, min(b, d) - 1, max(a, c) + 1, max(b, d) + 1)
             for path in border
             for (a, b), (c, d) in pairwise(path)
         ]
-        boxes = place(places, sizes, taken, (LEFT, top - 8, WIDTH, bottom - 2))
-        page.lines(*_leaders(places, boxes, colors), 0.7)
-        for (x, _), (left, upper, right, lower), name, color in zip(places, boxes, names, colors, strict=True):
+        boxes = place_labels(centers, sizes, taken, (LEFT, top - 8, WIDTH, bottom - 2))
+        page.lines(*_leaders(centers, boxes, colors), 0.7)
+        for (x, _), (left, upper, right, lower), name, color in zip(centers, boxes, names, colors, strict=True):
             # Tied to its point at the near end: how wide the text is depends on the font of the reader.
             at, anchor = (right - 2, "end") if right <= x else (left + 2, "start")
             page.text(

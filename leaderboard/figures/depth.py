@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from leaderboard.figures.chart import Chart, clean, known, number, shorten, tell, text_width, title_lines
 from leaderboard.figures.labels import spread
 from leaderboard.figures.palette import RULE, SOFT, Look, look
-from leaderboard.figures.sheet import Place, sheet
+from leaderboard.figures.sheet import XY, sheet
 
 __all__ = ["Line", "depth_chart"]
 
@@ -72,16 +72,16 @@ class _Drawn:
     name: str
     look: Look
     reference: bool
-    paths: list[list[Place]]
-    bands: list[list[Place]]
+    paths: list[list[XY]]
+    bands: list[list[XY]]
 
     @property
-    def end(self) -> Place:
+    def end(self) -> XY:
         return self.paths[-1][-1]
 
 
 def _draw(line: Line, reference: int, xs: Sequence[float], scale: _Scale) -> _Drawn:
-    def edge(run: Sequence[int], ends: Sequence[float | None]) -> list[Place]:
+    def edge(run: Sequence[int], ends: Sequence[float | None]) -> list[XY]:
         found = [(i, known(ends[i]), known(line.values[i])) for i in run]
         return [(xs[i], scale.y(value if end is None else end)) for i, end, value in found if value is not None]
 

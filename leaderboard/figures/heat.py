@@ -10,7 +10,7 @@ from matplotlib import colormaps
 
 from leaderboard.figures.chart import Chart, clean, known, number, shorten, tell, text_width, title_lines
 from leaderboard.figures.palette import INK, RULE, SOFT, contrast_color
-from leaderboard.figures.sheet import Place, Sheet, sheet
+from leaderboard.figures.sheet import XY, Sheet, sheet
 
 __all__ = ["COLORS", "Panel", "heat_chart"]
 
@@ -44,7 +44,7 @@ class _Layout:
     panel_width: float
     panel_height: float
 
-    def corner(self, i: int) -> Place:
+    def corner(self, i: int) -> XY:
         """Return the top left corner of the cells of panel `i`, below the top of the panels."""
         x = i % self.across * (self.panel_width + _GAP) + self.label
         return x, i // self.across * (self.panel_height + _GAP) + self.heading
@@ -130,7 +130,7 @@ def _describe(title: str, panels: Sequence[Panel], row_label: str, column_label:
     return tell([*first, "Means:"] if said else first, said)
 
 
-def _draw_panel(page: Sheet, panel: Panel, corner: Place, layout: _Layout) -> list[Place]:
+def _draw_panel(page: Sheet, panel: Panel, corner: XY, layout: _Layout) -> list[XY]:
     """Draw the title and the names of a panel; return the corners of its cells, row by row."""
     x, y = corner
     page.text(x - layout.label + 2, y - layout.heading + 9, shorten(panel.title, 40), size=11.5, bold=True)
@@ -148,9 +148,9 @@ def _draw_panel(page: Sheet, panel: Panel, corner: Place, layout: _Layout) -> li
 
 def _draw_cells(
     page: Sheet,
-    corners: Sequence[Place],
+    corners: Sequence[XY],
     values: Sequence[float | None],
-    size: Place,
+    size: XY,
     ends: tuple[float, float],
     texts: dict[float, str],
     font: float,
@@ -234,7 +234,7 @@ def heat_chart(
 
     with sheet(wide, height) as page:
         page.title(heading)
-        corners: list[Place] = []
+        corners: list[XY] = []
         for i, panel in enumerate(panels):
             x, y = layout.corner(i)
             corners += _draw_panel(page, panel, (x, top + y), layout)

@@ -14,7 +14,7 @@ from skimage.color import lab2rgb, rgb2lab
 from benchmark.errors import SpecError
 from leaderboard.figures.chart import Chart, clean, number, shorten, tell, title_lines
 from leaderboard.figures.palette import RULE, SOFT
-from leaderboard.figures.sheet import NOTE, Place, Sheet, sheet
+from leaderboard.figures.sheet import NOTE, XY, Sheet, sheet
 
 __all__ = ["HueMark", "hue_chart", "hue_error", "measure_hues"]
 
@@ -116,12 +116,12 @@ def _groups(hues: Sequence[float]) -> dict[float, int]:
     return {hue: order.index(number_) for hue, number_ in found.items()}
 
 
-def _at(center: Place, degrees: float, radius: float) -> Place:
+def _at(center: XY, degrees: float, radius: float) -> XY:
     angle = math.radians(degrees)
     return center[0] + radius * math.cos(angle), center[1] - radius * math.sin(angle)
 
 
-def _wheel(page: Sheet, centers: Sequence[Place], radius: float) -> None:
+def _wheel(page: Sheet, centers: Sequence[XY], radius: float) -> None:
     """Draw the rings (half and full share) and the spokes of all panels."""
     page.rings(centers, radius, SOFT, 0.7)
     page.rings(centers, radius / 2, RULE, 0.8)
@@ -129,7 +129,7 @@ def _wheel(page: Sheet, centers: Sequence[Place], radius: float) -> None:
     page.lines(spokes, RULE, 0.7)
 
 
-def _pins(page: Sheet, marks: Sequence[tuple[Place, HueMark]], radius: float, groups: Mapping[float, int]) -> None:
+def _pins(page: Sheet, marks: Sequence[tuple[XY, HueMark]], radius: float, groups: Mapping[float, int]) -> None:
     """Draw the shown hues as ticks on the rim and the hues out as pins; every mark comes with its center."""
     colors = [_color(round(mark.shown_deg) % 360) for _, mark in marks]
     rims = [(_at(c, mark.shown_deg, radius - 2.5), _at(c, mark.shown_deg, radius + 3.5)) for c, mark in marks]

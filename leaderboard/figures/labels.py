@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Box", "place", "spread"]
+__all__ = ["Box", "place_labels", "spread"]
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom, in pixels."""
@@ -17,13 +17,13 @@ _DIRECTIONS = tuple(math.radians(degrees) for degrees in (0, 180, -30, 30, -150,
 _DISTANCES = (8.0, 11.0, 16.0, 22.0, 29.0, 37.0, 46.0, 56.0, 67.0, 79.0, 92.0, 106.0, 121.0)
 
 
-def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Move `places` apart to at least `gap`, as little as needed, within [low, high] if they fit."""
-    order = sorted(range(len(places)), key=lambda i: places[i])
-    moved = [0.0] * len(places)
+def spread(positions: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Move `positions` apart to at least `gap`, as little as needed, within [low, high] if they fit."""
+    order = sorted(range(len(positions)), key=lambda i: positions[i])
+    moved = [0.0] * len(positions)
     floor = low
     for i in order:
-        moved[i] = max(places[i], floor)
+        moved[i] = max(positions[i], floor)
         floor = moved[i] + gap
     ceiling = high
     for i in reversed(order):
@@ -52,14 +52,14 @@ def _overlap(boxes: npt.NDArray[np.float64], taken: npt.NDArray[np.float64]) -> 
     return (np.clip(wide, 0, None) * np.clip(tall, 0, None)).sum(axis=1)
 
 
-def _place(
+def _place_in_order(
     order: Sequence[int],
     points: Sequence[tuple[float, float]],
     sizes: Sequence[tuple[float, float]],
     taken: Sequence[Box],
     bounds: Box,
 ) -> tuple[float, list[Box]]:
-    """Place labels in an order, each at the first place that is free or covers least; also return how bad it is."""
+    """Place labels in an order, each at the first box that is free or covers least; also return how bad it is."""
     occupied, placed, cost = list(taken), dict[int, Box](), 0.0
     low, high = np.array(bounds[:2]), np.array(bounds[2:])
     for i in order:
@@ -77,7 +77,7 @@ def _place(
     return cost, [placed[i] for i in range(len(points))]
 
 
-def place(
+def place_labels(
     points: Sequence[tuple[float, float]], sizes: Sequence[tuple[float, float]], taken: Sequence[Box], bounds: Box
 ) -> list[Box]:
     """Return a box for the label of every point, near it, free and inside `bounds` where there is room.
@@ -98,4 +98,6 @@ def place(
         sorted(numbers, key=lambda i: -points[i][1]),
         sorted(numbers, key=lambda i: -sizes[i][0]),
     ]
-    return min((_place(order, points, sizes, taken, bounds) for order in orders), key=lambda found: found[0])[1]
+    return min((_place_in_order(order, points, sizes, taken, bounds) for order in orders), key=lambda found: found[0])[
+        1
+    ]

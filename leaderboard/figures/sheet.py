@@ -23,7 +23,7 @@ from matplotlib.transforms import Affine2D, IdentityTransform
 from leaderboard.figures.chart import TITLE_SIZE, clean
 from leaderboard.figures.palette import DARK, INK, PAPER, SOFT
 
-__all__ = ["FONTS", "NOTE", "Place", "Sheet", "sheet"]
+__all__ = ["FONTS", "NOTE", "XY", "Sheet", "sheet"]
 
 FONTS = 'system-ui, "Segoe UI", Roboto, "Liberation Sans", Arial, sans-serif'
 NOTE = 13.0
@@ -33,17 +33,17 @@ _NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 _LARGER = {"*": 1.7, "P": 1.3, "X": 1.3, "^": 1.1, "v": 1.1}
 """Markers that look smaller than others of their width, and by how much they are drawn larger."""
 
-Place = tuple[float, float]
+XY = tuple[float, float]
 """Pixels to the right and down from the top left corner."""
 
 
-def _rounded(places: Sequence[Place]) -> list[Place]:
-    """Return places to a hundredth of a pixel: more digits only make the file larger."""
-    return [(round(x, 2), round(y, 2)) for x, y in places]
+def _rounded(points: Sequence[XY]) -> list[XY]:
+    """Points to a hundredth of a pixel: more digits only make the file larger."""
+    return [(round(x, 2), round(y, 2)) for x, y in points]
 
 
-def _texts(places: Sequence[tuple[float, float, str]], size: float, turn: float) -> Iterator[str]:
-    for x, y, text in places:
+def _texts(labels: Sequence[tuple[float, float, str]], size: float, turn: float) -> Iterator[str]:
+    for x, y, text in labels:
         turned = f' transform="rotate({turn:g} {x:.1f} {y:.1f})"' if turn else ""
         # A third of the size below the middle is where the baseline of digits and letters lies in most fonts.
         yield f'<text x="{x:.1f}" y="{y + 0.35 * size:.1f}"{turned}>{escape(clean(text), quote=False)}</text>'
@@ -73,7 +73,7 @@ class Sheet:
 
     def lines(
         self,
-        paths: Sequence[Sequence[Place]],
+        paths: Sequence[Sequence[XY]],
         colors: str | Sequence[str],
         widths: float | Sequence[float] = 1.0,
         dashes: Sequence[Sequence[float]] = (),
@@ -88,7 +88,7 @@ class Sheet:
                 )
             )
 
-    def areas(self, polygons: Sequence[Sequence[Place]], colors: Sequence[Any], alpha: float | None = None) -> None:
+    def areas(self, polygons: Sequence[Sequence[XY]], colors: Sequence[Any], alpha: float | None = None) -> None:
         """Fill polygons, one color each, without an outline."""
         if polygons:
             faces = [to_rgba(color, alpha) for color in colors]
@@ -96,42 +96,42 @@ class Sheet:
                 PolyCollection([_rounded(path) for path in polygons], facecolors=faces, edgecolors="none", linewidths=0)
             )
 
-    def boxes(self, places: Sequence[Place], size: Place, colors: Sequence[Any]) -> None:
-        """Fill boxes of one `size` (width, height), whose top left corners are `places`."""
+    def boxes(self, corners: Sequence[XY], size: XY, colors: Sequence[Any]) -> None:
+        """Fill boxes of one `size` (width, height), whose top left corners are `corners`."""
         w, h = size
-        self.areas([((x, y), (x + w, y), (x + w, y + h), (x, y + h)) for x, y in places], colors)
+        self.areas([((x, y), (x + w, y), (x + w, y + h), (x, y + h)) for x, y in corners], colors)
 
     def marks(
         self,
-        places: Sequence[Place],
+        centers: Sequence[XY],
         marker: str,
         colors: str | Sequence[str],
         size: float = 6.0,
         hollow: bool = False,
     ) -> None:
-        """Draw a marker of matplotlib, `size` pixels wide, at every place; `hollow` leaves it open."""
-        if not places:
+        """Draw a marker of matplotlib, `size` pixels wide, at every center; `hollow` leaves it open."""
+        if not centers:
             return
         shape = MarkerStyle(marker)
         faces, edges = (PAPER, colors) if hollow else (colors, PAPER)
         self._repeat(
             shape.get_path().transformed(shape.get_transform()),
-            places,
+            centers,
             size * _LARGER.get(marker, 1.0),
             facecolors=faces,
             edgecolors=edges,
             linewidths=1.4 if hollow else 0.8,
         )
 
-    def rings(self, centers: Sequence[Place], radius: float, color: str, width: float) -> None:
+    def rings(self, centers: Sequence[XY], radius: float, color: str, width: float) -> None:
         """Draw circles around `centers`."""
         if centers:
             self._repeat(Path.unit_circle(), centers, radius, facecolors="none", edgecolors=color, linewidths=width)
 
-    def _repeat(self, path: Path, places: Sequence[Place], size: float, **style: Any) -> None:
-        """Draw one path, enlarged by `size`, at every place."""
+    def _repeat(self, path: Path, centers: Sequence[XY], size: float, **style: Any) -> None:
+        """Draw one path, enlarged by `size`, at every center."""
         shapes = PathCollection(
-            (path,), sizes=(size**2,), offsets=_rounded(places), offset_transform=self._flip, **style
+            (path,), sizes=(size**2,), offsets=_rounded(centers), offset_transform=self._flip, **style
         )
         shapes.set_transform(IdentityTransform())
         self._shapes.append(shapes)
@@ -142,7 +142,7 @@ class Sheet:
 
     def texts(
         self,
-        places: Sequence[tuple[float, float, str]],
+        labels: Sequence[tuple[float, float, str]],
         size: float = 10.5,
         color: str = INK,
         anchor: str = "start",
@@ -156,7 +156,7 @@ class Sheet:
         the file does not depend on the fonts that the machine has.
 
         Args:
-            places: where, and what.
+            labels: x, y and text of each.
             size: font size in pixels.
             color: fill, as hex.
             anchor: which end of the text x is: start, middle, end.
@@ -164,12 +164,12 @@ class Sheet:
             turn: degrees, clockwise, about (x, y).
             halo: a rim of the color of the page, for text over lines.
         """
-        if not places:
+        if not labels:
             return
         extra = ' font-weight="600"' if bold else ""
         if halo:
             extra += f' stroke="{PAPER}" stroke-width="3" paint-order="stroke"'
-        inner = "".join(_texts(places, size, turn))
+        inner = "".join(_texts(labels, size, turn))
         self._words.append(f'<g font-size="{size:g}" text-anchor="{anchor}" fill="{color}"{extra}>{inner}</g>')
 
     def text(self, x: float, y: float, text: str, **style: Any) -> None:

@@ -82,8 +82,8 @@ def draw(plans: Sequence[Plan], folder: Path) -> Iterator[Drawn]:
 
     Many are drawn by other processes, which begin at once.
     """
-    for place in {(folder / plan.file).parent for plan in plans}:
-        place.mkdir(parents=True, exist_ok=True)
+    for parent in {(folder / plan.file).parent for plan in plans}:
+        parent.mkdir(parents=True, exist_ok=True)
     found = iter_results(partial(_draw, folder=folder), plans, _ALONE, at_once=4)
     return (drawn for drawn in found if drawn is not None)
 
@@ -115,7 +115,7 @@ def _points(board: Board, target: str | None, axis: Axis, costs: Mapping[str, fl
         if score is not None:
             points.append(Point(name, board.styles[name], costs.get(name), score.value, score.low, score.high))
     best = front(points)
-    return [point for place, point in enumerate(points) if place < COST_POINTS or point in best]
+    return [point for index, point in enumerate(points) if index < COST_POINTS or point in best]
 
 
 def plan_cost(board: Board, target: str | None) -> list[Plan]:

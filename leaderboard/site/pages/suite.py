@@ -37,13 +37,13 @@ def _selection(suite: Suite) -> str:
     return f"The files {', '.join(data.files)} of {data.repo_id}{revision}, in their order. {resized}"
 
 
-def _place(lock: Lock) -> Any:
-    def place(source: Source) -> str:
+def _address(lock: Lock) -> Any:
+    def address(source: Source) -> str:
         if source.repo_id is None:
             return f"in the package: {source.path}"
         return f"{source.repo_id} at {source.revision or lock.revisions.get(source.repo_id, 'no revision yet')}"
 
-    return place
+    return address
 
 
 def _changes(suite: Suite) -> tuple[str | None, list[tuple[str, str, str]] | None]:
@@ -110,7 +110,7 @@ def suite_context(board: Board, gallery: Gallery | None) -> dict[str, Any]:
         "samples": [(kind, file) for kind, file in found if file],
         "sample_image": image,
         "sample_size": gallery.target.input_size if gallery else None,
-        "place": _place(lock),
+        "address": _address(lock),
         "metrics": [METRICS[m] for m in suite.metrics if m in METRICS],
         "anchors": [(t.id, m, lock.anchors[t.id][m]) for t in suite.targets for m in suite.metrics
                     if m in lock.anchors.get(t.id, {}) and m in suite.ranked_metrics],

@@ -72,10 +72,10 @@
       const key = `${axis}/${b.id}/${Math.floor(i / (kinds * taps))}`;
       return !taken.has(key) && taken.add(key);
     }).slice(0, PICTURES * gallery.axes.length).map((item) => {
-      const place = item.i % kinds;
+      const kindIndex = item.i % kinds;
       const tap = Math.floor(item.i / kinds) % taps;
       const image = Math.floor(item.i / (kinds * taps));
-      return { ...item, words: `${gallery.images[image]}, ${gallery.words[place]}, ${gallery.taps[tap]}`, seen: gallery.seen[image * kinds + place] };
+      return { ...item, words: `${gallery.images[image]}, ${gallery.words[kindIndex]}, ${gallery.taps[tap]}`, seen: gallery.seen[image * kinds + kindIndex] };
     });
   };
 

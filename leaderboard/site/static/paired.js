@@ -22,10 +22,10 @@ window.invbench = window.invbench || {};
 
   // As numpy's percentile: linear between the two neighbors.
   const percentile = (sorted, share) => {
-    const place = share * (sorted.length - 1);
-    const low = Math.floor(place);
+    const position = share * (sorted.length - 1);
+    const low = Math.floor(position);
     const high = Math.min(low + 1, sorted.length - 1);
-    return sorted[low] + (place - low) * (sorted[high] - sorted[low]);
+    return sorted[low] + (position - low) * (sorted[high] - sorted[low]);
   };
 
   const difference = (first, second, counts, resamples) => {

@@ -34,7 +34,7 @@ from leaderboard.figures import (
 from leaderboard.figures.chart import ALT_LIMIT, tell
 from leaderboard.figures.cost import front
 from leaderboard.figures.heat import COLORS
-from leaderboard.figures.labels import place, spread
+from leaderboard.figures.labels import place_labels, spread
 from leaderboard.figures.palette import DARK, contrast_color, look
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -252,7 +252,7 @@ def test_labels_of_points_cover_neither_each_other_nor_points() -> None:
     rng = np.random.default_rng(5)
     points = [(float(x), float(y)) for x, y in rng.uniform((40, 40), (320, 220), (14, 2))]
     taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in points]
-    boxes = place(points, [(60.0, 13.0)] * 14, taken, (0, 0, 360, 260))
+    boxes = place_labels(points, [(60.0, 13.0)] * 14, taken, (0, 0, 360, 260))
     for a, b in itertools.combinations([*boxes, *taken], 2):
         if a in boxes or b in boxes:
             assert a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
