@@ -92,7 +92,7 @@ def bench_degradations(
     torch_device, every = open_device(device, threads), table.with_every_metric(suite)
     images, first = Content(suite, load_lock(suite)).images, suite.targets[0]
     count = limit - limit % 8 if limit else len(images.ids)
-    found = table.measure_degradations(
+    degradations = table.measure_degradations(
         every,
         [images.load(index, first.input_size) for index in range(count)],
         anchors,
@@ -100,10 +100,10 @@ def bench_degradations(
         load_all_networks(Content(every, load_lock(suite)), torch_device, perceptual),
         torch_device,
     )
-    text = table.render_degradations(found, suite.axes)
+    text = table.render_degradations(degradations, suite.axes)
     if out:
         write_text(out, text)
-    print_json(found.rows()) if as_json else click.echo(out or text)
+    print_json(degradations.rows()) if as_json else click.echo(out or text)
 
 
 @bench.command("metrics")

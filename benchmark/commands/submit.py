@@ -72,23 +72,23 @@ def validate_(references: tuple[str, ...], base: str | None, as_json: bool) -> N
 
     root = submissions_root()
     folders = [_folder(reference, root) for reference in references] or [root / n for n in list_submissions(root)]
-    found = {}
+    findings = {}
     for folder in folders:
-        found[folder] = validate(folder)
+        findings[folder] = validate(folder)
         if base and folder.is_dir():
             with published(base, folder) as before:
-                found[folder] += check_additions(folder, before)
-    errors = [item for items in found.values() for item in items if item.severity == "error"]
+                findings[folder] += check_additions(folder, before)
+    errors = [item for items in findings.values() for item in items if item.severity == "error"]
     if as_json:
         print_json(
             [
                 {"submission": folder.name, "valid": all(item.severity != "error" for item in items)}
                 | {"findings": [vars(item) for item in items]}
-                for folder, items in found.items()
+                for folder, items in findings.items()
             ]
         )
     else:
-        for folder, items in found.items():
+        for folder, items in findings.items():
             for item in items:
                 click.secho(
                     f"{item.severity.capitalize()}: {printable(str(item))}", fg="red" if item in errors else None

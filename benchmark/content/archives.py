@@ -105,8 +105,8 @@ def _start(answer: Any, asked: int, archive: Archive, url: str) -> int:
     start, length = 0, answer.headers.get("Content-Length")
     size = int(length) if length and length.isdecimal() else archive.bytes
     if answer.status == 206:
-        found = CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
-        start, size = (int(found[1]), int(found[2])) if found else (-1, 0)
+        content_range = CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+        start, size = (int(content_range[1]), int(content_range[2])) if content_range else (-1, 0)
     if size != archive.bytes or start not in (0, asked):
         message = f"the server offers {size:,} bytes, the archive has {archive.bytes:,}"
         raise IntegrityError(message, where=url, cure="something between here and there may answer instead")
@@ -166,9 +166,9 @@ def download(url: str, archive: Archive) -> Path:
                 if attempt == ATTEMPTS or not part.exists() or part.stat().st_size <= before:
                     raise
         part.replace(path)
-    if (found := sha256_file(path)) != archive.sha256:
+    if (digest := sha256_file(path)) != archive.sha256:
         path.unlink()
-        message = f"its SHA-256 is {found[:12]}, must be {archive.sha256[:12]}; the file was removed"
+        message = f"its SHA-256 is {digest[:12]}, must be {archive.sha256[:12]}; the file was removed"
         raise IntegrityError(message, where=url, cure="run the same command again; it fetches the file anew")
     return path
 

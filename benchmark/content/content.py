@@ -79,9 +79,9 @@ class Content:
         self._networks: dict[Source, Path] = {}
 
     def _compare(self, files: dict[str, Path], cure: str) -> None:
-        found = {name: sha256_file(path) for name, path in files.items()}
-        pinned = {name: digest for name, digest in self.lock.files.items() if name in found}
-        compare("file", pinned, found, draft=self.lock.draft, where=self.suite.lock_path, cure=cure)
+        hashes = {name: sha256_file(path) for name, path in files.items()}
+        pinned = {name: digest for name, digest in self.lock.files.items() if name in hashes}
+        compare("file", pinned, hashes, draft=self.lock.draft, where=self.suite.lock_path, cure=cure)
 
     def revision(self, repo_id: str, revision: str | None) -> str:
         """Return the commit of a repository: the suite's, or else the lock's.
@@ -89,14 +89,14 @@ class Content:
         Raises:
             SpecError: neither names one.
         """
-        found = revision or self.lock.revisions.get(repo_id)
-        if found is None:
+        commit = revision or self.lock.revisions.get(repo_id)
+        if commit is None:
             raise SpecError(
                 f"the revision of {repo_id} is not known yet",
                 where=self.suite.id,
                 cure=f"where the Hub can be reached, run: invbench suite lock {self.suite.id}; or leave its target out",
             )
-        return found
+        return commit
 
     def _fetch(self, repo_id: str, revision: str | None, names: tuple[str, ...], repo_type: hub.RepoType) -> Path:
         """Return the folder with files of a repository, those that the lock pins compared with it."""
@@ -172,8 +172,8 @@ class Content:
         Raises:
             IntegrityError: names the first that differs.
         """
-        found = hash_perturbed(self.suite, self.images)
-        compare("perturbed image", self.lock.perturbed, found, draft=self.lock.draft, where=self.suite.lock_path)
+        hashes = hash_perturbed(self.suite, self.images)
+        compare("perturbed image", self.lock.perturbed, hashes, draft=self.lock.draft, where=self.suite.lock_path)
 
     def hash_files(self, images: ImageSet) -> dict[str, str]:
         """Return the SHA-256 of every file that the suite refers to, by the name that locks give it.

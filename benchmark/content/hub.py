@@ -71,9 +71,9 @@ def fetch_file(
         check_cached(path, revision, name, where)
         if max_bytes is not None:
             check_size(path.stat().st_size, max_bytes, where)
-        if sha256 is not None and (found := sha256_file(path)) != sha256:
+        if sha256 is not None and (digest := sha256_file(path)) != sha256:
             raise IntegrityError(
-                f"its SHA-256 is {found[:12]}, pinned is {sha256[:12]}",
+                f"its SHA-256 is {digest[:12]}, pinned is {sha256[:12]}",
                 where=where,
                 cure=f"delete the cached copy, then the same command fetches it again: {path.resolve()}",
             )
@@ -199,10 +199,10 @@ def find_cached(repo_id: str, revision: str, name: str, repo_type: RepoType, whe
     """Return the path of a file in the cache, None if it is not there; raises AbsentError if the commit has none."""
     from huggingface_hub import _CACHED_NO_EXIST, try_to_load_from_cache
 
-    found = try_to_load_from_cache(repo_id, name, revision=revision, repo_type=repo_type)
-    if found is _CACHED_NO_EXIST:
+    cached = try_to_load_from_cache(repo_id, name, revision=revision, repo_type=repo_type)
+    if cached is _CACHED_NO_EXIST:
         raise absent(where)
-    return None if found is None else Path(str(found))
+    return None if cached is None else Path(str(cached))
 
 
 def download(repo_id: str, revision: str, name: str, repo_type: RepoType) -> Path:

@@ -118,12 +118,12 @@ def install_perceptual(source: Path | None = None) -> Path:
         IntegrityError: the weights are not the published ones.
     """
     if source is None:
-        found = _download()
-        tensors = _read(found, cure="delete it and run again: invbench data lpips")
+        checkpoint = _download()
+        tensors = _read(checkpoint, cure="delete it and run again: invbench data lpips")
     else:
-        found, tensors = source, _read(source, cure="give torchvision's AlexNet (IMAGENET1K_V1)")
+        checkpoint, tensors = source, _read(source, cure="give torchvision's AlexNet (IMAGENET1K_V1)")
     try:
-        trunk = check_trunk(tensors, str(found))
+        trunk = check_trunk(tensors, str(checkpoint))
     except IntegrityError as error:
         if source is not None:
             raise

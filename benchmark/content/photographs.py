@@ -132,8 +132,8 @@ def _check(folder: Path, release: Release) -> None:
     path = folder / release.annotations
     if not path.is_file():
         raise SpecError("no such file", where=str(path), cure=f"the folder must hold {release.split}/ and annotations/")
-    if (found := sha256_file(path)) != release.annotations_sha256:
-        message = f"its SHA-256 is {found[:12]}, that of COCO's own file is {release.annotations_sha256[:12]}"
+    if (digest := sha256_file(path)) != release.annotations_sha256:
+        message = f"its SHA-256 is {digest[:12]}, that of COCO's own file is {release.annotations_sha256[:12]}"
         raise IntegrityError(message, where=str(path), cure="take it from annotations_trainval2017.zip again")
     names = [image.file_name for image in read_annotations(path).images]
     if len(names) != release.images:

@@ -54,22 +54,28 @@ def hash_perturbed(suite: Suite, images: ImageSet) -> dict[str, str]:
 
 
 def compare(
-    kind: str, pinned: Mapping[str, str], found: Mapping[str, str], *, draft: bool, where: Path, cure: str | None = None
+    kind: str,
+    pinned: Mapping[str, str],
+    actual: Mapping[str, str],
+    *,
+    draft: bool,
+    where: Path,
+    cure: str | None = None,
 ) -> None:
-    """Compare found hashes with those pinned; a draft may hold more than is pinned.
+    """Compare actual hashes with those pinned; a draft may hold more than is pinned.
 
     Args:
         kind: what the hashes are of, for the message.
-        pinned: of everything that `found` must hold.
+        pinned: of everything that `actual` must hold.
 
     Raises:
         IntegrityError: names the first item that differs, is missing or is not pinned.
     """
-    for name in sorted(pinned.keys() | found.keys()):
+    for name in sorted(pinned.keys() | actual.keys()):
         if name not in pinned and draft:
             continue
-        if pinned.get(name) != found.get(name):
-            state = "missing" if name not in found else "not pinned" if name not in pinned else "different"
+        if pinned.get(name) != actual.get(name):
+            state = "missing" if name not in actual else "not pinned" if name not in pinned else "different"
             raise IntegrityError(f"{kind} '{name}' is {state}", where=str(where), cure=cure)
 
 

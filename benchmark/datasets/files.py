@@ -109,7 +109,7 @@ def list_images(folder: Path) -> dict[str, Path]:
     Raises:
         SpecError: there are none, or two of one name.
     """
-    found: dict[str, Path] = {}
+    images: dict[str, Path] = {}
     try:
         paths = sorted(folder.iterdir())
     except OSError as error:
@@ -117,13 +117,13 @@ def list_images(folder: Path) -> dict[str, Path]:
     for path in paths:
         if path.name.startswith(".") or path.suffix[1:].lower() not in EXTENSIONS or not path.is_file():
             continue
-        if path.stem in found:
-            message = f"both {found[path.stem].name} and {path.name} are named '{path.stem}'"
+        if path.stem in images:
+            message = f"both {images[path.stem].name} and {path.name} are named '{path.stem}'"
             raise SpecError(message, where=str(folder), cure="keep one of them")
-        found[path.stem] = path
-    if not found:
+        images[path.stem] = path
+    if not images:
         raise SpecError("holds no images", where=str(folder), cure=f"known extensions: {_known()}")
-    return dict(sorted(found.items()))
+    return dict(sorted(images.items()))
 
 
 def _refuse_unpaired(first: Path, second: Path, names: set[str], partners: set[str]) -> None:

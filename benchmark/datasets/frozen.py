@@ -79,8 +79,8 @@ class _Frozen(ImageSet):
     def load(self, index: int, size: tuple[int, int]) -> Sample:
         sample = self.samples[index]
         if sample.focal_mask.shape != size:
-            found = "x".join(map(str, sample.focal_mask.shape))
-            raise SpecError(f"image '{sample.id}' is {found}, not {size[0]}x{size[1]}", where=str(self.path))
+            shape = "x".join(map(str, sample.focal_mask.shape))
+            raise SpecError(f"image '{sample.id}' is {shape}, not {size[0]}x{size[1]}", where=str(self.path))
         return sample
 
     def files(self) -> dict[str, Path]:

@@ -50,9 +50,9 @@ def _list_photographs(folder: Path) -> list[Path]:
 def _list_classes(folder: Path) -> dict[str, list[Path]]:
     """Return the photographs by class folder; classes without any are left out."""
     classes = {path.name: path for path in folder.iterdir() if CLASS.fullmatch(path.name) and path.is_dir()}
-    found = {name: paths for name in sorted(classes) if (paths := _list_photographs(classes[name]))}
-    if found:
-        return found
+    photographs = {name: paths for name in sorted(classes) if (paths := _list_photographs(classes[name]))}
+    if photographs:
+        return photographs
     if flat := len(_list_photographs(folder)):
         message = f"holds {flat:,} photographs without class folders, as the official archive unpacks"
         raise SpecError(message, where=str(folder), cure=SORT)

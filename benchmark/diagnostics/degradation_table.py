@@ -118,16 +118,16 @@ def measure_degradations(
         for current in bar:
             parts.append(scorer.run(current)["values"])
     values = np.concatenate(parts)
-    found = {name: _summary(suite, values, get_metric(name)) for name in suite.metrics}
+    summaries = {name: _summary(suite, values, get_metric(name)) for name in suite.metrics}
     axes = {
-        axis: np.mean([anchored(found[name], anchors[name]) for name in suite.axes[axis]], axis=0)
+        axis: np.mean([anchored(summaries[name], anchors[name]) for name in suite.axes[axis]], axis=0)
         for axis in AXES
         if axis in suite.axes
     }
     return Degradations(
         suite.id,
         len(samples),
-        {edit: {name: _optional(v[i]) for name, v in found.items()} for i, edit in enumerate(edits)},
+        {edit: {name: _optional(v[i]) for name, v in summaries.items()} for i, edit in enumerate(edits)},
         {edit: {axis: _optional(v[i]) for axis, v in axes.items()} for i, edit in enumerate(edits)},
     )
 
@@ -147,22 +147,22 @@ def _table(rows: list[list[str]], headers: Sequence[str]) -> str:
     return tabulate(rows, headers=headers, tablefmt="pipe", disable_numparse=True, colalign=align)
 
 
-def render_degradations(found: Degradations, axes: Mapping[Axis, Sequence[str]]) -> str:
+def render_degradations(degradations: Degradations, axes: Mapping[Axis, Sequence[str]]) -> str:
     """Return the tables as Markdown: raw values by axis of the metrics, then the anchored axes.
 
     Args:
         axes: the metrics that the suite ranks, by axis.
     """
-    metrics = [get_metric(name) for name in next(iter(found.values.values()))]
-    missing = [m.id for m in metrics if any(row[m.id] is None for row in found.values.values())]
+    metrics = [get_metric(name) for name in next(iter(degradations.values.values()))]
+    missing = [m.id for m in metrics if any(row[m.id] is None for row in degradations.values.values())]
     ranked = "; ".join(f"{axis} = mean({', '.join(names)})" for axis, names in axes.items())
     blocks = [
         "# Metrics under controlled degradations",
-        f"Written by `invbench bench degradations --suite {found.suite} --out docs/degradations.md`.",
-        f"Each row is an edit of known effect that stands in for a recon of the {found.images} images of "
-        f"{found.suite}. Read a row for what an edit costs, a column for what a metric can and cannot see: detail and "
-        "shape must not fall with color alone, and no trivial answer may come near a mild edit once anchored (last "
-        "table). An arrow says whether higher or lower is better.",
+        f"Written by `invbench bench degradations --suite {degradations.suite} --out docs/degradations.md`.",
+        f"Each row is an edit of known effect that stands in for a recon of the {degradations.images} images of "
+        f"{degradations.suite}. Read a row for what an edit costs, a column for what a metric can and cannot see: "
+        "detail and shape must not fall with color alone, and no trivial answer may come near a mild edit once "
+        "anchored (last table). An arrow says whether higher or lower is better.",
         "Metrics that look at a perturbation see the object recolored (mean over the five hue kinds) or the image "
         "grayed, and the edit applied to that; `reverts_to_original` then still shows the original. "
         "`hue_shift_120` turns the hue in HSV, which changes lightness too; `hue_shift_120_alone` puts the luma back. "
@@ -172,7 +172,7 @@ def render_degradations(found: Degradations, axes: Mapping[Axis, Sequence[str]])
     for axis in AXES:
         chosen = [metric for metric in metrics if metric.axis == axis]
         rows = []
-        for edit, row in found.values.items():
+        for edit, row in degradations.values.items():
             cells = []
             for metric in chosen:
                 value = row[metric.id]
@@ -185,7 +185,7 @@ def render_degradations(found: Degradations, axes: Mapping[Axis, Sequence[str]])
         blocks += ["Not scored (-):", "\n".join(f"- {note}" for note in notes)]
     rows = [
         [edit, *("-" if value is None else f"{value:.3f}" for value in row.values())]
-        for edit, row in found.axes.items()
+        for edit, row in degradations.axes.items()
     ]
     blocks += [
         "## Anchored axes",

@@ -31,7 +31,7 @@ from benchmark.metrics.case import Case, Classifier, Detections, View
 
 __all__ = [
     "REFERENCES",
-    "Found",
+    "DetectedBoxes",
     "Labeler",
     "OneImage",
     "area",
@@ -59,7 +59,7 @@ class Labeler(NamedTuple):
     exclusive: bool
 
 
-class Found(NamedTuple):
+class DetectedBoxes(NamedTuple):
     """What a detector finds in one image: labels (P,), scores (P,), boxes (P, 4) as x0, y0, x1, y1."""
 
     labels: npt.NDArray[np.int64]
@@ -90,7 +90,7 @@ class OneImage:
     baseline: Array | None = None
     judge: Labeler | None = None
     classifier: Labeler | None = None
-    detector: Callable[[Array], Found] | None = None
+    detector: Callable[[Array], DetectedBoxes] | None = None
     perceptual: Callable[[Array, Array], float] | None = None
 
 
@@ -108,9 +108,9 @@ def images_of(case: Case, perceptual: Callable[[Array, Array], float] | None = N
             return None
         return Labeler(lambda image: network(batch(image))[0].double().cpu().numpy(), network.exclusive_labels)
 
-    def detect(image: Array, network: Callable[[Tensor], Detections]) -> Found:
+    def detect(image: Array, network: Callable[[Tensor], Detections]) -> DetectedBoxes:
         labels, scores, boxes = (part[0].cpu() for part in network(batch(image)))
-        return Found(labels.numpy(), scores.double().numpy(), boxes.double().numpy())
+        return DetectedBoxes(labels.numpy(), scores.double().numpy(), boxes.double().numpy())
 
     networks = case.networks
     detector = partial(detect, network=networks.detector) if networks.detector else None
@@ -284,9 +284,9 @@ def peaks(magnitude: Array, orientation: Array) -> Pixels:
     here = magnitude[rows, columns]
     before = around[rows + 1 - steps[:, 0], columns + 1 - steps[:, 1]]
     after = around[rows + 1 + steps[:, 0], columns + 1 + steps[:, 1]]
-    found = np.zeros(magnitude.shape, dtype=bool)
-    found[rows, columns] = (here >= before) & (here > after)
-    return found
+    maxima = np.zeros(magnitude.shape, dtype=bool)
+    maxima[rows, columns] = (here >= before) & (here > after)
+    return maxima
 
 
 def matched(chosen: Pixels, directions: Array, edges: Pixels, orientation: Array, reach: int) -> Pixels:
@@ -296,13 +296,13 @@ def matched(chosen: Pixels, directions: Array, edges: Pixels, orientation: Array
     """
     queries, limits = np.argwhere(chosen), np.round(directions[chosen]) % BINS
     spots, bins = np.argwhere(edges), np.floor(orientation[edges]) % BINS
-    found = np.zeros(len(queries), dtype=bool)
+    hits = np.zeros(len(queries), dtype=bool)
     for limit in range(BINS):
         # The own and the nearer bin are the two that meet at the nearest bin limit.
         asking, like = limits == limit, (bins == limit) | (bins == (limit - 1) % BINS)
         if asking.any() and like.any():
-            found[asking] = cKDTree(spots[like]).query(queries[asking])[0] <= reach
-    return found
+            hits[asking] = cKDTree(spots[like]).query(queries[asking])[0] <= reach
+    return hits
 
 
 class _Edges(NamedTuple):
@@ -344,12 +344,12 @@ def _contour_f(one: OneImage) -> float:
         outline = boundary(inside)
         outline[:margin] = outline[-margin:] = outline[:, :margin] = outline[:, -margin:] = False
         _, facing = _gradient(inside.astype(float), margin / 2)
-        found = _edges(x, y, tolerance)
-        visible = matched(outline, facing, found.edges_x, found.orientation_x, tolerance)
+        edges = _edges(x, y, tolerance)
+        visible = matched(outline, facing, edges.edges_x, edges.orientation_x, tolerance)
         if visible.sum() >= fewest:
-            shown = matched(outline, facing, found.edges_y, found.orientation_y, tolerance)[visible]
-            relevant = found.edges_y & (_distance_to(outline) <= 3 * tolerance)
-            right = matched(relevant, found.orientation_y, found.edges_x, found.orientation_x, tolerance)
+            shown = matched(outline, facing, edges.edges_y, edges.orientation_y, tolerance)[visible]
+            relevant = edges.edges_y & (_distance_to(outline) <= 3 * tolerance)
+            right = matched(relevant, edges.orientation_y, edges.edges_x, edges.orientation_x, tolerance)
             scores.append(_f_score(right, shown))
     return _mean(scores)
 
@@ -357,10 +357,10 @@ def _contour_f(one: OneImage) -> float:
 def _edge_f(one: OneImage) -> float:
     scores = []
     for x, y, _, tolerance in _scales(one):
-        found = _edges(x, y, tolerance)
-        if found.edges_x.sum() >= 20:
-            shown = matched(found.edges_x, found.orientation_x, found.edges_y, found.orientation_y, tolerance)
-            right = matched(found.edges_y, found.orientation_y, found.edges_x, found.orientation_x, tolerance)
+        edges = _edges(x, y, tolerance)
+        if edges.edges_x.sum() >= 20:
+            shown = matched(edges.edges_x, edges.orientation_x, edges.edges_y, edges.orientation_y, tolerance)
+            right = matched(edges.edges_y, edges.orientation_y, edges.edges_x, edges.orientation_x, tolerance)
             scores.append(_f_score(right, shown))
     return _mean(scores)
 
@@ -417,12 +417,12 @@ def _self_recognition(one: OneImage) -> float:
     return label_agreement(p, q, one.classifier.exclusive)
 
 
-def coco_ap(found: Found, truth: Found) -> float:
+def coco_ap(detections: DetectedBoxes, truth: DetectedBoxes) -> float:
     """Return the box AP@[.5:.95] of detections against objects of one image, by pycocotools; NaN without objects."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    def entries(items: Found) -> list[dict[str, object]]:
+    def entries(items: DetectedBoxes) -> list[dict[str, object]]:
         rows = zip(items.labels.tolist(), items.scores.tolist(), items.boxes.tolist(), strict=True)
         return [
             {"id": number, "image_id": 0, "category_id": label, "score": score, "iscrowd": 0,
@@ -430,16 +430,16 @@ def coco_ap(found: Found, truth: Found) -> float:
             for number, (label, score, (x0, y0, x1, y1)) in enumerate(rows, start=1)
         ]  # fmt: skip
 
-    if not len(truth.labels) or not len(found.labels):
+    if not len(truth.labels) or not len(detections.labels):
         return 0.0 if len(truth.labels) else math.nan
     names = [{"id": label} for label in np.unique(truth.labels).tolist()]
     wanted, answers = COCO(), COCO()
     with contextlib.redirect_stdout(io.StringIO()):
-        for index, items in ((wanted, truth), (answers, found)):
+        for index, items in ((wanted, truth), (answers, detections)):
             index.dataset = {"images": [{"id": 0}], "categories": names, "annotations": entries(items)}
             index.createIndex()
         evaluation = COCOeval(wanted, answers, "bbox")
-        evaluation.params.maxDets = [len(found.labels)]
+        evaluation.params.maxDets = [len(detections.labels)]
         evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
         evaluation.evaluate()
         evaluation.accumulate()
@@ -450,9 +450,9 @@ def coco_ap(found: Found, truth: Found) -> float:
 def _redetection_ap(one: OneImage) -> float:
     if one.detector is None:
         return math.nan
-    truth, found = map(one.detector, (one.original, one.recon))
+    truth, detections = map(one.detector, (one.original, one.recon))
     sure = truth.scores >= 0.7
-    return coco_ap(found, Found(truth.labels[sure], truth.scores[sure], truth.boxes[sure]))
+    return coco_ap(detections, DetectedBoxes(truth.labels[sure], truth.scores[sure], truth.boxes[sure]))
 
 
 # --- color ---------------------------------------------------------------------------------------

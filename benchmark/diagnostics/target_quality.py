@@ -77,14 +77,14 @@ def box_ap50(samples: Sequence[Sample], predict: Callable[[Tensor], Prediction],
             for number, (i, label, (x0, y0, x1, y1)) in enumerate(boxes, start=1)
         ],
     }
-    found = []
+    detections = []
     for i, queries in enumerate(answers):
         for *scores, cx, cy, w, h in queries.tolist():
             box = [(cx - w / 2) * width, (cy - h / 2) * height, w * width, h * height]
-            found += [{"image_id": i, "category_id": c, "bbox": box, "score": p} for c, p in enumerate(scores)]
+            detections += [{"image_id": i, "category_id": c, "bbox": box, "score": p} for c, p in enumerate(scores)]
     with contextlib.redirect_stdout(io.StringIO()):
         truth.createIndex()
-        evaluation = COCOeval(truth, truth.loadRes(found), "bbox")
+        evaluation = COCOeval(truth, truth.loadRes(detections), "bbox")
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()

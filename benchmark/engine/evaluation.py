@@ -86,10 +86,12 @@ def set_determinism() -> None:
 @torch.inference_mode()
 def _check_shapes(target: Target, inverse: Inverse) -> None:
     """Raise SpecError unless the features of the target have the shapes that the inverse was made for."""
-    found = target.features(torch.zeros(1, 3, *target.spec.input_size, device=target.device))
+    features = target.features(torch.zeros(1, 3, *target.spec.input_size, device=target.device))
     for tap, shape in inverse.config.taps.items():
-        if shape != found[tap].tensor.shape[1:]:
-            message = f"tap '{tap}' of '{target.spec.id}' has shape {tuple(found[tap].tensor.shape[1:])}, not {shape}"
+        if shape != features[tap].tensor.shape[1:]:
+            message = (
+                f"tap '{tap}' of '{target.spec.id}' has shape {tuple(features[tap].tensor.shape[1:])}, not {shape}"
+            )
             raise SpecError(message, where=f"inverse '{inverse.config.method}'", cure="field 'taps' of its config.json")
 
 

@@ -186,8 +186,8 @@ def _reason(metric: Metric, value: float, gray: bool, networks: Networks) -> str
 
 
 def _is_gray(images: Tensor) -> list[bool]:
-    found: list[bool] = (images == images[:, :1]).flatten(1).all(1).tolist()
-    return found
+    gray: list[bool] = (images == images[:, :1]).flatten(1).all(1).tolist()
+    return gray
 
 
 @contextmanager
@@ -217,9 +217,9 @@ def _iter_scores(
     for batch in _iter_batches(items, batch_size):
         with _exactly(device):
             case = _load_case([items[index] for index in batch], networks, device)
-            found = torch.stack([function(case) for function in functions], dim=1).cpu().numpy()
+            measured = torch.stack([function(case) for function in functions], dim=1).cpu().numpy()
             grays = _is_gray(case.seen.rgb)
-        for index, gray, row in zip(batch, grays, found, strict=True):
+        for index, gray, row in zip(batch, grays, measured, strict=True):
             whys = tuple(_reason(m, value, gray, networks) for m, value in zip(metrics, row, strict=True))
             yield index, np.where([why is None for why in whys], row, np.float32(np.nan)), whys
 

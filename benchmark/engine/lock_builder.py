@@ -41,14 +41,14 @@ def draft_lock(suite: Suite) -> Lock:
 
 def _find_revisions(suite: Suite, known: Lock) -> dict[str, str]:
     """Return the commits of the repositories that the suite names without one: those known, else the newest."""
-    found = dict(known.revisions)
+    revisions = dict(known.revisions)
     for source in suite.networks:
-        if source.repo_id and not source.revision and source.repo_id not in found:
-            found[source.repo_id] = hub.find_commit(source.repo_id)
+        if source.repo_id and not source.revision and source.repo_id not in revisions:
+            revisions[source.repo_id] = hub.find_commit(source.repo_id)
     data = suite.dataset
-    if isinstance(data, HubData) and not data.revision and data.repo_id not in found:
-        found[data.repo_id] = hub.find_commit(data.repo_id, repo_type="dataset")
-    return found
+    if isinstance(data, HubData) and not data.revision and data.repo_id not in revisions:
+        revisions[data.repo_id] = hub.find_commit(data.repo_id, repo_type="dataset")
+    return revisions
 
 
 def make_lock(content: Content, device: torch.device) -> Lock:

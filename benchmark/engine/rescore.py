@@ -132,7 +132,7 @@ def rescore(content: Content, checked: CheckedRecord, device: torch.device) -> d
     """
     suite, networks = content.suite, load_networks(content, device)
     not_finite = 1 + get_reason_names(suite).index(NOT_FINITE)
-    stated, found = [], []
+    stated, rescored = [], []
     for scores, pixels in zip(*checked, strict=True):
         images = suite.audit_ids(scores.images)
         if not images:
@@ -145,8 +145,8 @@ def rescore(content: Content, checked: CheckedRecord, device: torch.device) -> d
             absent = networks.perceptual is None or not (own.reasons[..., m] == SCORED).any()
             skipped[..., m] |= "perceptual" in get_metric(name).needs and absent
         stated.append(replace(own, reasons=np.where(skipped, NOT_APPLICABLE, own.reasons)))
-        found.append(replace(again, reasons=np.where(skipped, NOT_APPLICABLE, again.reasons)))
-    return measure_differences(suite, stated, found, None)
+        rescored.append(replace(again, reasons=np.where(skipped, NOT_APPLICABLE, again.reasons)))
+    return measure_differences(suite, stated, rescored, None)
 
 
 def check_inverses(record: Record, rerun: Record, where: str) -> None:

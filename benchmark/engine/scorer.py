@@ -79,8 +79,8 @@ class Scorer:
         self.seconds += time.perf_counter() - start
         for tap in self.taps:
             if tap not in recons or recons[tap].shape != seen.shape:
-                found = tuple(recons[tap].shape) if tap in recons else "nothing"
-                raise UserError(f"the inverse returned {found} at tap '{tap}', not {tuple(seen.shape)}")
+                shape = tuple(recons[tap].shape) if tap in recons else "nothing"
+                raise UserError(f"the inverse returned {shape} at tap '{tap}', not {tuple(seen.shape)}")
         return recons
 
     @torch.inference_mode()
@@ -113,10 +113,10 @@ class Scorer:
                 if not chosen:
                     continue
                 case = Case(original, seen, view, mask, self.networks, baseline)
-                found = torch.stack([self.metrics[metric](case) for metric in chosen], dim=1)[:count].cpu()
+                measured = torch.stack([self.metrics[metric](case) for metric in chosen], dim=1)[:count].cpu()
                 both = (finite & baseline_finite)[:count, None].cpu()
                 usable = torch.where(self.needs_baseline[chosen], both, finite[:count, None].cpu())
-                scores = torch.where(usable, found, torch.nan).numpy()
+                scores = torch.where(usable, measured, torch.nan).numpy()
                 values[:, t, p, chosen] = scores
                 codes = np.where(np.isnan(scores), np.array(chosen, np.uint8) + 2, SCORED)
                 reasons[:, t, p, chosen] = np.where(usable.numpy(), codes, 1)

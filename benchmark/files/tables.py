@@ -84,14 +84,14 @@ class _Compact:
 
     def fields(self, depth: int = 0) -> dict[int, int]:
         """Return the 32-bit integers among the fields of a struct, by their ids."""
-        found: dict[int, int] = {}
+        integers: dict[int, int] = {}
         number = 0
         while head := self._byte():
             number = number + (head >> 4) if head >> 4 else self._integer()
             value = self._value(head & 15, depth)
             if value is not None and head & 15 == _I32:
-                found[number] = value
-        return found
+                integers[number] = value
+        return integers
 
 
 def _read_header(file: BinaryIO, offset: int) -> _PageHeader:

@@ -135,10 +135,10 @@ def load_inverse(folder: Path, device: torch.device) -> Inverse:
                 what = "unexpected" if differing[0] in names else "missing"
                 raise IntegrityError(f"{what} tensor '{differing[0]}'", where=str(path))
             for name, tensor in expected.items():
-                found = tuple(file.get_slice(name).get_shape())
-                if found != tuple(tensor.shape):
+                shape = tuple(file.get_slice(name).get_shape())
+                if shape != tuple(tensor.shape):
                     raise IntegrityError(
-                        f"tensor '{name}' is {found}, its config says {tuple(tensor.shape)}", where=str(path)
+                        f"tensor '{name}' is {shape}, its config says {tuple(tensor.shape)}", where=str(path)
                     )
             weights = {name: file.get_tensor(name) for name in expected}
     except FileNotFoundError:

@@ -45,20 +45,22 @@ def load_code(path: Path, *, trained: bool) -> Method:
             spec.loader.exec_module(module)
     finally:
         sys.dont_write_bytecode = writes
-    found = [c for c in vars(module).values() if inspect.isclass(c) and issubclass(c, Inverse) and c.__module__ == name]
-    if len(found) != 1:
-        message = f"defines {len(found)} subclasses of Inverse, not one"
+    inverses = [
+        c for c in vars(module).values() if inspect.isclass(c) and issubclass(c, Inverse) and c.__module__ == name
+    ]
+    if len(inverses) != 1:
+        message = f"defines {len(inverses)} subclasses of Inverse, not one"
         raise SpecError(message, where=str(path), cure="keep one; see invbench init --code")
-    method = getattr(found[0], "method", None)
+    method = getattr(inverses[0], "method", None)
     if not isinstance(method, str) or method in METHODS:
         raise SpecError(f"field 'method': {method!r} is no new id", where=str(path), cure="give it an id of its own")
     try:
         TRUSTED[method] = Method(
             id=method,
-            title=(inspect.getdoc(found[0]) or method).splitlines()[0],
+            title=(inspect.getdoc(inverses[0]) or method).splitlines()[0],
             role="entry",
             source=path.name,
-            implementation=f"{name}:{found[0].__name__}",
+            implementation=f"{name}:{inverses[0].__name__}",
             trained=trained,
         )
     except ValidationError as error:

@@ -75,22 +75,22 @@ def _match(overlaps: Tensor, allowed: Tensor, thresholds: Tensor) -> Tensor:
     return hits
 
 
-def average_precision(found: Detections, truth: Detections, wanted: Tensor) -> Tensor:
+def average_precision(detections: Detections, truth: Detections, wanted: Tensor) -> Tensor:
     """Return the box AP@[.5:.95] of each image by itself, float64 (N,) in [0, 1], as COCO defines it.
 
     Mean over the labels of the objects of precision, interpolated at 101 recalls, over the IoU thresholds .5 to
     .95 (Lin et al. 2014). NaN where an image has no objects.
 
     Args:
-        found: detections (N, P); all of them count, in order of their scores.
+        detections: detections (N, P); all of them count, in order of their scores.
         truth: objects (N, Q); their scores are not looked at.
         wanted: bool (N, Q), which of `truth` are objects.
     """
     if not wanted.any():
         return torch.full((wanted.shape[0],), torch.nan, dtype=torch.float64, device=wanted.device)
-    order = found.scores.argsort(dim=1, descending=True, stable=True)
-    labels = found.labels.gather(1, order)
-    boxes = found.boxes.gather(1, order[..., None].expand(-1, -1, 4))
+    order = detections.scores.argsort(dim=1, descending=True, stable=True)
+    labels = detections.labels.gather(1, order)
+    boxes = detections.boxes.gather(1, order[..., None].expand(-1, -1, 4))
     thresholds = torch.tensor(IOU_THRESHOLDS, device=boxes.device)
     same = (labels[:, :, None] == truth.labels[:, None]) & wanted[:, None]
     hits = _match(_overlaps(boxes, truth.boxes), same, thresholds)
@@ -121,7 +121,7 @@ def redetection_ap(case: Case) -> Tensor:
     detector = case.networks.detector
     if detector is None:
         return case.not_scored()
-    truth, found = (view.get(_detections, detector) for view in (case.original, case.recon))
+    truth, detections = (view.get(_detections, detector) for view in (case.original, case.recon))
     # Many steps on few numbers, in float64, which some devices lack.
-    found, truth = (Detections(*(part.cpu() for part in side)) for side in (found, truth))
-    return average_precision(found, truth, truth.scores >= MIN_SCORE).to(case.recon.rgb)
+    detections, truth = (Detections(*(part.cpu() for part in side)) for side in (detections, truth))
+    return average_precision(detections, truth, truth.scores >= MIN_SCORE).to(case.recon.rgb)

@@ -206,17 +206,17 @@ def f50(case: Case) -> Tensor:
     is flat are left out; NaN where none remains. Images are summed up by the median.
     """
     explained = case.recon.get(_explained, case.seen)
-    found = case.not_scored()
-    finer_ev, finer_log = torch.full_like(found, math.nan), torch.full_like(found, math.nan)
-    pending = torch.ones_like(found, dtype=torch.bool)
+    frequency = case.not_scored()
+    finer_ev, finer_log = torch.full_like(frequency, math.nan), torch.full_like(frequency, math.nan)
+    pending = torch.ones_like(frequency, dtype=torch.bool)
     for index in reversed(range(explained.shape[1])):
         ev = explained[:, index]
         center = math.log2(math.prod(case.seen.get(_bands).limits[index])) / 2
         reached = pending & (ev >= HALF_EV)
         rise = (ev - HALF_EV) / (ev - finer_ev)
         position = torch.where(finer_ev.isnan(), center, center + (finer_log - center) * rise)
-        found = torch.where(reached, position.exp2(), found)
+        frequency = torch.where(reached, position.exp2(), frequency)
         pending = pending & ~reached
         scored = ~ev.isnan()
         finer_ev, finer_log = torch.where(scored, ev, finer_ev), torch.where(scored, center, finer_log)
-    return torch.where(pending & ~finer_ev.isnan(), OCTAVES[0][0], found)
+    return torch.where(pending & ~finer_ev.isnan(), OCTAVES[0][0], frequency)

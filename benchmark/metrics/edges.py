@@ -152,9 +152,9 @@ def maxima(view: View, divisor: int) -> Maxima:
     return Maxima(magnitude, magnitude * peak, _own_bits(orientation), _accepted_bits(orientation))
 
 
-def nearby_bits(found: Maxima, edges: Tensor, tolerance: int) -> Tensor:
+def nearby_bits(peaks: Maxima, edges: Tensor, tolerance: int) -> Tensor:
     """Return the bits of the orientations of all edges within `tolerance` pixels, uint8 (N, h, w)."""
-    return dilate_disk(found.own * edges, tolerance)
+    return dilate_disk(peaks.own * edges, tolerance)
 
 
 def matches(accepted: Tensor, nearby: Tensor) -> Tensor:
@@ -182,35 +182,35 @@ class ReferenceEdges(NamedTuple):
 
 def reference_edges(view: View, divisor: int) -> ReferenceEdges:
     """Return the edges of an original: maxima above 0.3 of the 99th percentile of the magnitude."""
-    found = view.get(maxima, divisor)
-    magnitude = found.magnitude.flatten(1)
-    tolerance = pixel_tolerance(*found.magnitude.shape[-2:])
+    peaks = view.get(maxima, divisor)
+    magnitude = peaks.magnitude.flatten(1)
+    tolerance = pixel_tolerance(*peaks.magnitude.shape[-2:])
     # The linear interpolation of torch.quantile, which refuses large batches in some releases.
     position = 0.99 * (magnitude.shape[1] - 1)
     lower = magnitude.kthvalue(math.floor(position) + 1, dim=1).values
     upper = magnitude.kthvalue(math.ceil(position) + 1, dim=1).values
     p99 = torch.lerp(lower, upper, position - math.floor(position))
-    edges = found.ridge > (REFERENCE_SHARE_OF_P99 * p99)[:, None, None]
+    edges = peaks.ridge > (REFERENCE_SHARE_OF_P99 * p99)[:, None, None]
     counts = edges.flatten(1).sum(1)
-    return ReferenceEdges(tolerance, edges, nearby_bits(found, edges, tolerance), counts, int(counts.max()))
+    return ReferenceEdges(tolerance, edges, nearby_bits(peaks, edges, tolerance), counts, int(counts.max()))
 
 
-def strongest(found: Maxima, reference: ReferenceEdges) -> Tensor:
+def strongest(peaks: Maxima, reference: ReferenceEdges) -> Tensor:
     """Return the edges of a recon, bool (N, h, w): its strongest maxima, as many as the original has edges.
 
     Of equally strong ones the first in raster order are taken, so that a pattern of equal edges gains nothing;
     where there are fewer maxima than that, all of them.
     """
-    ridge = found.ridge.flatten(1)
+    ridge = peaks.ridge.flatten(1)
     if reference.most == 0:
-        return torch.zeros_like(found.ridge, dtype=torch.bool)
+        return torch.zeros_like(peaks.ridge, dtype=torch.bool)
     ranked = ridge.topk(reference.most, dim=1).values
     weakest = ranked.gather(1, (reference.counts - 1).clamp(min=0)[:, None])
     stronger = ridge > weakest
     tied = (ridge == weakest) & (ridge > 0)
     room = reference.counts[:, None] - stronger.sum(1, keepdim=True)
     kept = stronger | (tied & (tied.cumsum(1) <= room))
-    return kept.view_as(found.ridge)
+    return kept.view_as(peaks.ridge)
 
 
 class Contour(NamedTuple):

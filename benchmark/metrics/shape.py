@@ -33,9 +33,9 @@ def _count(pixels: Tensor) -> Tensor:
     return pixels.flatten(1).sum(1)
 
 
-def _f_score(right: Tensor, shown_edges: Tensor, found: Tensor, wanted: Tensor) -> Tensor:
-    """Return F = 2PR / (P + R) with P = right / shown_edges and R = found / wanted; 0 where either is 0."""
-    precision, recall = right / shown_edges.clamp(min=1), found / wanted.clamp(min=1)
+def _f_score(right: Tensor, shown_edges: Tensor, recalled: Tensor, wanted: Tensor) -> Tensor:
+    """Return F = 2PR / (P + R) with P = right / shown_edges and R = recalled / wanted; 0 where either is 0."""
+    precision, recall = right / shown_edges.clamp(min=1), recalled / wanted.clamp(min=1)
     return 2 * precision * recall / (precision + recall).clamp(min=1e-12)
 
 
@@ -66,11 +66,11 @@ def contour_f(case: Case) -> Tensor:
         x = case.original.get(reference_edges, divisor)
         visible = case.original.get(_visible, case.mask, divisor)
         outline = case.mask.get(contour, divisor)
-        found = case.recon.get(maxima, divisor)
-        edges = strongest(found, x)
-        shown = visible.pixels & matches(outline.accepted, nearby_bits(found, edges, x.tolerance))
+        peaks = case.recon.get(maxima, divisor)
+        edges = strongest(peaks, x)
+        shown = visible.pixels & matches(outline.accepted, nearby_bits(peaks, edges, x.tolerance))
         relevant = edges & outline.vicinity
-        right = relevant & matches(found.accepted, x.nearby)
+        right = relevant & matches(peaks.accepted, x.nearby)
         score = _f_score(_count(right), _count(relevant), _count(shown), visible.counts)
         scores.append(score.masked_fill(visible.counts < fewest, math.nan))
     return torch.stack(scores).nanmean(0)
@@ -84,11 +84,11 @@ def edge_f(case: Case) -> Tensor:
     """
     scores = []
     for divisor, _ in CONTOUR_SCALES:
-        x, found_x = case.original.get(reference_edges, divisor), case.original.get(maxima, divisor)
-        found = case.recon.get(maxima, divisor)
-        edges = strongest(found, x)
-        shown = x.edges & matches(found_x.accepted, nearby_bits(found, edges, x.tolerance))
-        right = edges & matches(found.accepted, x.nearby)
+        x, peaks_x = case.original.get(reference_edges, divisor), case.original.get(maxima, divisor)
+        peaks = case.recon.get(maxima, divisor)
+        edges = strongest(peaks, x)
+        shown = x.edges & matches(peaks_x.accepted, nearby_bits(peaks, edges, x.tolerance))
+        right = edges & matches(peaks.accepted, x.nearby)
         score = _f_score(_count(right), _count(edges), _count(shown), x.counts)
         scores.append(score.masked_fill(x.counts < MIN_EDGES, math.nan))
     return torch.stack(scores).nanmean(0)

@@ -259,16 +259,16 @@ def _positions(table: pa.Table, name: str, labels: Sequence[str]) -> npt.NDArray
         return codes
     position = {label: index for index, label in enumerate(labels)}
     lookup = np.array([*(position.get(label, -1) for label in entries), -1], np.int32)
-    found: npt.NDArray[np.int32] = lookup[codes]
-    return found
+    positions: npt.NDArray[np.int32] = lookup[codes]
+    return positions
 
 
 def _check_row(table: pa.Table, names: Sequence[str], wrong: npt.NDArray[np.bool_]) -> None:
     """Raise for the first row that is not what must stand there."""
     if wrong.any():
         row = int(np.argmax(wrong))
-        found = ", ".join(f"{name} {table.column(name)[row].as_py()!r:.80}" for name in names)
-        raise SpecError(f"row {row + 1} does not belong there: {found}", cure="evaluate again")
+        content = ", ".join(f"{name} {table.column(name)[row].as_py()!r:.80}" for name in names)
+        raise SpecError(f"row {row + 1} does not belong there: {content}", cure="evaluate again")
 
 
 def scores_from_table(suite: Suite, table: pa.Table, targets: Collection[str], images: int) -> list[TargetScores]:

@@ -56,8 +56,8 @@ def _check_data(png: bytes, size: tuple[int, int]) -> None:
             data.append(png[offset + 8 : offset + 8 + length])
         offset += 12 + length
     expected, inflate = size[0] * (1 + 3 * size[1]), zlib.decompressobj()
-    found = len(inflate.decompress(b"".join(data), expected + 1))
-    if found != expected or not inflate.eof or inflate.unused_data:
+    inflated = len(inflate.decompress(b"".join(data), expected + 1))
+    if inflated != expected or not inflate.eof or inflate.unused_data:
         raise ValueError("its data are not those of its pixels")
 
 
@@ -117,8 +117,8 @@ def read_audit(suite: Suite, table: pa.Table, targets: Sequence[TargetSpec], ima
     expected = [row for target in targets for row in _labels(suite, target, images)]
     if table.num_rows != len(expected):
         raise SpecError(f"holds {table.num_rows:,} rows, not {len(expected):,}", cure="evaluate again")
-    found = list(zip(*(table.column(name).to_pylist() for name in AUDIT_SCHEMA.names[:4]), strict=True))
-    for number, (labels, wanted) in enumerate(zip(found, expected, strict=True), 1):
+    stored = list(zip(*(table.column(name).to_pylist() for name in AUDIT_SCHEMA.names[:4]), strict=True))
+    for number, (labels, wanted) in enumerate(zip(stored, expected, strict=True), 1):
         if labels != wanted:
             message = f"row {number} is of {labels!r:.160}, not of {wanted!r}"
             raise SpecError(message, cure="evaluate again")

@@ -29,24 +29,24 @@ CheckedRecord = tuple[list[TargetScores], list[npt.NDArray[np.uint8]]]
 """The scores and the audit images (images, 1 + taps, perturbations, H, W, 3) of every evaluated target."""
 
 
-def _iter_differences(stated: Any, found: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
-    """Yield path, stated and found value of what differs in two dumps; `clamped` is not in the tables."""
-    if isinstance(stated, dict) and isinstance(found, dict):
-        for name in sorted(stated.keys() | found.keys()):
+def _iter_differences(stated: Any, recomputed: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
+    """Yield path, stated and recomputed value of what differs in two dumps; `clamped` is not in the tables."""
+    if isinstance(stated, dict) and isinstance(recomputed, dict):
+        for name in sorted(stated.keys() | recomputed.keys()):
             if name != "clamped":
-                yield from _iter_differences(stated.get(name), found.get(name), f"{path}.{name}" if path else name)
-    elif isinstance(stated, list) and isinstance(found, list) and len(stated) == len(found):
-        for index, (a, b) in enumerate(zip(stated, found, strict=True)):
+                yield from _iter_differences(stated.get(name), recomputed.get(name), f"{path}.{name}" if path else name)
+    elif isinstance(stated, list) and isinstance(recomputed, list) and len(stated) == len(recomputed):
+        for index, (a, b) in enumerate(zip(stated, recomputed, strict=True)):
             yield from _iter_differences(a, b, f"{path}.{index}")
-    elif isinstance(stated, float | int) and isinstance(found, float | int):
-        if abs(stated - found) > ROUNDED:
-            yield path, stated, found
-    elif stated != found:
-        yield path, stated, found
+    elif isinstance(stated, float | int) and isinstance(recomputed, float | int):
+        if abs(stated - recomputed) > ROUNDED:
+            yield path, stated, recomputed
+    elif stated != recomputed:
+        yield path, stated, recomputed
 
 
-def _compare(stated: Any, found: Any, path: str, where: str) -> None:
-    for name, a, b in _iter_differences(stated, found, path):
+def _compare(stated: Any, recomputed: Any, path: str, where: str) -> None:
+    for name, a, b in _iter_differences(stated, recomputed, path):
         message = f"field '{name}': is {a!r:.60}, but follows as {b!r:.60} from scores.parquet and the suite"
         raise IntegrityError(message, where=where, cure="evaluate again")
 
@@ -120,13 +120,15 @@ def _check_stage(suite: Suite, lock: Lock, record: Record, target: str, stage: S
     unclear = np.abs(np.diagonal(matrix) - stage.floor - MIN_ROOM) < ROUNDED
     wrong = ~np.isclose(normalized, expected, rtol=0, atol=1e-2, equal_nan=True) & ~unclear
     for row, column in np.argwhere(wrong):
-        stated, found = stage.normalized[row][column], expected[row, column]
-        message = f"field '{path}.normalized.{row}.{column}': is {stated}, but follows as {found:.6f} from 'transfer'"
+        stated, recomputed = stage.normalized[row][column], expected[row, column]
+        message = (
+            f"field '{path}.normalized.{row}.{column}': is {stated}, but follows as {recomputed:.6f} from 'transfer'"
+        )
         raise IntegrityError(message, where=where, cure="evaluate again")
-    for name, found in summarize_transfer(normalized)._asdict().items():
+    for name, recomputed in summarize_transfer(normalized)._asdict().items():
         stated = getattr(stage, name)
-        if (stated is None) != (found is None) or (found is not None and abs(stated - found) > 1e-2):
-            message = f"field '{path}.{name}': is {stated}, but follows as {found} from 'normalized'"
+        if (stated is None) != (recomputed is None) or (recomputed is not None and abs(stated - recomputed) > 1e-2):
+            message = f"field '{path}.{name}': is {stated}, but follows as {recomputed} from 'normalized'"
             raise IntegrityError(message, where=where, cure="evaluate again")
 
 
@@ -142,8 +144,8 @@ def _check_aggregates(suite: Suite, lock: Lock, record: Record, scores: Sequence
         "targets": {name: target.model_dump(mode="json") for name, target in targets.items()},
         "cells": [cell.model_dump(mode="json") for cell in cells],
     }
-    for name, found in dumped.items():
-        _compare(own[name], found, name, where)
+    for name, recomputed in dumped.items():
+        _compare(own[name], recomputed, name, where)
     status = find_status(suite, scores)
     _compare(record.status, status, "status", where)
     _compare(record.draft, lock.draft or suite.draft, "draft", where)

@@ -98,8 +98,10 @@ class Receipt(Frozen):
     @property
     def agrees(self) -> bool:
         """Whether nothing is farther apart than allowed, and something was compared at all."""
-        found = self.differences.values()
-        return all(difference.agrees for difference in found) and any(difference.compared for difference in found)
+        differences = self.differences.values()
+        return all(difference.agrees for difference in differences) and any(
+            difference.compared for difference in differences
+        )
 
 
 def write_receipt(folder: Path, receipt: Receipt) -> Path:
@@ -129,12 +131,12 @@ def check_receipt(receipt: Receipt, record: Record, where: str) -> None:
     metrics = {cell.metric for cell in record.cells}
     if receipt.differences.keys() != metrics or receipt.images > record.images:
         raise IntegrityError("compares other metrics or images than the record has", where=where)
-    for name, found in receipt.differences.items():
+    for name, difference in receipt.differences.items():
         try:
             allowed = get_metric(name).tolerance
         except NotFoundError as error:
             raise IntegrityError(error.message, where=where) from None
-        if found.equal > found.compared or (found.largest > allowed and not found.beyond):
+        if difference.equal > difference.compared or (difference.largest > allowed and not difference.beyond):
             raise IntegrityError(f"field 'differences.{name}': contradicts itself", where=where)
 
 

@@ -187,21 +187,21 @@ class _Pairs:
 
     def _subtracted(self, sums: Array, rows: npt.NDArray[np.intp]) -> Array:
         # Many times as fast as indexing.
-        found = np.take(sums, self.first[rows], axis=0)
-        found -= np.take(sums, self.second[rows], axis=0)
-        return found
+        differences = np.take(sums, self.first[rows], axis=0)
+        differences -= np.take(sums, self.second[rows], axis=0)
+        return differences
 
     def p_values(self, seed: int) -> Array:
         """Return the p-value of each pair, by `sign_flip_p`."""
-        found = np.ones(len(self.first))
+        p_values = np.ones(len(self.first))
         if self.complete.any():
             held = np.nan_to_num(self.values[:, self.scored])
             projected = _project(held, seed) / held.shape[1]
             for rows in self._chunks(np.flatnonzero(self.complete), _PAIRS):
-                found[rows] = _exceeding(self._subtracted(projected, rows), self.means[rows])
+                p_values[rows] = _exceeding(self._subtracted(projected, rows), self.means[rows])
         for rows in self._chunks(np.flatnonzero(~self.complete), _EXACT_PAIRS):
-            found[rows] = _flip(self._differences(rows), seed)
-        return found
+            p_values[rows] = _flip(self._differences(rows), seed)
+        return p_values
 
     def apart(self, seed: int) -> npt.NDArray[np.bool_]:
         """Return which pairs differ significantly among all, (pairs,): Holm's step-down over their joint distribution.
@@ -215,15 +215,15 @@ class _Pairs:
         for rows in self._chunks(np.arange(len(self.first)), _EXACT_PAIRS):
             differences = self._differences(rows)
             sums[rows], size[rows] = np.nansum(differences, axis=1), np.sqrt(np.nansum(differences**2, axis=1))
-        found, rest = np.zeros(len(self.first), np.bool_), np.flatnonzero(size > 0)
+        apart, rest = np.zeros(len(self.first), np.bool_), np.flatnonzero(size > 0)
         while rest.size:
             largest = np.sort(self._largest(rest, 1 / size[rest], seed))
             reached = PERMUTATIONS - np.searchsorted(largest, np.abs(sums[rest]) / size[rest] - _ROUNDING)
             better = (1 + reached) / (1 + PERMUTATIONS) <= ALPHA
             if not better.any():
                 break
-            found[rest[better]], rest = True, rest[~better]
-        return found
+            apart[rest[better]], rest = True, rest[~better]
+        return apart
 
     def _largest(self, rows: npt.NDArray[np.intp], scale: Array, seed: int) -> Array:
         """Return the largest |sum d| x scale of some pairs under every draw of signs, (PERMUTATIONS,)."""

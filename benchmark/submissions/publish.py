@@ -50,7 +50,7 @@ class Publication:
 def find_records(folder: Path, target: str, roots: Sequence[Path]) -> list[Record]:
     """Return the records below `roots` that were made with the very weights in `folder`, by suite."""
     weights = sha256_file(folder / "model.safetensors")
-    found: dict[str, Record] = {}
+    records: dict[str, Record] = {}
     for root in roots:
         for path in sorted(root.glob("*/records/*/record.json")):
             try:
@@ -58,8 +58,8 @@ def find_records(folder: Path, target: str, roots: Sequence[Path]) -> list[Recor
             except UserError:
                 continue
             if target in record.inverses and record.inverses[target].files.get("model.safetensors") == weights:
-                found[record.suite] = record
-    return [found[suite] for suite in sorted(found)]
+                records[record.suite] = record
+    return [records[suite] for suite in sorted(records)]
 
 
 def _results(config: InverseConfig, record: Record) -> list[Any]:

@@ -66,13 +66,13 @@ class Target(ABC):
         try:
             # Not inference mode: networks may keep what they compute, and gradients flow through it later.
             with torch.no_grad():
-                found = self.features(torch.zeros(1, 3, height, width, device=self.device))
+                features = self.features(torch.zeros(1, 3, height, width, device=self.device))
         except Exception as error:
             raise SpecError(
                 f"the network does not take {height}x{width} images: {type(error).__name__}: {first_line(error)}",
                 where=where,
             ) from None
-        broken = [name for name, item in found.items() if not item.tensor.isfinite().all()]
+        broken = [name for name, item in features.items() if not item.tensor.isfinite().all()]
         if broken:
             raise SpecError(f"the network gives numbers that are not finite at '{broken[0]}'", where=where)
 
@@ -126,7 +126,7 @@ class Target(ABC):
         names = [self.spec.tap(name).name for name in (taps or [tap.name for tap in self.spec.taps])]
         side_points = self.get_side_points(names)
         points = {name: self.points[name] for name in names} | side_points
-        with capture(points, stop=True) as found:
+        with capture(points, stop=True) as captured:
             self.forward(images)
-        side = {name: found[name] for name in side_points}
-        return {name: self.describe(name, found[name], side) for name in names}
+        side = {name: captured[name] for name in side_points}
+        return {name: self.describe(name, captured[name], side) for name in names}

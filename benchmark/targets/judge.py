@@ -27,8 +27,8 @@ def _model_class(folder: Path) -> Any:
     known = isinstance(kind, str) and kind in CONFIG_MAPPING and kind not in OTHER_LIBRARIES
     if not known or CONFIG_MAPPING[kind] not in MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING:
         raise SpecError(f"'{kind}' is not an image classifier of transformers", where=str(folder / CONFIG))
-    found = MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING[CONFIG_MAPPING[kind]]
-    return found[0] if isinstance(found, tuple) else found
+    model_class = MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING[CONFIG_MAPPING[kind]]
+    return model_class[0] if isinstance(model_class, tuple) else model_class
 
 
 def _input_size(config: Any, where: str) -> tuple[int, int] | None:

@@ -86,9 +86,9 @@ def _no_larger_than(elements: int, where: str) -> Iterator[None]:
             handle.remove()
 
 
-def _check_keys(found: dict[str, Any], where: str) -> None:
+def _check_keys(loading_info: dict[str, Any], where: str) -> None:
     for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        names = sorted(key if isinstance(key, str) else key[0] for key in found[what])
+        names = sorted(key if isinstance(key, str) else key[0] for key in loading_info[what])
         names = [name for name in names if not name.endswith(COUNTER)]
         if names:
             raise IntegrityError(f"{what.replace('_', ' ')}: {names[0]}", where=where)
@@ -127,7 +127,7 @@ def load_network(
     weights, elements = _read_weights(folder / WEIGHTS, unused)
     try:
         with _no_larger_than(elements, where):
-            model, found = model_class.from_pretrained(
+            model, loading_info = model_class.from_pretrained(
                 None,
                 config=model_class.config_class.from_dict(settings),
                 state_dict=weights,
@@ -145,7 +145,7 @@ def load_network(
         raise SpecError(
             f"transformers cannot build it: {type(error).__name__}: {first_line(error)}", where=where
         ) from None
-    _check_keys(found, str(folder / WEIGHTS))
+    _check_keys(loading_info, str(folder / WEIGHTS))
     if getattr(model.config, "num_channels", 3) != 3:
         raise SpecError("'num_channels' is not 3", where=where)
     return model.eval().requires_grad_(False).to(device)

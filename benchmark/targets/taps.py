@@ -53,13 +53,13 @@ def capture(points: Mapping[str, Point], *, stop: bool) -> Iterator[dict[str, Te
     With `stop`, the forward pass ends as soon as every point has been reached; hooks live for this context
     only, so that two captures of one model never meet.
     """
-    found: dict[str, Tensor] = {}
+    captured: dict[str, Tensor] = {}
     reached = _Reached()
 
     def hook_for(name: str, point: Point) -> Callable[..., None]:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            found[name] = point.read(output)
-            if stop and len(found) == len(points):
+            captured[name] = point.read(output)
+            if stop and len(captured) == len(points):
                 raise reached
 
         return hook
@@ -68,7 +68,7 @@ def capture(points: Mapping[str, Point], *, stop: bool) -> Iterator[dict[str, Te
         for name, point in points.items():
             stack.callback(point.module.register_forward_hook(hook_for(name, point)).remove)
         try:
-            yield found
+            yield captured
         except _Reached as signal:
             if signal is not reached:
                 raise

@@ -35,7 +35,7 @@ class Board:
 
     suite: Suite
     lock: Lock
-    found: Sequence[Entry]
+    loaded: Sequence[Entry]
 
     @property
     def folder(self) -> str:
@@ -45,7 +45,7 @@ class Board:
     @cached_property
     def tables(self) -> Tables:
         """The ranked table of every target, and under None that of all targets together."""
-        return tables_of(self.suite, sorted(self.found, key=lambda entry: entry.submission.id))
+        return tables_of(self.suite, sorted(self.loaded, key=lambda entry: entry.submission.id))
 
     @cached_property
     def entries(self) -> list[Entry]:

@@ -137,11 +137,11 @@ def load_entries(
     ]
     entries: dict[str, Entry] = {}
     with closing(iter_results(_work, sources, _ALONE, _share, (suite, lock))) as every:
-        for (_, name), found in zip(sources, every, strict=True):
-            if isinstance(found, Entry):
-                entries[name] = found
+        for (_, name), result in zip(sources, every, strict=True):
+            if isinstance(result, Entry):
+                entries[name] = result
             elif on_unusable is None:
-                raise found
+                raise result
             else:
-                on_unusable(found)
+                on_unusable(result)
     return [entries[name] for name in sorted(entries)]

@@ -49,7 +49,7 @@ def ranking_frame(suite: Suite, tables: Tables) -> pa.Table:
     for target in (None, *(target.id for target in suite.targets)):
         for row in tables[target].rows:
             entry, cost = row.entry, row.cost
-            found: dict[str, Any] = {
+            fields: dict[str, Any] = {
                 "target": target or "all",
                 "place": row.place,
                 "submission": entry.submission.id,
@@ -68,8 +68,8 @@ def ranking_frame(suite: Suite, tables: Tables) -> pa.Table:
                 score = cell.score
                 values = (score.value, score.low, score.high) if score else (None, None, None)
                 names = (cell.axis + name for name in kinds)
-                found |= zip(names, (*values, cell.rank, cell.reason or None), strict=True)
-            rows.append(found)
+                fields |= zip(names, (*values, cell.rank, cell.reason or None), strict=True)
+            rows.append(fields)
     return _frame(head | axes | tail, rows)
 
 
@@ -101,11 +101,11 @@ def cell_frame(entries: Sequence[Entry]) -> pa.Table:
     schema, read = pa.schema(list(zip(names, kinds, strict=True))), attrgetter(*known)
     parts = [schema.empty_table()]
     for entry in (entry for entry in entries if entry.record.cells):
-        found = entry.record.cells
-        unscored = [cell.unscored for cell in found]
+        cells = entry.record.cells
+        unscored = [cell.unscored for cell in cells]
         columns = [
-            [entry.submission.id] * len(found),
-            *zip(*map(read, found), strict=True),
+            [entry.submission.id] * len(cells),
+            *zip(*map(read, cells), strict=True),
             [sum(reasons.values()) if reasons else 0 for reasons in unscored],
             ["; ".join(f"{reason} ({reasons[reason]})" for reason in sorted(reasons)) if reasons else None
              for reasons in unscored],
@@ -177,8 +177,8 @@ def receipt_frame(entries: Sequence[Entry]) -> pa.Table:
     """Return one row per receipt and metric."""
     of_receipt = {"kind": TEXT, "by": TEXT, "images": WHOLE, "agrees": FLAG, "digest": TEXT, "record_digest": TEXT,
                   "rerun_digest": TEXT}  # fmt: skip
-    found = {"compared": WHOLE, "equal": WHOLE, "largest": REAL, "beyond": WHOLE, "unmatched": WHOLE}
-    columns = {"submission": TEXT} | of_receipt | {"date": TEXT, "device_name": TEXT, "metric": TEXT} | found
+    of_difference = {"compared": WHOLE, "equal": WHOLE, "largest": REAL, "beyond": WHOLE, "unmatched": WHOLE}
+    columns = {"submission": TEXT} | of_receipt | {"date": TEXT, "device_name": TEXT, "metric": TEXT} | of_difference
     rows = []
     for entry in entries:
         for receipt in entry.receipts:
@@ -186,7 +186,7 @@ def receipt_frame(entries: Sequence[Entry]) -> pa.Table:
             head |= {name: getattr(receipt, name) for name in of_receipt}
             head["device_name"] = receipt.environment.device_name
             for metric, difference in sorted(receipt.differences.items()):
-                rows.append({**head, "metric": metric} | {name: getattr(difference, name) for name in found})
+                rows.append({**head, "metric": metric} | {name: getattr(difference, name) for name in of_difference})
     return _frame(columns, rows)
 
 

@@ -30,7 +30,7 @@ def pairs(suite: Suite, entries: Sequence[Entry]) -> list[Pair]:
     differences.
     """
     rankable = [entry for entry in entries if entry.rankable and reference_of(entry) is None]
-    found: dict[tuple[str, str], dict[Axis, Difference]] = {
+    by_names: dict[tuple[str, str], dict[Axis, Difference]] = {
         (a.submission.id, b.submission.id): {} for a, b in combinations(rankable, 2)
     }
     for axis in axes_of(suite):
@@ -40,5 +40,5 @@ def pairs(suite: Suite, entries: Sequence[Entry]) -> list[Pair]:
             images = len(next(iter(held.values())))
             weights = bootstrap_weights(images, suite.bootstrap_resamples, suite.bootstrap_seed)
             for names, difference in paired_differences(held, weights, suite.bootstrap_seed).items():
-                found[names][axis] = difference
-    return [Pair(first, second, differences) for (first, second), differences in found.items()]
+                by_names[names][axis] = difference
+    return [Pair(first, second, differences) for (first, second), differences in by_names.items()]

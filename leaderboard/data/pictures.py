@@ -95,8 +95,8 @@ def _means(entry: Entry, target: str, images: Sequence[str]) -> npt.NDArray[np.f
     if entry.views is None or target not in entry.views.images:
         return None
     position = {image: index for index, image in enumerate(entry.images)}
-    found = entry.views.images[target][:, 0][:, :, [position[image] for image in images]].astype(np.float64)
-    return masked_mean(found.reshape(found.shape[0] * found.shape[1], len(images)))
+    scores = entry.views.images[target][:, 0][:, :, [position[image] for image in images]].astype(np.float64)
+    return masked_mean(scores.reshape(scores.shape[0] * scores.shape[1], len(images)))
 
 
 def choose(entries: Sequence[Entry], target: str, images: Sequence[str]) -> Choice:
@@ -199,7 +199,7 @@ def _make_job(entry: Entry, galleries: Mapping[str, Gallery]) -> _Job:
 
 def _extract(job: _Job, store: ImageStore) -> dict[str, dict[Key, str]]:
     """Write the pictures of a record; return their names by target."""
-    found = {target: dict[Key, str]() for target in job.wanted}
+    names = {target: dict[Key, str]() for target in job.wanted}
     audit = load_audit_file(job.path, job.sha256)
     labels = (audit.column(name).cast(pa.string()).to_pylist() for name in ("image", "target", "tap", "perturbation"))
     pngs = audit.column("png")
@@ -207,8 +207,8 @@ def _extract(job: _Job, store: ImageStore) -> dict[str, dict[Key, str]]:
         wanted = job.wanted.get(target)
         if wanted is not None and image in (wanted.plain if kind == "identity" else wanted.full):
             key = ("" if tap == INPUT else job.method, image, tap, kind)
-            found[target][key] = store.add(pngs[row].as_py(), wanted.size, str(job.path))
-    return found
+            names[target][key] = store.add(pngs[row].as_py(), wanted.size, str(job.path))
+    return names
 
 
 def make_gallery(suite: Suite, entries: Sequence[Entry], store: ImageStore) -> dict[str, Gallery]:
@@ -263,6 +263,6 @@ def picture_scores(suite: Suite, gallery: Gallery, entry: Entry, images: Sequenc
     if entry.views is None or gallery.target.id not in entry.views.images:
         return []
     columns = [entry.images.index(image) for image in images]
-    found = entry.views.images[gallery.target.id][:, 1:, :, columns]  # (axes, kinds, taps, images)
-    flat = found.transpose(0, 3, 2, 1).reshape(len(found), -1)
+    scores = entry.views.images[gallery.target.id][:, 1:, :, columns]  # (axes, kinds, taps, images)
+    flat = scores.transpose(0, 3, 2, 1).reshape(len(scores), -1)
     return [[None if np.isnan(v) else round(100 * float(v)) for v in row] for row in flat]

@@ -176,7 +176,7 @@ def cost_of(record: Record, target: str | None) -> Cost:
     """Return what an entry costs on a target, or on all of them."""
     names = [name for name in record.targets if target in (None, name)]
     inverses = [record.inverses[name] for name in names if name in record.inverses]
-    hours = [found for inverse in inverses if isinstance(found := inverse.training.get("device_hours"), int | float)]
+    hours = [value for inverse in inverses if isinstance(value := inverse.training.get("device_hours"), int | float)]
     devices = {str(inverse.training["device"]) for inverse in inverses if "device" in inverse.training}
     times = [record.run.ms_per_recon[name] for name in names if name in record.run.ms_per_recon]
     whole = bool(inverses) and len(inverses) == len(names)
@@ -251,13 +251,13 @@ def number(value: float | None, digits: int = 3) -> str:
 
 def color_means(record: Record, target: str, tap: str, metric: str) -> float | None:
     """Return the mean of a color metric at a tap, each hue kind weighing the same; None if one is unscored."""
-    found = {
+    by_kind = {
         cell.perturbation: cell.value
         for cell in record.cells
         if (cell.target, cell.tap, cell.metric) == (target, tap, metric) and cell.perturbation in HUE_PERTURBATIONS
     }
-    values = [value for value in found.values() if value is not None]
-    return sum(values) / len(values) if values and len(values) == len(found) else None
+    values = [value for value in by_kind.values() if value is not None]
+    return sum(values) / len(values) if values and len(values) == len(by_kind) else None
 
 
 def unscored(record: Record) -> list[tuple[str, str, int]]:

@@ -164,20 +164,20 @@ def _make_audit(suite: Suite, scores: Sequence[TargetScores], shade: int) -> pa.
 
 def _make_layers(record: Record, target: TargetSpec) -> tuple[StageLayers, ...]:
     """Return a comparison of the taps of each stage whose diagonal is the record's own detail."""
-    found = []
+    stages = []
     for stage in dict.fromkeys(tap.stage for tap in target.taps):
         taps = tuple(tap.name for tap in target.taps if tap.stage == stage)
         if len(taps) < 2:
             continue
         own = np.array([record.targets[target.id].taps[tap].axes["detail"].value or 0.0 for tap in taps])
         away = np.abs(np.subtract.outer(np.arange(len(taps)), np.arange(len(taps))))
-        found.append(
+        stages.append(
             StageLayers(
                 stage=stage, taps=taps, floor=0.0, transfer=_rows(own * 0.4**away), normalized=_rows(0.4**away),
                 neighbors=0.4, half_distance=0.833333, asymmetry=0.0, cka=_rows(0.9**away),
             )
         )  # fmt: skip
-    return tuple(found)
+    return tuple(stages)
 
 
 def _rows(matrix: npt.NDArray[np.float64]) -> Matrix:

@@ -100,15 +100,15 @@ def _parts(
     suite: Suite, anchors: Mapping[str, Anchor], values: npt.NDArray[np.float32], axis: Axis, kind: str
 ) -> list[Array]:
     """Return the anchored scores (images, taps) of the metrics of an axis that are computed under a kind."""
-    found = []
+    parts = []
     for index, perturbation in enumerate(suite.perturbations):
         if perturbation == kind:
             for metric in (metric for metric in suite.axes[axis] if applies(metric, perturbation)):
                 scores = values[:, :, index, suite.metrics.index(metric)].astype(np.float64)
-                found.append(_anchored(scores, anchors[metric]))
+                parts.append(_anchored(scores, anchors[metric]))
     if kind == AS_DEFINED:
-        found = [_anchored(image_scores(suite, values, metric), anchors[metric]) for metric in suite.axes[axis]]
-    return found
+        parts = [_anchored(image_scores(suite, values, metric), anchors[metric]) for metric in suite.axes[axis]]
+    return parts
 
 
 def _anchored(scores: Array, anchor: Anchor) -> Array:
@@ -164,21 +164,21 @@ def measure_views(suite: Suite, lock: Lock, scores: Sequence[TargetScores]) -> V
     """
     kinds = kinds_of(suite)
     weights = bootstrap_weights(len(scores[0].images), min(RESAMPLES, suite.bootstrap_resamples), suite.bootstrap_seed)
-    found = {item.target.id: _Target(suite, lock.anchors[item.target.id], item, weights) for item in scores}
+    targets = {item.target.id: _Target(suite, lock.anchors[item.target.id], item, weights) for item in scores}
     same, identity = _as_identity(suite), kinds.index("identity")
 
     def ends(values: Array, samples: Array) -> npt.NDArray[np.float32]:
-        found = _triple(values, samples)
-        found[..., identity, same, :] = found[..., 0, same, :]
-        return found
+        triples = _triple(values, samples)
+        triples[..., identity, same, :] = triples[..., 0, same, :]
+        return triples
 
     return Views(
-        targets={name: ends(target.values, target.samples) for name, target in found.items()},
+        targets={name: ends(target.values, target.samples) for name, target in targets.items()},
         overall=ends(
-            np.mean([target.values[0] for target in found.values()], axis=0),
-            np.mean([target.samples[:, 0] for target in found.values()], axis=0),
+            np.mean([target.values[0] for target in targets.values()], axis=0),
+            np.mean([target.samples[:, 0] for target in targets.values()], axis=0),
         ),
-        images={name: target.images for name, target in found.items()},
+        images={name: target.images for name, target in targets.items()},
     )
 
 
@@ -201,17 +201,17 @@ def shown_of(suite: Suite, record: Record, views: Views | None) -> dict[str | No
                 part[0, a] = scores[axis].value, scores[axis].low, scores[axis].high
         part[kinds.index("identity"), same] = part[0, same]
 
-    found: dict[str | None, npt.NDArray[np.float32]] = {}
+    shown: dict[str | None, npt.NDArray[np.float32]] = {}
     for target in (target for target in suite.targets if target.id in record.targets):
         scopes = list(scopes_of(target))
         part = np.full((len(scopes), len(kinds), len(axes), 3), np.nan, np.float32)
-        found[target.id] = part if views is None else views.targets[target.id].copy()
+        shown[target.id] = part if views is None else views.targets[target.id].copy()
         stated = record.targets[target.id]
-        put(found[target.id][scopes.index(WHOLE)], stated.axes)
+        put(shown[target.id][scopes.index(WHOLE)], stated.axes)
         for tap in (tap for tap in target.tap_names if tap in stated.taps):
-            put(found[target.id][scopes.index(tap)], stated.taps[tap].axes)
+            put(shown[target.id][scopes.index(tap)], stated.taps[tap].axes)
     if overall := overall_of(suite, record):
         part = np.full((len(kinds), len(axes), 3), np.nan, np.float32)
-        found[None] = (part if views is None else views.overall.copy())[None]
-        put(found[None][0], overall)
-    return found
+        shown[None] = (part if views is None else views.overall.copy())[None]
+        put(shown[None][0], overall)
+    return shown

@@ -51,8 +51,10 @@ class _Shown:
 
 
 def _shown(points: Sequence[Point]) -> list[_Shown]:
-    found = ((point, known(point.cost), known(point.value)) for point in points)
-    return [_Shown(p, cost, value) for p, cost, value in found if cost is not None and cost >= 0 and value is not None]
+    candidates = ((point, known(point.cost), known(point.value)) for point in points)
+    return [
+        _Shown(p, cost, value) for p, cost, value in candidates if cost is not None and cost >= 0 and value is not None
+    ]
 
 
 def front(points: Sequence[Point]) -> list[Point]:
@@ -92,11 +94,11 @@ class _Axis:
         """Return the pixels and the texts of the marks on the axis."""
         if self.log:
             decades = math.log10(self.high / self.low)
-            found = LogLocator(subs=(1.0, 2.0, 5.0) if decades < 2.5 else (1.0,)).tick_values(self.low, self.high)
+            values = LogLocator(subs=(1.0, 2.0, 5.0) if decades < 2.5 else (1.0,)).tick_values(self.low, self.high)
         else:
-            found = MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(self.low, self.high)
+            values = MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(self.low, self.high)
         slack = (self.high - self.low) * 1e-9
-        inside = [float(v) for v in found if self.low - slack <= v <= self.high + slack]
+        inside = [float(v) for v in values if self.low - slack <= v <= self.high + slack]
         marks = [(self.at(v), _tick(v)) for v in inside]
         return marks if self.zero is None else [(self.zero, "0"), *marks]
 

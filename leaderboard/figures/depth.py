@@ -82,8 +82,8 @@ class _Drawn:
 
 def _draw(line: Line, reference: int, xs: Sequence[float], scale: _Scale) -> _Drawn:
     def edge(run: Sequence[int], ends: Sequence[float | None]) -> list[XY]:
-        found = [(i, known(ends[i]), known(line.values[i])) for i in run]
-        return [(xs[i], scale.y(value if end is None else end)) for i, end, value in found if value is not None]
+        edges = [(i, known(ends[i]), known(line.values[i])) for i in run]
+        return [(xs[i], scale.y(value if end is None else end)) for i, end, value in edges if value is not None]
 
     runs = _runs(line)
     bands = [edge(run, line.highs) + edge(run, line.lows)[::-1] for run in runs if len(run) > 1]

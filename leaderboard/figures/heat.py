@@ -124,9 +124,9 @@ def _describe(title: str, panels: Sequence[Panel], row_label: str, column_label:
     first = [f"{start}. Highest {where(max(cells))};", f"lowest {where(min(cells))}."]
     said = []
     for panel in panels:
-        found = [value for line in panel.values for cell in line if (value := known(cell)) is not None]
-        if found and len(panels) > 1:
-            said.append(f"{shorten(panel.title, 30)} {number(math.fsum(found) / len(found))}")
+        values = [value for line in panel.values for cell in line if (value := known(cell)) is not None]
+        if values and len(panels) > 1:
+            said.append(f"{shorten(panel.title, 30)} {number(math.fsum(values) / len(values))}")
     return tell([*first, "Means:"] if said else first, said)
 
 

@@ -74,9 +74,9 @@ def measure_hues(identity: Image, seen: Mapping[str, Image], recons: Mapping[str
     for name, shown in seen.items():
         stack = recons.get(name)
         if stack is None or shown.shape != identity.shape or stack.shape != (len(marks), *identity.shape):
-            found = "no recons" if stack is None else f"shapes {shown.shape} and {stack.shape}"
+            given = "no recons" if stack is None else f"shapes {shown.shape} and {stack.shape}"
             cure = f"give what was seen as {identity.shape} and recons as {(len(marks), *identity.shape)}"
-            raise SpecError(f"{found} for perturbation '{name}'", cure=cure)
+            raise SpecError(f"{given} for perturbation '{name}'", cure=cure)
         moved = np.flatnonzero((shown != identity).any(axis=-1))
         if not moved.size:
             continue
@@ -107,13 +107,13 @@ def _groups(hues: Sequence[float]) -> dict[float, int]:
     gaps = [(ordered[i] - ordered[i - 1]) % 360.0 for i in range(len(ordered))]
     # Start behind a wide gap, so that no group is cut where the circle closes.
     first = next((i for i, gap in enumerate(gaps) if gap > _SAME_HUE), 0)
-    group, found = 0, {ordered[first]: 0}
+    group, groups = 0, {ordered[first]: 0}
     for i in (*range(first + 1, len(ordered)), *range(first)):
         group += gaps[i] > _SAME_HUE
-        found[ordered[i]] = group
+        groups[ordered[i]] = group
     # Numbered by hue, not by where the circle was cut.
-    order = list(dict.fromkeys(found[hue] for hue in ordered))
-    return {hue: order.index(number_) for hue, number_ in found.items()}
+    order = list(dict.fromkeys(groups[hue] for hue in ordered))
+    return {hue: order.index(number_) for hue, number_ in groups.items()}
 
 
 def _at(center: XY, degrees: float, radius: float) -> XY:
@@ -161,9 +161,9 @@ def _describe(title: str, taps: Sequence[str], marks: Mapping[str, Sequence[HueM
     start = f"{shorten(title, 120)}. Hue and chroma of recons against those shown, {len(taps)} taps"
     means = []
     for tap in taps:
-        if found := marks.get(tap):
-            error = math.fsum(hue_error(mark) for mark in found) / len(found)
-            means.append((error, math.fsum(mark.share for mark in found) / len(found), shorten(tap, 30)))
+        if of_tap := marks.get(tap):
+            error = math.fsum(hue_error(mark) for mark in of_tap) / len(of_tap)
+            means.append((error, math.fsum(mark.share for mark in of_tap) / len(of_tap), shorten(tap, 30)))
     if not means:
         return f"{start}; nothing was recolored."
     (worst, _, worst_tap), (best, _, best_tap) = max(means), min(means)

@@ -98,6 +98,6 @@ def place_labels(
         sorted(numbers, key=lambda i: -points[i][1]),
         sorted(numbers, key=lambda i: -sizes[i][0]),
     ]
-    return min((_place_in_order(order, points, sizes, taken, bounds) for order in orders), key=lambda found: found[0])[
-        1
-    ]
+    return min(
+        (_place_in_order(order, points, sizes, taken, bounds) for order in orders), key=lambda result: result[0]
+    )[1]

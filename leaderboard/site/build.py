@@ -187,23 +187,23 @@ def _write_charted(writer: _Writer, board: Board, galleries: Mapping[str, Galler
 
 
 def _home(boards: Sequence[Board]) -> list[dict[str, Any]]:
-    found = []
+    suites = []
     for board in boards:
         table = board.tables[None]
-        found.append(
+        suites.append(
             {
                 "suite": board.suite, "folder": board.folder, "menu": menu(board), "styles": board.styles,
                 "axes": [axis for axis in AXIS_WORDS if board.suite.axes.get(axis)], "ranked": len(table.ranked),
                 "head": Table(table.ranked[:HOME_ROWS], table.unranked[:HOME_ROWS], table.references),
             }
         )  # fmt: skip
-    return found
+    return suites
 
 
 def _glimpse(boards: Sequence[Board], galleries: Sequence[dict[str, Gallery]]) -> dict[str, Any] | None:
     """Return a row of pictures for the front page: an image as a target saw it and its recons at every tap."""
-    for found in galleries:
-        for gallery in found.values():
+    for by_target in galleries:
+        for gallery in by_target.values():
             for _, image in gallery.choice.images:
                 for method in gallery.methods[:1]:
                     files = [gallery.files.get((method, image, tap, "identity")) for tap in gallery.target.tap_names]
@@ -228,7 +228,7 @@ def build_site(boards: Sequence[Board], out: Path) -> Path:
     written = [_write_board(writer, board, store) for board in boards]
     writer.prune()
     store.prune()
-    galleries = [found for _, found in written]
+    galleries = [gallery for _, gallery in written]
     writer.page(
         "metrics.html", "metrics.html.j2", "metrics", known_suites=[board.suite for board in boards],
         metrics=METRICS.values(), axes=AXIS_WORDS, under=UNDER, span=range_in_words, role=role_in_words,
@@ -237,7 +237,7 @@ def build_site(boards: Sequence[Board], out: Path) -> Path:
     writer.text("feed.xml", render_feed(listed))
     writer.text("citation.bib", render_bib([board.suite for board in boards]))
     writer.text("board.schema.json", render_board_schema())
-    downloads = {board.suite.id: found for board, (found, _) in zip(boards, written, strict=True)}
+    downloads = {board.suite.id: files for board, (files, _) in zip(boards, written, strict=True)}
     index = make_board(listed, downloads, {board.suite.id: board.tables for board in boards})
     writer.text("board.json", readable_json(index))
     (out / "static").mkdir(exist_ok=True)

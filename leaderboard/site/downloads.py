@@ -193,7 +193,7 @@ def write_downloads(
         "history": history_frame(suite, entries),
     }
     out.mkdir(parents=True, exist_ok=True)
-    found = []
+    downloads = []
     for name, frame in frames.items():
         long = name == "cells" and frame.num_rows > MAX_CSV_ROWS
         formats: list[Format] = ["parquet"] if long else ["csv", "json"]
@@ -202,9 +202,9 @@ def write_downloads(
         for suffix in formats:
             _WRITERS[suffix](frame, out / f"{name}.{suffix}")
         paths = [out / f"{name}.{suffix}" for suffix in formats]
-        found.append(_download(name, frame.num_rows, paths, out, _MUCH.format(MAX_CSV_ROWS) if long else ""))
-    found.append(_write_scores(entries, out))
-    written = {out / file.path for download in found for file in download.files}
+        downloads.append(_download(name, frame.num_rows, paths, out, _MUCH.format(MAX_CSV_ROWS) if long else ""))
+    downloads.append(_write_scores(entries, out))
+    written = {out / file.path for download in downloads for file in download.files}
     for old in {out / "cells.csv", out / "cells.json", *(out / SCORES).glob("*.parquet")} - written:
         old.unlink(missing_ok=True)
-    return found
+    return downloads

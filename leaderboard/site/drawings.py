@@ -84,8 +84,8 @@ def draw(plans: Sequence[Plan], folder: Path) -> Iterator[Drawn]:
     """
     for parent in {(folder / plan.file).parent for plan in plans}:
         parent.mkdir(parents=True, exist_ok=True)
-    found = iter_results(partial(_draw, folder=folder), plans, _ALONE, at_once=4)
-    return (drawn for drawn in found if drawn is not None)
+    charts = iter_results(partial(_draw, folder=folder), plans, _ALONE, at_once=4)
+    return (drawn for drawn in charts if drawn is not None)
 
 
 def _line(board: Board, entry: Entry, target: TargetSpec, axis: Axis) -> Line:
@@ -205,8 +205,8 @@ def _draw_hues(title: str, target: TargetSpec, files: Sequence[_HueFiles], store
     for image in files:
         seen = {kind: pixels(file) for kind, file in image.seen.items()}
         recons = {kind: np.stack([pixels(file) for file in names]) for kind, names in image.recons.items()}
-        found = measure_hues(pixels(image.identity), seen, recons)
-        for tap, here in zip(target.tap_names, found, strict=True):
+        by_tap = measure_hues(pixels(image.identity), seen, recons)
+        for tap, here in zip(target.tap_names, by_tap, strict=True):
             marks[tap] += here
     return hue_chart(title, target.tap_names, marks) if any(marks.values()) else None
 

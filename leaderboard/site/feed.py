@@ -43,8 +43,8 @@ def _urn(*parts: str) -> str:
 def _moment(text: str) -> datetime:
     """Return a time in UTC; EPOCH for what is none, as nothing checks what a run wrote."""
     try:
-        found = datetime.fromisoformat(text)
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return EPOCH
 

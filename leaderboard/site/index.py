@@ -76,7 +76,7 @@ def _suite(suite: Suite, entries: Sequence[Entry], downloads: Sequence[Download]
         pages=SuitePages(**pages),
         downloads=tuple(_download(download, folder) for download in downloads),
         entries=tuple(
-            _entry(suite, entry, folder, {target: found[entry.submission.id] for target, found in rows.items()})
+            _entry(suite, entry, folder, {target: by_id[entry.submission.id] for target, by_id in rows.items()})
             for entry in entries
         ),
     )
@@ -106,7 +106,7 @@ def _entry(suite: Suite, entry: Entry, folder: str, rows: dict[str | None, Row])
         reference=rows[None].reference,
         badges=rows[None].badges,
         trust=entry.trust,
-        receipts=tuple(BoardReceipt.model_validate(found, from_attributes=True) for found in entry.receipts),
+        receipts=tuple(BoardReceipt.model_validate(receipt, from_attributes=True) for receipt in entry.receipts),
         withdrawal=entry.withdrawal,
         superseded=tuple(
             SupersededRecord(event=event, overall=dict(overall_of(suite, old))) for event, old in entry.superseded

@@ -40,9 +40,9 @@ def views_script(board: Board, target: TargetSpec | None) -> str:
     """Return the views of all records on a target, or on all targets: value, low, high in thousandths, -1 for none."""
     suite, rows = board.suite, {}
     for entry in board.entries:
-        found = entry.shown.get(target.id if target else None)
-        if found is not None:
-            rows[entry.submission.id] = _thousandths(found)
+        scores = entry.shown.get(target.id if target else None)
+        if scores is not None:
+            rows[entry.submission.id] = _thousandths(scores)
     scopes = [WHOLE] if target is None else list(scopes_of(target))
     stages = {} if target is None else {tap.name: tap.stage for tap in target.taps}
     data = {
@@ -60,8 +60,8 @@ def pack_script(suite: Suite, entry: Entry, target: TargetSpec) -> str:
     axes, kinds = axes_of(suite), kinds_of(suite)
     views = entry.views
     images = views.images[target.id]  # type: ignore[union-attr]
-    found = np.stack([images[axes.index(axis), kinds.index(kind)] for axis, kind in columns_of(suite)])
-    scaled = np.round(np.clip(found.astype(np.float64), -3.2, 3.2) / PACK_SCALE)
+    scores = np.stack([images[axes.index(axis), kinds.index(kind)] for axis, kind in columns_of(suite)])
+    scaled = np.round(np.clip(scores.astype(np.float64), -3.2, 3.2) / PACK_SCALE)
     packed = np.where(np.isnan(scaled), ABSENT, scaled).astype("<i2").tobytes()
     key = json.dumps(f"{entry.submission.id}/{target.id}")
     return f'window.invbench.packs[{key}]="{base64.b64encode(packed).decode()}";\n'

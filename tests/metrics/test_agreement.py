@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from benchmark.diagnostics.references import Found, coco_ap, label_agreement
+from benchmark.diagnostics.references import DetectedBoxes, coco_ap, label_agreement
 from benchmark.metrics.agreement import average_precision, redetection_ap, self_recognition
 from benchmark.metrics.case import Case, Detections, FocalMask, Networks, View
 from benchmark.metrics.shape import agreement
@@ -31,9 +31,9 @@ def draw(generator: torch.Generator, images: int, count: int, labels: int, side:
 def expected_ap(found: Detections, truth: Detections, wanted: Tensor) -> list[float]:
     values = []
     for i, chosen in enumerate(wanted.numpy()):
-        ours = [Found(*(part[i].double().numpy() for part in items)) for items in (found, truth)]
-        one, other = (Found(item.labels.astype(np.int64), item.scores, item.boxes) for item in ours)
-        values.append(coco_ap(one, Found(other.labels[chosen], other.scores[chosen], other.boxes[chosen])))
+        ours = [DetectedBoxes(*(part[i].double().numpy() for part in items)) for items in (found, truth)]
+        one, other = (DetectedBoxes(item.labels.astype(np.int64), item.scores, item.boxes) for item in ours)
+        values.append(coco_ap(one, DetectedBoxes(other.labels[chosen], other.scores[chosen], other.boxes[chosen])))
     return values
 
 

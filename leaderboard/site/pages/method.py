@@ -24,12 +24,12 @@ __all__ = ["method_context"]
 
 def _columns(suite: Suite, entry: Entry, target: TargetSpec) -> list[tuple[str, list[str]]]:
     """Return by axis the kinds under which anything is scored; identity is left out where it is as defined."""
-    found = np.any(~np.isnan(entry.shown[target.id][..., 0]), axis=0)  # (kinds, axes)
+    scored = np.any(~np.isnan(entry.shown[target.id][..., 0]), axis=0)  # (kinds, axes)
     columns = columns_of(suite)
     return [
-        (axis, [kind for k, kind in enumerate(kinds_of(suite)) if found[k, a] and (axis, kind) in columns])
+        (axis, [kind for k, kind in enumerate(kinds_of(suite)) if scored[k, a] and (axis, kind) in columns])
         for a, axis in enumerate(axes_of(suite))
-        if found[:, a].any()
+        if scored[:, a].any()
     ]
 
 
@@ -58,14 +58,14 @@ def _reported(suite: Suite, cells: Unperturbed, target: TargetSpec) -> tuple[lis
     metrics = [m for m in suite.metrics if any((target.id, tap, m) in cells for tap in target.tap_names)]
     rows = []
     for tap in target.tap_names:
-        found = [cells.get((target.id, tap, metric)) for metric in metrics]
-        reasons = ["; ".join(sorted(cell.unscored)) if cell else "" for cell in found]
+        of_tap = [cells.get((target.id, tap, metric)) for metric in metrics]
+        reasons = ["; ".join(sorted(cell.unscored)) if cell else "" for cell in of_tap]
         rows.append(
             (
                 tap,
                 [
                     (c.value if c else None, why or "no score in the record")
-                    for c, why in zip(found, reasons, strict=True)
+                    for c, why in zip(of_tap, reasons, strict=True)
                 ],
             )
         )

@@ -22,8 +22,8 @@ def own_scores(suite: Suite, gallery: Gallery, entry: Entry, image: str, tap: in
     """Return the anchored scores of one picture, axis by axis, to two digits; empty where there are none."""
     if entry.views is None or gallery.target.id not in entry.views.images or image not in entry.images:
         return ""
-    found = entry.views.images[gallery.target.id][:, kinds_of(suite).index(kind), tap, entry.images.index(image)]
-    texts = (number(None if np.isnan(value) else float(value), 2) for value in found)
+    scores = entry.views.images[gallery.target.id][:, kinds_of(suite).index(kind), tap, entry.images.index(image)]
+    texts = (number(None if np.isnan(value) else float(value), 2) for value in scores)
     return " ".join(re.sub(r"^(\D?)0\.", r"\1.", text) for text in texts)
 
 

@@ -100,14 +100,14 @@ def suite_context(board: Board, gallery: Gallery | None) -> dict[str, Any]:
     """Return what the template `suite.html.j2` shows; `gallery` gives the samples of the perturbations."""
     suite, lock = board.suite, board.lock
     image = gallery.choice.images[0][1] if gallery and gallery.choice.images else None
-    found = [(kind, gallery.seen(image, kind)) for kind in suite.perturbations] if gallery and image else []
+    samples = [(kind, gallery.seen(image, kind)) for kind in suite.perturbations] if gallery and image else []
     before, changes = _changes(suite)
     return {
         "lock": lock,
         "taps": sum(len(target.taps) for target in suite.targets),
         "submissions": len(board.entries),
         "selection": _selection(suite),
-        "samples": [(kind, file) for kind, file in found if file],
+        "samples": [(kind, file) for kind, file in samples if file],
         "sample_image": image,
         "sample_size": gallery.target.input_size if gallery else None,
         "address": _address(lock),

@@ -108,7 +108,7 @@ def mixed(
 
     kinds, entries = {"rerun": "rescored", "again": "reproduced"}, []
     same = Difference(compared=9, equal=9, largest=0, beyond=0, unmatched=0)
-    for entry in board.found:
+    for entry in board.loaded:
         record, kind = entry.record, kinds.get(entry.submission.id)
         if kind:
             receipt = Receipt(
@@ -121,7 +121,7 @@ def mixed(
             write_receipt(entry.folder, receipt)
         entries.append(replace(entry, receipts=tuple(load_receipts(entry.folder, record))))
     assert {entry.submission.id: entry.trust for entry in entries if entry.submission.id in kinds} == kinds
-    return build([replace(board, found=entries)], tmp_path_factory.mktemp("mixed"))
+    return build([replace(board, loaded=entries)], tmp_path_factory.mktemp("mixed"))
 
 
 def test_filters_leave_what_they_name_and_the_reference_points(mixed: Site, visit: Open) -> None:

@@ -50,7 +50,7 @@ def board(tiny_board: Make) -> Board:
 
 @pytest.fixture(scope="module")
 def entry(board: Board) -> Entry:
-    return next(entry for entry in board.found if entry.submission.id == "one")
+    return next(entry for entry in board.loaded if entry.submission.id == "one")
 
 
 def scored(entry: Entry, target: str, scores: Sequence[Sequence[Sequence[float | None]]]) -> Entry:
@@ -140,7 +140,7 @@ def test_reference_points_are_shown_only_where_there_is_nothing_else(
 def test_only_the_first_methods_are_shown_under_every_perturbation(tiny_board: Make, tmp_path: Path) -> None:
     parts = [tiny_board(*((f"m{n:02d}", 0.9 - n / 50) for n in numbers)) for numbers in (range(7), range(7, 14))]
     suite = parts[0].suite
-    board = Board(suite, parts[0].lock, [entry for part in parts for entry in part.found])
+    board = Board(suite, parts[0].lock, [entry for part in parts for entry in part.loaded])
     (gallery,) = make_gallery(suite, board.entries, ImageStore(tmp_path)).values()
     assert (len(gallery.methods), gallery.full) == (14, FULL)
     kinds = {name: {kind for method, _, _, kind in gallery.files if method == name} for name in gallery.methods}
@@ -166,7 +166,7 @@ def bytes_of(entry: Entry) -> dict[tuple[str, str, str, str], bytes]:
 def test_every_picture_is_the_one_of_the_record(which: str, request: pytest.FixtureRequest) -> None:
     site = request.getfixturevalue(which)
     (board,) = site.boards
-    entries = {entry.submission.id: entry for entry in board.found}
+    entries = {entry.submission.id: entry for entry in board.loaded}
     audits = {name: bytes_of(entry) for name, entry in entries.items()}
     compared = 0
     for target in board.suite.targets:
@@ -283,7 +283,7 @@ def test_what_was_not_recorded_is_not_shown(board: Board, tmp_path: Path) -> Non
 def test_a_method_has_images_chosen_by_its_own_scores_too(real: Site, tmp_path: Path) -> None:
     (board,) = real.boards
     galleries = make_gallery(board.suite, board.entries, ImageStore(tmp_path))
-    entries = {entry.submission.id: entry for entry in board.found}
+    entries = {entry.submission.id: entry for entry in board.loaded}
     for target, gallery in galleries.items():
         assert gallery.own.keys() == set(gallery.methods)
         for name, choice in gallery.own.items():
@@ -297,7 +297,7 @@ PICTURE = re.compile(r'alt="(\S+), ([^:"]+): recon of (\S+) at (\S+)"[^>]*><span
 
 def test_under_every_picture_of_a_strip_stand_its_own_scores(real: Site) -> None:
     (board,) = real.boards
-    suite, entries = board.suite, {entry.submission.id: entry for entry in board.found}
+    suite, entries = board.suite, {entry.submission.id: entry for entry in board.loaded}
     kinds = {kind_words(kind): kinds_of(suite).index(kind) for kind in suite.perturbations}
     for target in suite.targets:
         page = (real.out / f"mini-1/gallery-{target.id}.html").read_text(encoding="utf-8")

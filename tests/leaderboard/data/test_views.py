@@ -28,7 +28,7 @@ IMAGES, TAPS = 5, 3
 @pytest.fixture(scope="module")
 def modular(real: Site) -> Entry:
     """The committed record of modular on mini@1."""
-    (entry,) = (entry for entry in real.boards[0].found if entry.submission.id == "modular")
+    (entry,) = (entry for entry in real.boards[0].loaded if entry.submission.id == "modular")
     assert isinstance(entry, Entry)
     return entry
 

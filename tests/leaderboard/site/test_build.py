@@ -43,7 +43,7 @@ def apart(first: dict[str, bytes], second: dict[str, bytes]) -> list[str]:
 
 def test_the_same_records_give_the_same_bytes_in_any_order(rich: Site, tmp_path: Path) -> None:
     (board,) = rich.boards
-    build_site([replace(board, found=board.found[::-1])], tmp_path / "out")
+    build_site([replace(board, loaded=board.loaded[::-1])], tmp_path / "out")
     assert apart(tree(tmp_path / "out"), tree(rich.out)) == []
 
 
@@ -76,10 +76,10 @@ def test_no_file_tells_of_the_machine_or_of_the_day(rich: Site, real: Site) -> N
     now = datetime.datetime.now(datetime.UTC)
     days = {now.date().isoformat(), datetime.datetime.now().astimezone().date().isoformat()}
     for site in (rich, real):
-        dates = {str(receipt.date) for board in site.boards for entry in board.found for receipt in entry.receipts}
-        dates |= {entry.record.run.started[:10] for board in site.boards for entry in board.found}
-        dates |= {str(event.date) for board in site.boards for e in board.found for event, _ in e.superseded}
-        dates |= {str(entry.withdrawal.date) for board in site.boards for entry in board.found if entry.withdrawal}
+        dates = {str(receipt.date) for board in site.boards for entry in board.loaded for receipt in entry.receipts}
+        dates |= {entry.record.run.started[:10] for board in site.boards for entry in board.loaded}
+        dates |= {str(event.date) for board in site.boards for e in board.loaded for event, _ in e.superseded}
+        dates |= {str(entry.withdrawal.date) for board in site.boards for entry in board.loaded if entry.withdrawal}
         secrets = {str(ROOT), str(Path.home()), str(site.out), sys.prefix, *(days - dates)} - {"/"}
         secrets |= {name for name in (socket.gethostname(), getpass.getuser()) if len(name) > 5}
         for name, data in tree(site.out).items():
@@ -126,7 +126,7 @@ def test_a_board_of_references_alone_shows_their_images(tiny_board: Make, build:
 
 def test_two_suites_share_a_site(rich: Site, tiny_board: Make, build: Build, tmp_path: Path) -> None:
     first, second = rich.boards[0], tiny_board(("copy", 1.0), ("one", 0.5))
-    kept = replace(first, found=[e for e in first.found if e.submission.id in ("copy", "ridge")])
+    kept = replace(first, loaded=[e for e in first.loaded if e.submission.id in ("copy", "ridge")])
     site = build([kept, second], tmp_path)
     home = site.pages["index.html"]
     assert {"mini-1/index.html", "tiny-1/index.html"} <= set(home.values("href"))

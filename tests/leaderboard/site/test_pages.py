@@ -115,7 +115,7 @@ def test_layers_are_shown_with_reasons_for_what_is_missing(rich: Site) -> None:
 
 def test_the_page_of_a_submission_says_who_made_it_and_what_it_costs(real: Site) -> None:
     (board,) = real.boards
-    for entry in board.found:
+    for entry in board.loaded:
         page = real.pages[f"{board.folder}/method-{entry.submission.id}.html"]
         s, r = entry.submission, entry.record
         for text in (s.title, s.description, *s.authors, s.license, s.trained_on, r.digest, r.lock_digest, entry.trust):
@@ -132,7 +132,7 @@ def test_the_page_of_a_submission_says_who_made_it_and_what_it_costs(real: Site)
 def test_history_and_withdrawal_are_told_with_their_reasons(rich: Site, hostile: str) -> None:
     (board,) = rich.boards
     page = rich.pages[f"{board.folder}/method-hostile.html"]
-    entry = next(entry for entry in board.found if entry.submission.id == "hostile")
+    entry = next(entry for entry in board.loaded if entry.submission.id == "hostile")
     ((event, old),) = entry.superseded
     assert f"superseded on {event.date}: {hostile}" in page.text
     assert old.digest in page.source and entry.record.digest in page.source
@@ -173,9 +173,9 @@ def test_without_a_common_image_there_is_no_difference_but_a_reason(
     tiny_board: Make, build: Any, tmp_path: Path
 ) -> None:
     board = tiny_board(("alpha", 0.8), ("beta", 0.5))
-    first, second = board.found
+    first, second = board.loaded
     axes = {**first.image_axes["tiny-vit"], "color": np.full(16, np.nan)}
-    site = build([replace(board, found=[replace(first, image_axes={"tiny-vit": axes}), second])], tmp_path)
+    site = build([replace(board, loaded=[replace(first, image_axes={"tiny-vit": axes}), second])], tmp_path)
     (row,) = re.findall(r'<tr><th scope="row">alpha.*?</tr>', site.pages["tiny-1/compare.html"].source, re.DOTALL)
     assert row.count(DASH) == 1
     assert "no image is scored for both" in row
@@ -233,10 +233,10 @@ def test_a_withdrawn_record_stays_on_its_page_and_leaves_the_ranks(
     tiny_board: Make, build: Any, tmp_path: Path
 ) -> None:
     board = tiny_board(("alpha", 0.8), ("beta", 0.5))
-    record = board.found[0].record
+    record = board.loaded[0].record
     event = Event.model_validate({"kind": "withdrawn", "suite": "tiny@1", "record": record.digest, "reason": "A leak.",
                                   "date": "2026-01-31"})  # fmt: skip
-    found = [replace(board.found[0], withdrawal=event), board.found[1]]
+    found = [replace(board.loaded[0], withdrawal=event), board.loaded[1]]
     site = build([Board(board.suite, board.lock, found)], tmp_path)
     assert "A leak." in site.pages["tiny-1/method-alpha.html"].text
     rows = rows_of(site.pages["tiny-1/index.html"].source)

@@ -85,7 +85,7 @@ def test_packs_hold_the_scores_of_every_image(which: str, request: pytest.Fixtur
     (board,) = site.boards
     suite, folder = board.suite, site.out / board.folder / "data"
     columns, found = columns_of(suite), set()
-    for entry in (entry for entry in board.found if entry.views is not None):
+    for entry in (entry for entry in board.loaded if entry.views is not None):
         for target in suite.targets:
             shape = (len(columns), len(target.taps), len(entry.images))
             text = (folder / f"images-{entry.submission.id}-{target.id}.js").read_text(encoding="utf-8")
@@ -157,7 +157,7 @@ def test_whole_targets_and_single_taps_are_what_the_record_states(real: Site) ->
     for target in board.suite.targets:
         data = value_of(views_script(board, target), "views")
         shape = (len(data["scopes"]), len(data["kinds"]), len(axes), 3)
-        for entry in board.found:
+        for entry in board.loaded:
             stated = entry.record.targets[target.id]
             numbers = np.array(data["rows"][entry.submission.id]).reshape(shape)
             for scope, scores in {"*": stated.axes, **{tap: score.axes for tap, score in stated.taps.items()}}.items():
@@ -176,7 +176,7 @@ def test_whole_targets_and_single_taps_are_what_the_record_states(real: Site) ->
 def test_what_is_not_ranked_shows_what_its_record_states_and_no_more(rich: Site) -> None:
     (board,) = rich.boards
     (target, *_), kinds = board.suite.targets, kinds_of(board.suite)
-    entry = next(entry for entry in board.found if entry.submission.id == "half-precision")
+    entry = next(entry for entry in board.loaded if entry.submission.id == "half-precision")
     assert not entry.rankable and entry.views is None
     shown, scopes = entry.shown[target.id], list(scopes_of(target))
     for tap, score in entry.record.targets[target.id].taps.items():
@@ -191,7 +191,7 @@ def test_what_is_not_ranked_shows_what_its_record_states_and_no_more(rich: Site)
 
 def test_what_may_not_be_ranked_has_no_scores_of_images_in_scripts(rich: Site) -> None:
     (board,) = rich.boards
-    ranked = {entry.submission.id for entry in board.found if entry.rankable}
+    ranked = {entry.submission.id for entry in board.loaded if entry.rankable}
     assert {"partial", "draft", "withdrawn", "half-precision"}.isdisjoint(ranked)
     assert {name.split("-mini-")[0].removeprefix("images-") for name, _ in iter_packs(board)} == ranked
 

@@ -50,13 +50,13 @@ def test_every_page_is_there(site: Site) -> None:
     for board in site.boards:
         names = {"index", "compare", "suite", "downloads"}
         names |= {f"{kind}-{target.id}" for target in board.suite.targets for kind in ("target", "gallery")}
-        names |= {f"method-{entry.submission.id}" for entry in board.found}
+        names |= {f"method-{entry.submission.id}" for entry in board.loaded}
         expected |= {f"{board.folder}/{name}.html" for name in names}
     assert site.pages.keys() == expected
 
 
 def test_every_reference_exists_and_none_leaves_the_folder(site: Site) -> None:
-    outward = {link for board in site.boards for entry in board.found for link in links_of(entry.submission)}
+    outward = {link for board in site.boards for entry in board.loaded for link in links_of(entry.submission)}
     for name, page in site.pages.items():
         for reference in set(page.values("href", "src", "srcset", "action", "poster", "data")) - outward:
             file, _, place = reference.partition("#")
@@ -67,7 +67,7 @@ def test_every_reference_exists_and_none_leaves_the_folder(site: Site) -> None:
             if "=" in place:
                 state = parse_qs(place, strict_parsing=True)
                 assert state.keys() <= STATE
-                names = {entry.submission.id for board in site.boards for entry in board.found}
+                names = {entry.submission.id for board in site.boards for entry in board.loaded}
                 names |= {target.id for board in site.boards for target in board.suite.targets}
                 assert {value for values in state.values() for value in values} <= names
             elif place:
@@ -89,7 +89,7 @@ def test_only_links_of_submissions_lead_outward_and_pass_nothing_on(site: Site) 
     submissions = {
         f"{board.folder}/method-{entry.submission.id}.html": entry.submission
         for board in site.boards
-        for entry in board.found
+        for entry in board.loaded
     }
     for name, page in site.pages.items():
         found = [attrs for attrs in page.all("a") if re.match(r"[a-z]+:|//", attrs.get("href") or "")]
