@@ -31,7 +31,7 @@ def claim() -> None:
         ImportError: another package of the same name has been imported.
     """
     for name in _PACKAGES:
-        path = _path_of(name)
+        path = _imported_path(name)
         if path and not _is_ours(path):
             raise ImportError(
                 f"invbench needs its own package {name!r}, but {path} has been imported under that name; "
@@ -40,7 +40,7 @@ def claim() -> None:
                 path=str(path),
             )
     if str(_FRONT) not in sys.path:
-        paths = [_path(PathFinder.find_spec(name)) for name in _PACKAGES]
+        paths = [_path_from_spec(PathFinder.find_spec(name)) for name in _PACKAGES]
         hidden = " and ".join(str(path) for path in paths if path and not _is_ours(path))
         if hidden and not _is_command():
             text = f"invbench hides {hidden}, since it has packages with these names itself; rename yours to use both"
@@ -52,14 +52,14 @@ def claim() -> None:
 
 def load_package(name: str) -> None:
     """Load a package from beside this one, unless it has been loaded."""
-    path = _path_of(name)
+    path = _imported_path(name)
     if path is None or path.parent == _FRONT:
         _load(name, enter=True)
 
 
 def load_cli() -> ModuleType:
     """The module `cli` beside this package."""
-    path = _path_of("cli")
+    path = _imported_path("cli")
     return sys.modules["cli"] if path and _is_ours(path) else _load("cli", enter=False)
 
 
@@ -74,12 +74,12 @@ def _load(name: str, enter: bool) -> ModuleType:
     return module
 
 
-def _path_of(name: str) -> Path | None:
+def _imported_path(name: str) -> Path | None:
     """Path of what has been imported under a name."""
-    return _path(getattr(sys.modules.get(name), "__spec__", None))
+    return _path_from_spec(getattr(sys.modules.get(name), "__spec__", None))
 
 
-def _path(spec: ModuleSpec | None) -> Path | None:
+def _path_from_spec(spec: ModuleSpec | None) -> Path | None:
     """Folder of a package, file of a module; None for a folder without `__init__.py`, which never hides a package."""
     if spec is None or spec.origin is None:
         return None

@@ -11,7 +11,7 @@ from benchmark.suites.catalog import load_suite
 from benchmark.suites.lock import load_lock
 from benchmark.suites.spec import AXES
 from leaderboard.data.entries import load_entries
-from leaderboard.data.rankings import number, reference_of
+from leaderboard.data.rankings import reference_of, render_number
 
 __all__ = ["render_comment"]
 
@@ -27,13 +27,13 @@ def _table(item: SuiteReview, submission_id: str) -> Iterator[str]:
     yield ""
     yield f"| submission | {' | '.join(AXES)} |"
     yield f"|---|{'---:|' * len(AXES)}"
-    yield f"| **{code(submission_id)}** | {' | '.join(number(item.axes.get(axis)) for axis in AXES)} |"
+    yield f"| **{code(submission_id)}** | {' | '.join(render_number(item.axes.get(axis)) for axis in AXES)} |"
     for entry in load_entries(suite, load_lock(suite), [submissions_root()], on_unusable=lambda error: None):
         if entry.submission.id != submission_id and entry.submission.method == entry.submission.id:
             scores = (entry.record.overall.get(axis) for axis in AXES)
             role = reference_of(entry)
             name = code(entry.submission.id) + (f" ({role})" if role else "")
-            yield f"| {name} | {' | '.join(number(score.value if score else None) for score in scores)} |"
+            yield f"| {name} | {' | '.join(render_number(score.value if score else None) for score in scores)} |"
     yield ""
 
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from benchmark.engine.rescore import select_images
 from benchmark.files.paths import submissions_root
 from benchmark.metrics.layers import normalized_transfer, summarize_transfer
-from benchmark.records.aggregate import TargetScores, find_status, scores_from_table, scores_to_table, summarize
+from benchmark.records.aggregate import ScoreArrays, find_status, scores_from_table, scores_to_table, summarize
 from benchmark.records.audit import audit_to_table
 from benchmark.records.consistency import check_record
 from benchmark.records.record import Record, StageLayers, SubmissionInfo, load_record, table_digest, write_record
@@ -41,7 +41,7 @@ _KINDS = ("identity", "hue_set_0", "gray")
 class World:
     """A suite of one target, its lock, and the record of `modular` cut down to it: five images, two of them audited."""
 
-    def __init__(self, suite: Suite, lock: Lock, record: Record, scores: list[TargetScores], audit: pa.Table) -> None:
+    def __init__(self, suite: Suite, lock: Lock, record: Record, scores: list[ScoreArrays], audit: pa.Table) -> None:
         self.suite, self.lock, self.record, self.scores, self.audit = suite, lock, record, scores, audit
         self.table = scores_to_table(suite, scores)
 
@@ -57,7 +57,7 @@ class World:
         """Check the record in `folder`."""
         return check_record(self.suite, self.lock, name, folder, load_record(folder))
 
-    def summarized(self, scores: list[TargetScores]) -> dict[str, Any]:
+    def summarized(self, scores: list[ScoreArrays]) -> dict[str, Any]:
         """Return the fields of a record that follow from scores, as a forger who knows how would fill them in."""
         targets, overall, cells = summarize(self.suite, self.lock, scores)
         return {"targets": targets, "overall": overall, "cells": tuple(cells)}

@@ -85,7 +85,7 @@ def bench_degradations(
     from benchmark.diagnostics import degradation_table as table
     from benchmark.engine.anchors import load_training_mean
     from benchmark.engine.evaluation import set_determinism
-    from benchmark.engine.networks import load_all_networks
+    from benchmark.engine.networks import load_networks_with_targets
 
     quiet()
     set_determinism()
@@ -97,7 +97,7 @@ def bench_degradations(
         [images.load(index, first.input_size) for index in range(count)],
         anchors,
         load_training_mean(first, images, torch_device),
-        load_all_networks(Content(every, load_lock(suite)), torch_device, perceptual),
+        load_networks_with_targets(Content(every, load_lock(suite)), torch_device, perceptual),
         torch_device,
     )
     text = table.render_degradations(degradations, suite.axes)

@@ -116,11 +116,11 @@ def _compute(
 def _state_submission(source: Path | None, candidate: Candidate, suite: Suite, root: Path) -> None:
     """Put a `submission.toml` beside a record that lies outside its submission."""
     from benchmark.files.storing import storing, write_text
-    from benchmark.submissions.submission import describe_candidate
+    from benchmark.submissions.submission import render_candidate
 
     path = root / candidate.id / "submission.toml"
     if source is None:
-        write_text(path, describe_candidate(candidate.id, candidate.method, candidate.title, suite.id))
+        write_text(path, render_candidate(candidate.id, candidate.method, candidate.title, suite.id))
     else:
         with storing(path):
             shutil.copy(source / "submission.toml", path)

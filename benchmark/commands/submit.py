@@ -66,7 +66,7 @@ def validate_(references: tuple[str, ...], base: str | None, as_json: bool) -> N
       invbench validate my-method --json
     """
     from benchmark.files.paths import submissions_root
-    from benchmark.submissions.pull_request import published
+    from benchmark.submissions.pull_request import open_published
     from benchmark.submissions.submission import list_submissions
     from benchmark.submissions.validate import check_additions, validate
 
@@ -76,7 +76,7 @@ def validate_(references: tuple[str, ...], base: str | None, as_json: bool) -> N
     for folder in folders:
         findings[folder] = validate(folder)
         if base and folder.is_dir():
-            with published(base, folder) as before:
+            with open_published(base, folder) as before:
                 findings[folder] += check_additions(folder, before)
     errors = [item for items in findings.values() for item in items if item.severity == "error"]
     if as_json:
@@ -139,7 +139,7 @@ def submit(reference: str, dry_run: bool) -> None:
       invbench submit my-method --dry-run
     """
     from benchmark.errors import SpecError
-    from benchmark.submissions.pull_request import commit, plan
+    from benchmark.submissions.pull_request import commit, plan_steps
     from benchmark.submissions.submission import find_submission
     from benchmark.submissions.validate import validate
 
@@ -150,7 +150,7 @@ def submit(reference: str, dry_run: bool) -> None:
         raise SpecError(f"{errors[0]}{more}", cure=f"see: invbench validate {reference}")
     for item in findings:
         click.echo(f"Note: {item}", err=True)
-    steps = plan(folder)
+    steps = plan_steps(folder)
     if not dry_run:
         click.echo(f"Committed on branch {commit(folder, steps)}.")
     click.echo(steps.render(done=not dry_run))

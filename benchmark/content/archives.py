@@ -24,7 +24,7 @@ from benchmark.errors import IntegrityError, UserError, first_line
 from benchmark.files.cache import cache_root
 from benchmark.files.canonical import sha256_file
 
-__all__ = ["Archive", "download", "downloads_folder", "storing", "unpack"]
+__all__ = ["Archive", "download_archive", "downloads_folder", "storing", "unpack"]
 
 CHUNK = 1 << 20
 TIMEOUT_S = 60
@@ -146,7 +146,7 @@ def _read_on(url: str, part: Path, archive: Archive) -> None:
                 bar.update(len(body))
 
 
-def download(url: str, archive: Archive) -> Path:
+def download_archive(url: str, archive: Archive) -> Path:
     """Return the archive in the folder of downloads; what is there of it is not downloaded again."""
     path = downloads_folder() / archive.name
     part = path.with_name(f"{archive.name}.part")

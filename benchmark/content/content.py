@@ -9,7 +9,7 @@ from benchmark.content import hub
 from benchmark.content import photographs as fetch
 from benchmark.content.pins import (
     NETWORK_FILES,
-    compare,
+    check_pins,
     find_gaps,
     hash_image,
     hash_images,
@@ -54,7 +54,7 @@ class _Checked(ImageSet):
         sample = self._images.load(index, size)
         name = self.name(sample.id, size)
         pinned = {name: self._lock.images[name]} if name in self._lock.images else {}
-        compare(
+        check_pins(
             "image", pinned, {name: hash_image(sample)}, draft=self._lock.draft, where=self._where,
             cure="another photograph, or another decoder or resizer, than the suite was locked with",
         )  # fmt: skip
@@ -78,10 +78,10 @@ class Content:
         self.suite, self.lock, self._data_folder = suite, lock, data_folder
         self._networks: dict[Source, Path] = {}
 
-    def _compare(self, files: dict[str, Path], cure: str) -> None:
+    def _check_files(self, files: dict[str, Path], cure: str) -> None:
         hashes = {name: sha256_file(path) for name, path in files.items()}
         pinned = {name: digest for name, digest in self.lock.files.items() if name in hashes}
-        compare("file", pinned, hashes, draft=self.lock.draft, where=self.suite.lock_path, cure=cure)
+        check_pins("file", pinned, hashes, draft=self.lock.draft, where=self.suite.lock_path, cure=cure)
 
     def revision(self, repo_id: str, revision: str | None) -> str:
         """Return the commit of a repository: the suite's, or else the lock's.
@@ -129,7 +129,7 @@ class Content:
         """
         if source not in self._networks:
             files = self.network_files(source)
-            self._compare(files, PACKAGE_CURE if source.path else "the lock pins another file")
+            self._check_files(files, PACKAGE_CURE if source.path else "the lock pins another file")
             self._networks[source] = next(iter(files.values())).parent
         return self._networks[source]
 
@@ -143,7 +143,7 @@ class Content:
             return PACKAGE
         if isinstance(data, HubData):
             return self._fetch(data.repo_id, data.revision, data.files, "dataset")
-        return self._data_folder or fetch.locate(data.source)
+        return self._data_folder or fetch.locate_photographs(data.source)
 
     @cached_property
     def images(self) -> ImageSet:
@@ -157,13 +157,13 @@ class Content:
         if not isinstance(data, FrozenData | HubData):
             # Before they are read: what is chosen from another annotation file would only confuse.
             there = {name: folder / name for name in self.lock.files if (folder / name).is_file()}
-            self._compare(there, "take the data of this suite; see invbench doctor")
+            self._check_files(there, "take the data of this suite; see invbench doctor")
         images = open_images(data, folder)
         if isinstance(data, FrozenData):
-            self._compare(images.files(), PACKAGE_CURE)
+            self._check_files(images.files(), PACKAGE_CURE)
         names = {images.name(image_id, size): "" for size in image_sizes(self.suite) for image_id in images.ids}
         pinned = dict.fromkeys(self.lock.images, "")
-        compare("image", pinned, names, draft=self.lock.draft, where=self.suite.lock_path)
+        check_pins("image", pinned, names, draft=self.lock.draft, where=self.suite.lock_path)
         return _Checked(images, self.lock, self.suite.lock_path)
 
     def check_perturbed(self) -> None:
@@ -173,7 +173,7 @@ class Content:
             IntegrityError: names the first that differs.
         """
         hashes = hash_perturbed(self.suite, self.images)
-        compare("perturbed image", self.lock.perturbed, hashes, draft=self.lock.draft, where=self.suite.lock_path)
+        check_pins("perturbed image", self.lock.perturbed, hashes, draft=self.lock.draft, where=self.suite.lock_path)
 
     def hash_files(self, images: ImageSet) -> dict[str, str]:
         """Return the SHA-256 of every file that the suite refers to, by the name that locks give it.
@@ -195,6 +195,6 @@ class Content:
         draft, where = self.lock.draft, self.suite.lock_path
         images = self.images
         files = self.hash_files(images)
-        compare("file", self.lock.files, files, draft=draft, where=where, cure=PACKAGE_CURE)
-        compare("image", self.lock.images, hash_images(self.suite, images), draft=draft, where=where)
-        compare("perturbed image", self.lock.perturbed, hash_perturbed(self.suite, images), draft=draft, where=where)
+        check_pins("file", self.lock.files, files, draft=draft, where=where, cure=PACKAGE_CURE)
+        check_pins("image", self.lock.images, hash_images(self.suite, images), draft=draft, where=where)
+        check_pins("perturbed image", self.lock.perturbed, hash_perturbed(self.suite, images), draft=draft, where=where)

@@ -61,13 +61,13 @@ def fetch_file(
         IntegrityError: the content is not what `sha256` says, or not of this commit.
         UserError: it may not be read, cannot be reached or cannot be stored; tells which and what to do.
     """
-    where = locate(repo_id, revision, name, repo_type)
+    where = check_address(repo_id, revision, name, repo_type)
     with one_line(where):
         path = find_cached(repo_id, revision, name, repo_type, where)
         if path is None:
             if max_bytes is not None:
                 check_size(ask_size(repo_id, revision, name, repo_type), max_bytes, where)
-            path = download(repo_id, revision, name, repo_type)
+            path = download_to_cache(repo_id, revision, name, repo_type)
         check_cached(path, revision, name, where)
         if max_bytes is not None:
             check_size(path.stat().st_size, max_bytes, where)
@@ -148,7 +148,7 @@ def get_size(repo_id: str, revision: str, name: str, repo_type: RepoType = "mode
     Raises:
         SpecError, NotFoundError, UserError: as `fetch_file`.
     """
-    with one_line(locate(repo_id, revision, name, repo_type)):
+    with one_line(check_address(repo_id, revision, name, repo_type)):
         return ask_size(repo_id, revision, name, repo_type)
 
 
@@ -165,7 +165,7 @@ def check_repo(repo_id: str, where: str) -> None:
         raise SpecError("not the id of a repository on the Hub", where=where, cure="write it as owner/name")
 
 
-def locate(repo_id: str, revision: str, name: str, repo_type: RepoType) -> str:
+def check_address(repo_id: str, revision: str, name: str, repo_type: RepoType) -> str:
     """Check the parts of a file's address and return it in full, for messages."""
     where = f"{repo_id}@{revision}/{name}"
     check_repo(repo_id, where)
@@ -205,7 +205,7 @@ def find_cached(repo_id: str, revision: str, name: str, repo_type: RepoType, whe
     return None if cached is None else Path(str(cached))
 
 
-def download(repo_id: str, revision: str, name: str, repo_type: RepoType) -> Path:
+def download_to_cache(repo_id: str, revision: str, name: str, repo_type: RepoType) -> Path:
     """Let the client put a file into its cache and return the path."""
     from huggingface_hub import hf_hub_download
 

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from benchmark.content.archives import Archive, download, downloads_folder, storing, unpack
+from benchmark.content.archives import Archive, download_archive, downloads_folder, storing, unpack
 from benchmark.errors import IntegrityError, SpecError, UserError
 from benchmark.files.cache import cache_root
 from benchmark.files.canonical import sha256_file
 from benchmark.files.storing import CACHE_ROOM, write_text
 from benchmark.suites.spec import CocoData, ImagenetData
 
-__all__ = ["COCO", "Archive", "DataState", "Release", "adopt", "describe", "fetch_coco", "locate"]
+__all__ = ["COCO", "Archive", "DataState", "Release", "adopt", "fetch_coco", "find_state", "locate_photographs"]
 
 Name = Literal["coco", "imagenet"]
 CURES = {
@@ -178,8 +178,8 @@ def _check_space(needed: int) -> None:
 def fetch_coco(*, base_url: str | None = None, release: Release = COCO, keep: bool = False) -> Path:
     """Return the folder of COCO's photographs and annotations; they are downloaded unless they lie there whole.
 
-    May be interrupted at any moment: the same call goes on where it stood. From then on `locate` gives this folder,
-    even if another one was adopted before.
+    May be interrupted at any moment: the same call goes on where it stood. From then on `locate_photographs` gives
+    this folder, even if another one was adopted before.
 
     Args:
         base_url: where the archives lie, instead of the release's own address.
@@ -200,7 +200,7 @@ def fetch_coco(*, base_url: str | None = None, release: Release = COCO, keep: bo
             with storing(unfinished):
                 shutil.rmtree(unfinished, ignore_errors=True)
                 _check_space(_missing(release)[1])
-            paths = [download(f"{url}/{archive.path}", archive) for archive in release.archives]
+            paths = [download_archive(f"{url}/{archive.path}", archive) for archive in release.archives]
             for archive, path in zip(release.archives, paths, strict=True):
                 unpack(archive, path, unfinished)
             _check(unfinished, release)
@@ -216,7 +216,7 @@ def fetch_coco(*, base_url: str | None = None, release: Release = COCO, keep: bo
 
 
 def adopt(name: Name, folder: Path, spec: CocoData | ImagenetData, *, release: Release = COCO) -> Path:
-    """Check a folder of photographs that you have, remember it for `locate`, and return its full path.
+    """Check a folder of photographs that you have, remember it for `locate_photographs`, and return its full path.
 
     Args:
         release: what a folder of COCO is compared with.
@@ -239,7 +239,7 @@ def adopt(name: Name, folder: Path, spec: CocoData | ImagenetData, *, release: R
     return folder
 
 
-def locate(name: Name) -> Path:
+def locate_photographs(name: Name) -> Path:
     """Return the folder of photographs that was adopted, or else fetched.
 
     Raises:
@@ -259,10 +259,10 @@ def locate(name: Name) -> Path:
     raise SpecError(f"the photographs of {name} are not here", cure=CURES[name])
 
 
-def describe(name: Name, *, release: Release = COCO) -> DataState:
+def find_state(name: Name, *, release: Release = COCO) -> DataState:
     """Return where photographs lie, or what getting them takes. Nothing is fetched, and nothing is hashed."""
     try:
-        folder = locate(name)
+        folder = locate_photographs(name)
     except SpecError as error:
         download, disk = _missing(release) if name == "coco" else (0, 0)
         return DataState(False, None, download, disk, str(error))

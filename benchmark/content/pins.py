@@ -15,7 +15,7 @@ from benchmark.perturbations import perturb
 from benchmark.suites.lock import Lock
 from benchmark.suites.spec import HubData, Source, Suite
 
-__all__ = ["NETWORK_FILES", "compare", "find_gaps", "hash_image", "hash_images", "hash_perturbed", "image_sizes"]
+__all__ = ["NETWORK_FILES", "check_pins", "find_gaps", "hash_image", "hash_images", "hash_perturbed", "image_sizes"]
 
 NETWORK_FILES = ("config.json", "model.safetensors", "preprocessor_config.json")
 
@@ -53,7 +53,7 @@ def hash_perturbed(suite: Suite, images: ImageSet) -> dict[str, str]:
     return hashes
 
 
-def compare(
+def check_pins(
     kind: str,
     pinned: Mapping[str, str],
     actual: Mapping[str, str],

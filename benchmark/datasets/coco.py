@@ -32,7 +32,7 @@ from benchmark.errors import IntegrityError, SpecError
 from benchmark.files.declarations import explain
 from benchmark.suites.spec import CocoData
 
-__all__ = ["Annotations", "Choice", "annotation_file", "open_coco", "read_annotations", "select"]
+__all__ = ["Annotations", "ChosenImage", "annotation_file", "open_coco", "read_annotations", "select"]
 
 CURE = "get COCO again with: invbench data fetch coco; or name your own copy with --coco-dir"
 DAMAGED = "if it is damaged, delete it; then: invbench data fetch coco"
@@ -46,7 +46,7 @@ class _Category(BaseModel):
     name: str
 
 
-class _Image(BaseModel):
+class _ListedImage(BaseModel):
     id: int = Field(ge=0)
     file_name: str = Field(pattern=r"^[^/\\\x00]+$")
     height: Side
@@ -71,13 +71,13 @@ class _Annotation(BaseModel):
 class Annotations(BaseModel):
     """What is read of an annotation file of COCO's instances."""
 
-    images: list[_Image]
+    images: list[_ListedImage]
     categories: list[_Category]
     annotations: list[_Annotation]
 
 
 @dataclass(frozen=True, eq=False)
-class Choice:
+class ChosenImage:
     """A chosen photograph of `height` x `width` pixels as stored, and the category that is its focus.
 
     `runs` are the lengths of its united masks' runs in columns, the first of zeros; `share` is what they cover of the
@@ -146,7 +146,7 @@ def _encode(segmentation: list[list[float]] | _Runs, height: int, width: int) ->
     return list(coco_mask.frPyObjects(polygons, height, width)) if polygons else []
 
 
-def _find_focus(image: _Image, annotations: Iterable[_Annotation]) -> tuple[int, int, Any] | None:
+def _find_focus(image: _ListedImage, annotations: Iterable[_Annotation]) -> tuple[int, int, Any] | None:
     """Return the category whose united masks cover most of an image (the lower id of two), their pixels and runs."""
     parts: dict[int, list[Any]] = defaultdict(list)
     for annotation in annotations:
@@ -181,7 +181,7 @@ def _check_ids(annotations: Annotations) -> None:
             raise IntegrityError(f"annotation {item.id} is of category {item.category_id}, which is not listed")
 
 
-def select(annotations: Annotations, spec: CocoData) -> tuple[Choice, ...]:
+def select(annotations: Annotations, spec: CocoData) -> tuple[ChosenImage, ...]:
     """Return the photographs that `spec` chooses, in order. Segmentations past the last one are not looked at.
 
     Raises:
@@ -194,7 +194,7 @@ def select(annotations: Annotations, spec: CocoData) -> tuple[Choice, ...]:
     for annotation in annotations.annotations:
         of_image[annotation.image_id].append(annotation)
     rank = {image.id: hashlib.sha256(f"{spec.salt}{image.id}".encode()).digest() for image in annotations.images}
-    choices: list[Choice] = []
+    choices: list[ChosenImage] = []
     for image in sorted(annotations.images, key=lambda image: rank[image.id]):
         if len(choices) == spec.images:
             break
@@ -207,7 +207,9 @@ def select(annotations: Annotations, spec: CocoData) -> tuple[Choice, ...]:
         if spec.share[0] <= share <= spec.share[1]:
             runs = tuple(_read_counts(mask["counts"].decode()))
             choices.append(
-                Choice(image.id, image.file_name, image.height, image.width, category, names[category], share, runs)
+                ChosenImage(
+                    image.id, image.file_name, image.height, image.width, category, names[category], share, runs
+                )
             )
     if len(choices) < spec.images:
         raise SpecError(
@@ -236,10 +238,10 @@ def read_annotations(path: Path) -> Annotations:
         raise IntegrityError(explain(error, str(path)).message, where=str(path), cure=CURE) from None
 
 
-class _Photographs(ImageSet):
+class _UnchosenImages(ImageSet):
     """The listed photographs of a folder, without masks of their own."""
 
-    def __init__(self, folder: Path, images: list[_Image]) -> None:
+    def __init__(self, folder: Path, images: list[_ListedImage]) -> None:
         self.folder, self.images = folder, images
         self.ids = tuple(f"{image.id:012d}" for image in images)
 
@@ -255,14 +257,14 @@ class _Photographs(ImageSet):
 
 
 class _Coco(ImageSet):
-    def __init__(self, folder: Path, split: str, choices: tuple[Choice, ...], images: list[_Image]) -> None:
+    def __init__(self, folder: Path, split: str, choices: tuple[ChosenImage, ...], images: list[_ListedImage]) -> None:
         self.folder, self.split, self.choices, self.images = folder, split, choices, images
         self.ids = tuple(choice.id for choice in choices)
 
     def unused(self) -> ImageSet:
         chosen = {choice.image_id for choice in self.choices}
         others = sorted((image for image in self.images if image.id not in chosen), key=lambda image: image.id)
-        return _Photographs(self.folder / self.split, others)
+        return _UnchosenImages(self.folder / self.split, others)
 
     def load(self, index: int, size: tuple[int, int]) -> Sample:
         choice = self.choices[index]

@@ -18,7 +18,7 @@ from torch import Tensor
 from benchmark.content.content import Content
 from benchmark.content.lpips import perceptual_path
 from benchmark.diagnostics.references import REFERENCES, images_of, load_lpips
-from benchmark.engine.networks import load_all_networks
+from benchmark.engine.networks import load_networks_with_targets
 from benchmark.engine.scorer import TILE, load_metric
 from benchmark.metrics.case import Case, FocalMask, Networks, View
 from benchmark.metrics.perceptual import load_perceptual
@@ -60,7 +60,7 @@ def _networks(suite: Suite, size: Size, perceptual: Path | None) -> Networks:
     """Return the networks there are for a size: those of the suite work at their own size only."""
     cpu = torch.device("cpu")
     if all(target.input_size == size for target in suite.targets):
-        return load_all_networks(Content(suite, load_lock(suite)), cpu, perceptual)
+        return load_networks_with_targets(Content(suite, load_lock(suite)), cpu, perceptual)
     return Networks(perceptual=load_perceptual(perceptual, cpu) if perceptual else None)
 
 

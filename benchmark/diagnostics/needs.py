@@ -13,7 +13,7 @@ from benchmark.metrics.spec import get_metric
 from benchmark.suites.lock import Lock
 from benchmark.suites.spec import HubData, Source, Suite
 
-__all__ = ["Cost", "Need", "estimate_cost", "find_needs"]
+__all__ = ["EvaluationCost", "Need", "estimate_cost", "find_needs"]
 
 MB = 10**6
 # Seconds a recon and a megapixel of recon on two CPU cores; memory of the libraries and for a pixel of the input. The
@@ -42,7 +42,7 @@ class Need:
 
 
 @dataclass(frozen=True)
-class Cost:
+class EvaluationCost:
     """About what an evaluation costs: `recons` to score, hours on two CPU cores, and memory in 10**6 bytes."""
 
     recons: int
@@ -72,7 +72,7 @@ def _data(suite: Suite, lock: Lock) -> Need:
             hub.is_cached(data.repo_id, revision, file, repo_type="dataset") for file in data.files
         )
         return Need("images", present, None, f"{data.repo_id} on the Hub")
-    state = fetch.describe(data.source)
+    state = fetch.find_state(data.source)
     unpacked = -(-(state.disk_bytes - state.download_bytes) // MB)
     return Need("images", state.present, -(-state.download_bytes // MB) or None, state.note, unpacked)
 
@@ -88,7 +88,7 @@ def find_needs(suite: Suite, lock: Lock) -> Iterator[Need]:
         yield Need("perceptual network", perceptual_path().is_file(), 244, describe_perceptual())
 
 
-def estimate_cost(suite: Suite) -> Cost:
+def estimate_cost(suite: Suite) -> EvaluationCost:
     """Return about what an evaluation costs beside the inverse itself, from what the full-size targets took."""
     recons, pixels, memory = 0, 0, 0
     for target in suite.targets:
@@ -99,4 +99,4 @@ def estimate_cost(suite: Suite) -> Cost:
         memory = max(memory, area * BYTES_PER_PIXEL // MB + (target.source.megabytes or 0))
     judge = (suite.judge.megabytes or 0) if suite.judge else 0
     seconds = recons * CPU_S_PER_RECON + pixels / MB * CPU_S_PER_MEGAPIXEL
-    return Cost(recons, seconds / 3600, BASE_MB + memory + judge)
+    return EvaluationCost(recons, seconds / 3600, BASE_MB + memory + judge)

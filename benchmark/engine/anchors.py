@@ -12,7 +12,7 @@ from tqdm import tqdm
 from benchmark.content.content import Content
 from benchmark.datasets.base import ImageSet, Sample
 from benchmark.engine.degradations import EDITS
-from benchmark.engine.networks import load_networks
+from benchmark.engine.networks import load_metric_networks
 from benchmark.engine.scorer import Scorer, iter_tiles
 from benchmark.errors import SpecError
 from benchmark.files.paths import submissions_root
@@ -91,7 +91,7 @@ def load_training_mean(spec: TargetSpec, images: ImageSet, device: torch.device)
 def measure_suite_anchors(content: Content, device: torch.device) -> dict[str, dict[str, Anchor]]:
     """Return the anchors by target; targets of one input size share them."""
     suite, images = content.suite, content.images
-    networks = load_networks(content, device)
+    networks = load_metric_networks(content, device)
     known: dict[tuple[int, int], dict[str, Anchor]] = {}
     for target in suite.targets:
         size = target.input_size

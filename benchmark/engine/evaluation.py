@@ -22,7 +22,7 @@ from benchmark.content.content import Content
 from benchmark.datasets.base import ImageSet, Sample
 from benchmark.engine.chunks import ChunkStore, code_digest
 from benchmark.engine.layer_transfer import LayerScorer, find_groups, summarize_layers
-from benchmark.engine.networks import load_networks, with_target
+from benchmark.engine.networks import load_metric_networks, with_target
 from benchmark.engine.provenance import Meter
 from benchmark.engine.scorer import TILE, Scorer, Tile, iter_tiles
 from benchmark.errors import SpecError
@@ -30,7 +30,7 @@ from benchmark.files.canonical import sha256_file
 from benchmark.inverses.base import Inverse
 from benchmark.inverses.spec import get_method
 from benchmark.metrics.case import Networks
-from benchmark.records.aggregate import TargetScores, find_status, get_reason_names, scores_to_table, summarize
+from benchmark.records.aggregate import ScoreArrays, find_status, get_reason_names, scores_to_table, summarize
 from benchmark.records.audit import audit_to_table
 from benchmark.records.record import Record, StageLayers, SubmissionInfo, write_record
 from benchmark.submissions.candidates import Candidate, load_candidate
@@ -123,7 +123,7 @@ class _Stage:
 class _TargetResult:
     """What the evaluation of one target yields; `ms_per_recon` is None where every chunk was known already."""
 
-    scores: TargetScores
+    scores: ScoreArrays
     layers: tuple[StageLayers, ...]
     audit: pa.Table
     chunks: ChunkStore
@@ -197,7 +197,7 @@ def _evaluate_target(
             transfer=transfer,
             hsics=hsics,
         )
-    scores = TargetScores(spec, ids, **joined, reason_names=get_reason_names(suite))
+    scores = ScoreArrays(spec, ids, **joined, reason_names=get_reason_names(suite))
     recons = len(ids) * len(suite.perturbations) * len(spec.taps)
     ms = round(stage.scorer.seconds / recons * 1e3, 4) if stage else None
     return _TargetResult(scores, layers, audit, store, ms)
@@ -221,7 +221,7 @@ def evaluate(content: Content, candidate: Candidate, options: Options) -> Evalua
             raise SpecError(f"has no inverse of {', '.join(options.targets or ())}", where=candidate.id)
     content.check_perturbed()
     ids = content.images.ids[: options.limit]
-    meter, networks = Meter(options.device), load_networks(content, options.device)
+    meter, networks = Meter(options.device), load_metric_networks(content, options.device)
     weights = {target.id: sha256_file(content.target(target) / "model.safetensors") for target in chosen}
     loaded = {target.id: load_candidate(candidate, target, weights[target.id], options.device) for target in chosen}
     circumstances = {

@@ -6,7 +6,7 @@ import torch
 
 from benchmark.content import hub
 from benchmark.content.content import Content, empty_lock, perceptual_pins
-from benchmark.content.pins import compare, find_gaps, hash_images, hash_perturbed
+from benchmark.content.pins import check_pins, find_gaps, hash_images, hash_perturbed
 from benchmark.engine.anchors import measure_suite_anchors
 from benchmark.errors import UserError
 from benchmark.suites.lock import Lock, load_lock
@@ -64,7 +64,7 @@ def make_lock(content: Content, device: torch.device) -> Lock:
     content.lock = content.lock.model_copy(update={"revisions": _find_revisions(suite, content.lock)})
     images = content.images
     files = content.hash_files(images)
-    compare("file", content.lock.files, files, draft=True, where=suite.lock_path)
+    check_pins("file", content.lock.files, files, draft=True, where=suite.lock_path)
     lock = content.lock.model_copy(
         update={
             "files": files,

@@ -18,10 +18,10 @@ from benchmark.targets.base import Target
 from benchmark.targets.detr import DetrTarget
 from benchmark.targets.judge import load_judge
 
-__all__ = ["load_all_networks", "load_networks", "with_target"]
+__all__ = ["load_metric_networks", "load_networks_with_targets", "with_target"]
 
 
-def load_networks(content: Content, device: torch.device, perceptual: Path | None = None) -> Networks:
+def load_metric_networks(content: Content, device: torch.device, perceptual: Path | None = None) -> Networks:
     """Return the networks that the metrics of a suite may ask whatever the target: its judge, and that of LPIPS.
 
     Args:
@@ -51,9 +51,9 @@ def with_target(networks: Networks, target: Target) -> Networks:
     return replace(networks, classifier=labels) if labels else networks
 
 
-def load_all_networks(content: Content, device: torch.device, perceptual: Path | None = None) -> Networks:
-    """Return `load_networks`, with the suite's first target that labels images and its first that detects objects."""
-    networks = load_networks(content, device, perceptual)
+def load_networks_with_targets(content: Content, device: torch.device, perceptual: Path | None = None) -> Networks:
+    """`load_metric_networks`, with the suite's first target that labels images and its first that detects objects."""
+    networks = load_metric_networks(content, device, perceptual)
     for spec in reversed(content.suite.targets):
         networks = with_target(networks, load_target(spec, content.target(spec), device))
     return networks

@@ -16,7 +16,7 @@ from benchmark.files.paths import checkout
 from benchmark.records.receipts import Environment
 from benchmark.records.record import Run
 
-__all__ = ["Meter", "environment", "get_device", "get_device_name"]
+__all__ = ["Meter", "get_device", "get_device_name", "read_environment"]
 
 PACKAGES = ("torch", "transformers", "datasets", "huggingface-hub", "numpy", "scikit-image", "pillow", "pyarrow")
 
@@ -54,7 +54,7 @@ def get_device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
 
 
-def environment(device: torch.device) -> Environment:
+def read_environment(device: torch.device) -> Environment:
     """Return device and versions of this process, as receipts state them."""
     return Environment(
         device=device.type,

@@ -17,14 +17,14 @@ import torch
 from torch import Tensor
 
 from benchmark.content.content import Content
-from benchmark.engine.networks import load_networks, with_target
-from benchmark.engine.provenance import environment
+from benchmark.engine.networks import load_metric_networks, with_target
+from benchmark.engine.provenance import read_environment
 from benchmark.engine.scorer import TILE, Scorer, iter_tiles
 from benchmark.errors import IntegrityError, SpecError
 from benchmark.files.pixels import to_tensor
 from benchmark.metrics.case import Networks
 from benchmark.metrics.spec import get_metric
-from benchmark.records.aggregate import NOT_APPLICABLE, NOT_FINITE, SCORED, TargetScores, get_reason_names
+from benchmark.records.aggregate import NOT_APPLICABLE, NOT_FINITE, SCORED, ScoreArrays, get_reason_names
 from benchmark.records.consistency import CheckedRecord, check_record
 from benchmark.records.receipts import ROUNDING, Difference, Receipt
 from benchmark.records.record import Record, load_record
@@ -39,7 +39,7 @@ __all__ = [
 Pixels = npt.NDArray[np.uint8]
 
 
-def select_images(scores: TargetScores, images: Sequence[str]) -> TargetScores:
+def select_images(scores: ScoreArrays, images: Sequence[str]) -> ScoreArrays:
     """Return the scores of some images only.
 
     Raises:
@@ -59,7 +59,7 @@ def select_images(scores: TargetScores, images: Sequence[str]) -> TargetScores:
 
 
 def measure_differences(
-    suite: Suite, first: Sequence[TargetScores], second: Sequence[TargetScores], allowed: Mapping[str, float] | None
+    suite: Suite, first: Sequence[ScoreArrays], second: Sequence[ScoreArrays], allowed: Mapping[str, float] | None
 ) -> dict[str, Difference]:
     """Return by metric how far two evaluations of the same images and targets are apart.
 
@@ -103,8 +103,8 @@ class _StoredRecons:
 
 
 def _score_pixels(
-    content: Content, stated: TargetScores, pixels: Pixels, target: Target, networks: Networks
-) -> TargetScores:
+    content: Content, stated: ScoreArrays, pixels: Pixels, target: Target, networks: Networks
+) -> ScoreArrays:
     """Score the stored recons of the images that `stated` names."""
     ids, taps = content.images.ids, stated.target.tap_names
     samples = [content.images.load(ids.index(image), stated.target.input_size) for image in stated.images]
@@ -130,7 +130,7 @@ def rescore(content: Content, checked: CheckedRecord, device: torch.device) -> d
     Raises:
         SpecError: an audit image is not one of the suite, or a network of its metrics is not there.
     """
-    suite, networks = content.suite, load_networks(content, device)
+    suite, networks = content.suite, load_metric_networks(content, device)
     not_finite = 1 + get_reason_names(suite).index(NOT_FINITE)
     stated, rescored = [], []
     for scores, pixels in zip(*checked, strict=True):
@@ -161,7 +161,7 @@ def check_inverses(record: Record, rerun: Record, where: str) -> None:
 
 def load_rerun(
     content: Content, record: Record, folder: Path, device: torch.device
-) -> tuple[Record, list[TargetScores]]:
+) -> tuple[Record, list[ScoreArrays]]:
     """Read the record of a rerun, which the code of the submission may have written, and its scores.
 
     It is checked as any record is, its audit images are scored again, and it must be of the weights and code of
@@ -181,9 +181,7 @@ def load_rerun(
     return rerun, checked[0]
 
 
-def compare_reruns(
-    suite: Suite, stated: Sequence[TargetScores], rerun: Sequence[TargetScores]
-) -> dict[str, Difference]:
+def compare_reruns(suite: Suite, stated: Sequence[ScoreArrays], rerun: Sequence[ScoreArrays]) -> dict[str, Difference]:
     """Compare the scores of a record with those of a rerun, on the images of the rerun, to the metrics' tolerances.
 
     Raises:
@@ -217,7 +215,7 @@ def make_receipt(
         rerun_digest=rerun_digest,
         by=by,
         date=date.today(),
-        environment=environment(device),
+        environment=read_environment(device),
         images=images,
         differences=dict(differences),
     )

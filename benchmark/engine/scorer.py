@@ -85,7 +85,7 @@ class Scorer:
 
     @torch.inference_mode()
     def run(self, tile: Tile) -> dict[str, npt.NDArray[Any]]:
-        """Return `values`, `reasons` and `clamped` of a tile as in TargetScores, and `audit` pixels.
+        """Return `values`, `reasons` and `clamped` of a tile as in ScoreArrays, and `audit` pixels.
 
         `audit` is uint8 (audit images, 1 + taps, perturbations, H, W, 3); its first "tap" is the input.
         """

@@ -87,7 +87,7 @@ def read_config(path: Path) -> InverseConfig:
         raise explain(error, str(path)) from None
 
 
-def _describe(config: InverseConfig) -> Inverse:
+def _build_on_meta(config: InverseConfig) -> Inverse:
     """Return the inverse of a configuration without memory for its weights.
 
     Raises:
@@ -107,7 +107,7 @@ def count_bytes(config: InverseConfig) -> int:
     Raises:
         SpecError: the configuration's numbers do not fit together, or ask for more than `MAX_BYTES`.
     """
-    size = sum(tensor.numel() * tensor.element_size() for tensor in _describe(config).state_dict().values())
+    size = sum(tensor.numel() * tensor.element_size() for tensor in _build_on_meta(config).state_dict().values())
     if size > MAX_BYTES:
         message = f"describes {size / 1e9:.1f} GB of weights; {MAX_BYTES / 1e9:.0f} GB are allowed"
         raise SpecError(message, where="config.json")
@@ -125,7 +125,7 @@ def load_inverse(folder: Path, device: torch.device) -> Inverse:
     """
     config = read_config(folder / "config.json")
     count_bytes(config)
-    inverse = _describe(config)
+    inverse = _build_on_meta(config)
     path = folder / "model.safetensors"
     expected = inverse.state_dict()
     try:

@@ -125,7 +125,7 @@ class _Heads(nn.Module):
         return self.mlp(self.spread(tokens) + self.names)
 
 
-class _Image(nn.Module):
+class _ImageStep(nn.Module):
     """Inverse of the backbone or of the embeddings: transposed convolutions of stride 2, beside a linear path."""
 
     def __init__(self, channels: int, grid: tuple[int, int], height: int) -> None:
@@ -176,7 +176,7 @@ class ModularInverse(Inverse):
         source, before = shapes[tap], self.previous[tap]
         if before == IMAGE:
             channels = source[0] if len(source) == 3 else source[1]
-            return _Image(channels, self.config.grids[tap], self.config.input_size[0])
+            return _ImageStep(channels, self.config.grids[tap], self.config.input_size[0])
         goal = shapes[before]
         if tap == "prediction":
             return _Heads(source, goal)

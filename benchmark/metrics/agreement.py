@@ -52,7 +52,7 @@ def _overlaps(first: Tensor, second: Tensor) -> Tensor:
     return shared / (areas[0] + areas[1] - shared).clamp(min=1e-12)
 
 
-def _match(overlaps: Tensor, allowed: Tensor, thresholds: Tensor) -> Tensor:
+def _match_detections(overlaps: Tensor, allowed: Tensor, thresholds: Tensor) -> Tensor:
     """Return which detections (N, T, P), in order of rank, find an object of their own at each threshold.
 
     Greedy, as in COCO: each detection in turn takes the free object that it overlaps most (of equal ones the
@@ -93,7 +93,7 @@ def average_precision(detections: Detections, truth: Detections, wanted: Tensor)
     boxes = detections.boxes.gather(1, order[..., None].expand(-1, -1, 4))
     thresholds = torch.tensor(IOU_THRESHOLDS, device=boxes.device)
     same = (labels[:, :, None] == truth.labels[:, None]) & wanted[:, None]
-    hits = _match(_overlaps(boxes, truth.boxes), same, thresholds)
+    hits = _match_detections(_overlaps(boxes, truth.boxes), same, thresholds)
 
     # For every object the curve of its label: equal labels give equal curves, and are weighted down to one.
     own = same.transpose(1, 2)[:, None]

@@ -75,7 +75,7 @@ def mse_norm(case: Case) -> Tensor:
     return (squared / squared.new_tensor(IMAGENET_STD).square()).mean(1)
 
 
-class _Moments(NamedTuple):
+class _LocalMoments(NamedTuple):
     """Centered luma (N, H, W), and its local mean and variance in the valid region (N, H - 10, W - 10)."""
 
     centered: Tensor
@@ -83,11 +83,11 @@ class _Moments(NamedTuple):
     variance: Tensor
 
 
-def _moments(view: View) -> _Moments:
+def _local_moments(view: View) -> _LocalMoments:
     # Variances do not change with an offset, and float32 holds them better around zero.
     centered = view.get(luma) - 0.5
     mean, square = gaussian_valid(torch.cat((centered, centered.square())), SSIM_SIGMA, SSIM_RADIUS).chunk(2)
-    return _Moments(centered, mean, square - mean.square())
+    return _LocalMoments(centered, mean, square - mean.square())
 
 
 def ssim_map(recon: View, seen: View) -> Tensor:
@@ -95,7 +95,7 @@ def ssim_map(recon: View, seen: View) -> Tensor:
 
     Element [i, j] belongs to the window centred on pixel (i + 5, j + 5); both sides must be at least 11.
     """
-    x, y = seen.get(_moments), recon.get(_moments)
+    x, y = seen.get(_local_moments), recon.get(_local_moments)
     covariance = gaussian_valid(x.centered * y.centered, SSIM_SIGMA, SSIM_RADIUS) - x.mean * y.mean
     mean_x, mean_y = x.mean + 0.5, y.mean + 0.5
     luminance = (2 * mean_x * mean_y + SSIM_C1) / (mean_x.square() + mean_y.square() + SSIM_C1)

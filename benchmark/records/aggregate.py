@@ -26,7 +26,7 @@ from benchmark.suites.lock import Anchor, Lock
 from benchmark.suites.spec import AXES, HUE_PERTURBATIONS, Axis, Perturbation, Suite, TargetSpec
 
 __all__ = [
-    "NOT_APPLICABLE", "NOT_FINITE", "SCORED", "TargetScores", "applies", "find_status", "get_reason_names",
+    "NOT_APPLICABLE", "NOT_FINITE", "SCORED", "ScoreArrays", "applies", "find_status", "get_reason_names",
     "image_axes", "scores_from_table", "scores_to_table", "summarize",
 ]  # fmt: skip
 
@@ -38,7 +38,7 @@ Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class TargetScores:
+class ScoreArrays:
     """All scores of one target.
 
     Attributes:
@@ -66,11 +66,11 @@ def applies(metric_id: str, perturbation: Perturbation) -> bool:
 
 
 def get_reason_names(suite: Suite) -> tuple[str, ...]:
-    """Return what the reason codes 1, 2, ... of `TargetScores` mean: a recon that is not finite, or a metric's own."""
+    """Return what the reason codes 1, 2, ... of `ScoreArrays` mean: a recon that is not finite, or a metric's own."""
     return (NOT_FINITE, *(f"{metric_id}: {get_metric(metric_id).unscored}" for metric_id in suite.metrics))
 
 
-def find_status(suite: Suite, scores: Sequence[TargetScores]) -> Literal["complete", "partial"]:
+def find_status(suite: Suite, scores: Sequence[ScoreArrays]) -> Literal["complete", "partial"]:
     """Return whether every image of every target was scored; `partial` also where a recon was not finite.
 
     A method that answers hard images with nothing would otherwise be ranked on the easy ones.
@@ -126,7 +126,7 @@ def _anchored(means: Array, anchor: Anchor | None) -> Array:
 class _Axes:
     """Anchored means of one target: `means` and bootstrap `samples` by axis and metric, each over taps."""
 
-    def __init__(self, suite: Suite, anchors: Mapping[str, Anchor], scores: TargetScores, weights: Array) -> None:
+    def __init__(self, suite: Suite, anchors: Mapping[str, Anchor], scores: ScoreArrays, weights: Array) -> None:
         self.means: dict[Axis, dict[str, Array]] = {}
         self.samples: dict[Axis, dict[str, Array]] = {}
         for axis, metric_ids in suite.axes.items():
@@ -148,7 +148,7 @@ class _Axes:
         return samples, float(np.mean(list(parts.values()))), parts
 
 
-def _cells(suite: Suite, scores: TargetScores, weights: Array) -> list[Cell]:
+def _cells(suite: Suite, scores: ScoreArrays, weights: Array) -> list[Cell]:
     images, taps, perturbations, metrics = scores.values.shape
     flat = scores.values.reshape(images, -1).astype(np.float64)
     medians = np.flatnonzero(
@@ -187,7 +187,7 @@ def _cells(suite: Suite, scores: TargetScores, weights: Array) -> list[Cell]:
 
 
 def summarize(
-    suite: Suite, lock: Lock, scores: Sequence[TargetScores]
+    suite: Suite, lock: Lock, scores: Sequence[ScoreArrays]
 ) -> tuple[dict[str, TargetScore], dict[Axis, AxisScore], list[Cell]]:
     """Return the scores by target, the overall axes and all cells of a record.
 
@@ -225,7 +225,7 @@ def summarize(
     return targets, overall, cells
 
 
-def scores_to_table(suite: Suite, scores: Sequence[TargetScores]) -> pa.Table:
+def scores_to_table(suite: Suite, scores: Sequence[ScoreArrays]) -> pa.Table:
     """Return the scores as rows (SCORE_SCHEMA), ordered by target, tap, perturbation, metric and image."""
     tables = []
     for item in scores:
@@ -271,7 +271,7 @@ def _check_row(table: pa.Table, names: Sequence[str], wrong: npt.NDArray[np.bool
         raise SpecError(f"row {row + 1} does not belong there: {content}", cure="evaluate again")
 
 
-def scores_from_table(suite: Suite, table: pa.Table, targets: Collection[str], images: int) -> list[TargetScores]:
+def scores_from_table(suite: Suite, table: pa.Table, targets: Collection[str], images: int) -> list[ScoreArrays]:
     """Return the scores that rows (SCORE_SCHEMA) hold, as `scores_to_table` writes them; `clamped` is NaN.
 
     Args:
@@ -331,5 +331,5 @@ def scores_from_table(suite: Suite, table: pa.Table, targets: Collection[str], i
         values[:, :, perturbations, metrics] = value[rows].reshape(shape).transpose(2, 0, 1)
         codes[:, :, perturbations, metrics] = (reason[rows] + 1).reshape(shape).transpose(2, 0, 1)
         clamped = np.full(full[:3], np.nan, np.float32)
-        result.append(TargetScores(target, tuple(names), values, codes, clamped, reason_names))
+        result.append(ScoreArrays(target, tuple(names), values, codes, clamped, reason_names))
     return result

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from benchmark.errors import IntegrityError, UserError
 from benchmark.metrics.layers import MIN_ROOM, normalized_transfer, summarize_transfer
-from benchmark.records.aggregate import TargetScores, applies, find_status, scores_from_table, summarize
+from benchmark.records.aggregate import ScoreArrays, applies, find_status, scores_from_table, summarize
 from benchmark.records.audit import read_audit
 from benchmark.records.record import Record, StageLayers, check_origin, load_audit, load_scores
 from benchmark.records.statistics import anchored
@@ -25,7 +25,7 @@ __all__ = ["CheckedRecord", "check_complete", "check_record"]
 ROUNDED = 2e-6
 """Aggregates are rounded to six digits; another machine may round the other way."""
 
-CheckedRecord = tuple[list[TargetScores], list[npt.NDArray[np.uint8]]]
+CheckedRecord = tuple[list[ScoreArrays], list[npt.NDArray[np.uint8]]]
 """The scores and the audit images (images, 1 + taps, perturbations, H, W, 3) of every evaluated target."""
 
 
@@ -45,7 +45,7 @@ def _iter_differences(stated: Any, recomputed: Any, path: str) -> Iterator[tuple
         yield path, stated, recomputed
 
 
-def _compare(stated: Any, recomputed: Any, path: str, where: str) -> None:
+def _check_equal(stated: Any, recomputed: Any, path: str, where: str) -> None:
     for name, a, b in _iter_differences(stated, recomputed, path):
         message = f"field '{name}': is {a!r:.60}, but follows as {b!r:.60} from scores.parquet and the suite"
         raise IntegrityError(message, where=where, cure="evaluate again")
@@ -59,7 +59,7 @@ def _image_names(suite: Suite, lock: Lock, target: TargetSpec) -> dict[str, str]
     return {name.removesuffix(size): name for name in lock.images if name.endswith(size)}
 
 
-def _check_images(suite: Suite, lock: Lock, scores: Sequence[TargetScores], where: str) -> None:
+def _check_images(suite: Suite, lock: Lock, scores: Sequence[ScoreArrays], where: str) -> None:
     """Check that the images are those of the suite, each target's the same."""
     for item in scores:
         if item.images != scores[0].images:
@@ -69,7 +69,7 @@ def _check_images(suite: Suite, lock: Lock, scores: Sequence[TargetScores], wher
             raise IntegrityError(f"image {strange[0]!r:.80} is not one of {suite.id}", where=where)
 
 
-def check_complete(suite: Suite, lock: Lock, scores: Sequence[TargetScores], where: str) -> None:
+def check_complete(suite: Suite, lock: Lock, scores: Sequence[ScoreArrays], where: str) -> None:
     """Check that scores are of all images that the lock names, as those of ranked records must be.
 
     Raises:
@@ -83,7 +83,7 @@ def check_complete(suite: Suite, lock: Lock, scores: Sequence[TargetScores], whe
 
 
 def _check_seen(
-    suite: Suite, lock: Lock, scores: TargetScores, pixels: npt.NDArray[np.uint8], images: Sequence[str], where: str
+    suite: Suite, lock: Lock, scores: ScoreArrays, pixels: npt.NDArray[np.uint8], images: Sequence[str], where: str
 ) -> None:
     """Compare what the target saw with the perturbed images that the lock pins."""
     names = _image_names(suite, lock, scores.target)
@@ -100,7 +100,7 @@ def _check_stage(suite: Suite, lock: Lock, record: Record, target: str, stage: S
     path, taps = f"layers.{target}.{stage.stage}", record.targets[target].taps
     anchors = [lock.anchors[target][metric] for metric in suite.axes["detail"]]
     floors = [anchored(np.array(a.answers.get(TRAINING_MEAN, np.nan)), a) for a in anchors]
-    _compare(stage.floor, round(float(np.mean(floors)), 6), f"{path}.floor", where)
+    _check_equal(stage.floor, round(float(np.mean(floors)), 6), f"{path}.floor", where)
     count, stages = len(stage.taps), {tap.name: tap.stage for tap in suite.target(target).taps}
     if count < 2 or len(set(stage.taps)) < count or any(stages.get(tap) != stage.stage for tap in stage.taps):
         raise IntegrityError(f"field '{path}.taps': are not taps of that stage", where=where, cure="evaluate again")
@@ -132,7 +132,7 @@ def _check_stage(suite: Suite, lock: Lock, record: Record, target: str, stage: S
             raise IntegrityError(message, where=where, cure="evaluate again")
 
 
-def _check_aggregates(suite: Suite, lock: Lock, record: Record, scores: Sequence[TargetScores], where: str) -> None:
+def _check_aggregates(suite: Suite, lock: Lock, record: Record, scores: Sequence[ScoreArrays], where: str) -> None:
     for item in scores:
         shares = [tap.clamped for tap in record.targets[item.target.id].taps.values()]
         if not all(0 <= share <= 1 for share in shares):
@@ -145,10 +145,10 @@ def _check_aggregates(suite: Suite, lock: Lock, record: Record, scores: Sequence
         "cells": [cell.model_dump(mode="json") for cell in cells],
     }
     for name, recomputed in dumped.items():
-        _compare(own[name], recomputed, name, where)
+        _check_equal(own[name], recomputed, name, where)
     status = find_status(suite, scores)
-    _compare(record.status, status, "status", where)
-    _compare(record.draft, lock.draft or suite.draft, "draft", where)
+    _check_equal(record.status, status, "status", where)
+    _check_equal(record.draft, lock.draft or suite.draft, "draft", where)
 
 
 def check_record(suite: Suite, lock: Lock, submission_id: str, folder: Path, record: Record) -> CheckedRecord:

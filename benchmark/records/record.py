@@ -80,13 +80,13 @@ AUDIT_SCHEMA = pa.schema(
 )
 
 
-class _Part(Frozen):
+class _RecordPart(Frozen):
     """A part of a record; its numbers are finite, as JSON asks for."""
 
     model_config = ConfigDict(allow_inf_nan=False)
 
 
-class SubmissionInfo(_Part):
+class SubmissionInfo(_RecordPart):
     """Who entered: the submission's id, its method and a title for readers."""
 
     id: Id
@@ -94,7 +94,7 @@ class SubmissionInfo(_Part):
     title: str
 
 
-class InverseInfo(_Part):
+class InverseInfo(_RecordPart):
     """The weights that inverted one target: file hashes, size and how they were trained."""
 
     files: dict[str, Sha256]
@@ -104,7 +104,7 @@ class InverseInfo(_Part):
     training: dict[str, str | int | float] = {}
 
 
-class AxisScore(_Part):
+class AxisScore(_RecordPart):
     """An anchored axis score (0 the best trivial answer, 1 identity) with its 95 % interval; None: no score."""
 
     value: float | None
@@ -113,21 +113,21 @@ class AxisScore(_Part):
     parts: dict[Id, float | None]
 
 
-class TapScore(_Part):
+class TapScore(_RecordPart):
     """The axes at one tap, and the mean share of recon values that had to be clamped to [0, 1]."""
 
     axes: dict[Axis, AxisScore]
     clamped: float
 
 
-class TargetScore(_Part):
+class TargetScore(_RecordPart):
     """The axes of one target (unweighted mean over its taps) and of each tap."""
 
     axes: dict[Axis, AxisScore]
     taps: dict[Id, TapScore]
 
 
-class Cell(_Part):
+class Cell(_RecordPart):
     """One metric at one tap under one perturbation: its mean (or median, as the metric declares) over images.
 
     `scored` images have a score; `unscored` counts the others by reason.
@@ -147,7 +147,7 @@ class Cell(_Part):
 Matrix = tuple[tuple[float | None, ...], ...]
 
 
-class StageLayers(_Part):
+class StageLayers(_RecordPart):
     """The taps of a stage compared: the inverse of one fed the features of another. None: not scored.
 
     Attributes:
@@ -178,7 +178,7 @@ class StageLayers(_Part):
         return self
 
 
-class Run(_Part):
+class Run(_RecordPart):
     """Circumstances of the run, outside the digest."""
 
     device: str
@@ -195,7 +195,7 @@ class Run(_Part):
     git_dirty: bool | None
 
 
-class Record(_Part):
+class Record(_RecordPart):
     """One submission on one suite; see the module for the files beside it.
 
     `layers` holds the layer comparison by target, for methods that read features.

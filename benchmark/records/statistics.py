@@ -12,8 +12,8 @@ import numpy.typing as npt
 from benchmark.suites.lock import Anchor
 
 __all__ = [
-    "Difference", "anchored", "bootstrap_means", "bootstrap_medians", "bootstrap_weights", "interval", "masked_mean",
-    "masked_median", "paired_difference", "paired_differences", "rank", "sign_flip_p",
+    "PairedDifference", "anchored", "bootstrap_means", "bootstrap_medians", "bootstrap_weights", "interval",
+    "masked_mean", "masked_median", "paired_difference", "paired_differences", "rank", "sign_flip_p",
 ]  # fmt: skip
 
 Array = npt.NDArray[np.float64]
@@ -143,7 +143,7 @@ def sign_flip_p(differences: Array, seed: int) -> float:
     return float(_flip(differences[None], seed)[0])
 
 
-class Difference(NamedTuple):
+class PairedDifference(NamedTuple):
     """The mean paired difference of two entries, its 95 % bootstrap interval, and the p-value that it is zero."""
 
     mean: float
@@ -152,7 +152,7 @@ class Difference(NamedTuple):
     p_value: float
 
 
-class _Pairs:
+class _PairedScores:
     """All pairs of some entries, in the order of `itertools.combinations`, compared on the images both have.
 
     Where every entry has the same images, a difference of sums is the sum of differences: every entry is resampled
@@ -254,7 +254,9 @@ class _Pairs:
         return low, high
 
 
-def paired_differences(scores: Mapping[str, Array], weights: Array, seed: int) -> dict[tuple[str, str], Difference]:
+def paired_differences(
+    scores: Mapping[str, Array], weights: Array, seed: int
+) -> dict[tuple[str, str], PairedDifference]:
     """Return, for each pair of entries, how much higher the first one scores than the second on the same images.
 
     Args:
@@ -268,13 +270,13 @@ def paired_differences(scores: Mapping[str, Array], weights: Array, seed: int) -
     """
     if len(scores) < 2:
         return {}
-    pairs = _Pairs(list(scores.values()))
+    pairs = _PairedScores(list(scores.values()))
     numbers = zip(pairs.means.tolist(), *(a.tolist() for a in pairs.intervals(weights)),
                   pairs.p_values(seed).tolist(), strict=True)  # fmt: skip
-    return dict(zip(combinations(scores, 2), starmap(Difference, numbers), strict=True))
+    return dict(zip(combinations(scores, 2), starmap(PairedDifference, numbers), strict=True))
 
 
-def paired_difference(first: Array, second: Array, weights: Array, seed: int) -> Difference:
+def paired_difference(first: Array, second: Array, weights: Array, seed: int) -> PairedDifference:
     """Return how much higher `first` scores than `second` on the same images; see `paired_differences`."""
     return paired_differences({"first": first, "second": second}, weights, seed)["first", "second"]
 
@@ -290,7 +292,7 @@ def rank(scores: Mapping[str, Array], seed: int) -> dict[str, int]:
         The rank of each entry; entries that the data cannot separate (sign-flip test, corrected step by step over
         all pairs at .05, and a margin of .005) share one.
     """
-    names, pairs = list(scores), _Pairs(list(scores.values()))
+    names, pairs = list(scores), _PairedScores(list(scores.values()))
     apart = pairs.apart(seed)
     ranks = np.ones(len(names), np.int64)
     np.add.at(ranks, pairs.second[apart & (pairs.means > MARGIN)], 1)

@@ -16,7 +16,7 @@ from benchmark.submissions.markdown import code, plain
 from benchmark.submissions.submission import load_submission_folder
 from benchmark.suites.spec import AXES
 
-__all__ = ["Steps", "commit", "plan", "published"]
+__all__ = ["Steps", "commit", "open_published", "plan_steps"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 @contextmanager
-def published(base: str, folder: Path) -> Iterator[Path]:
+def open_published(base: str, folder: Path) -> Iterator[Path]:
     """Give the folder of the submission in `folder` as it is published; it may be absent.
 
     Args:
@@ -79,7 +79,7 @@ def published(base: str, folder: Path) -> Iterator[Path]:
         yield target
 
 
-def plan(folder: Path) -> Steps:
+def plan_steps(folder: Path) -> Steps:
     """Return the steps from a valid submission to its pull request.
 
     Raises:

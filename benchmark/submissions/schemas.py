@@ -39,7 +39,7 @@ def _split(text: str) -> tuple[str, dict[str, str]]:
     return head.strip(), fields
 
 
-def _describe(node: dict[str, Any]) -> None:
+def _document_fields(node: dict[str, Any]) -> None:
     """Move what the docstring of a model says of its fields to the fields, and allow no keys but those that fit."""
     node["description"], fields = _split(node.get("description", ""))
     for name, field in node.get("properties", {}).items():
@@ -53,7 +53,7 @@ def render_schema(file: str, model: type[BaseModel], *, note: str = "", owner: s
     """JSON Schema, draft 2020-12, of a file of an invbench `owner`; `note` is added to its comment."""
     schema = model.model_json_schema()
     for node in (schema, *schema.get("$defs", {}).values()):
-        _describe(node)
+        _document_fields(node)
     comment = f"Written by invbench docs schemas. {note}".strip()
     head = {"$schema": DRAFT, "$comment": comment, "title": f"{file} of an invbench {owner}"}
     return json.dumps(head | {key: schema[key] for key in schema if key != "title"}, indent=2) + "\n"

@@ -15,8 +15,17 @@ from benchmark.files.fields import Id, Line, Paragraph, RepoId, Revision, Submis
 from benchmark.files.paths import resource, submissions_root
 
 __all__ = [
-    "CODE", "PLACEHOLDERS", "Links", "Submission", "Weights", "describe_candidate", "find_submission",
-    "list_submissions", "load_submission", "load_submission_folder", "look_alike",
+    "CODE",
+    "PLACEHOLDERS",
+    "Links",
+    "Submission",
+    "Weights",
+    "find_submission",
+    "list_submissions",
+    "load_submission",
+    "load_submission_folder",
+    "look_alike",
+    "render_candidate",
 ]  # fmt: skip
 
 CODE = "inverse.py"
@@ -169,7 +178,7 @@ def find_submission(reference: str) -> tuple[Path, bool]:
     raise did_you_mean("submission", reference, known)
 
 
-def describe_candidate(candidate_id: str, method: str, title: str, suite_id: str) -> str:
+def render_candidate(candidate_id: str, method: str, title: str, suite_id: str) -> str:
     """Return a `submission.toml` for an inverse that was evaluated without one."""
     fields = {
         "id": candidate_id,

@@ -113,7 +113,7 @@ class FrozenData(Frozen):
     description: str
 
 
-class _Photographs(Frozen):
+class _PhotographData(Frozen):
     """Photographs resized to every target's input size: bilinear with antialiasing (Pillow), masks by area."""
 
     images: int = Field(gt=0)
@@ -121,7 +121,7 @@ class _Photographs(Frozen):
     resize: Literal["pillow-bilinear"]
 
 
-class CocoData(_Photographs):
+class CocoData(_PhotographData):
     """Photographs of COCO 2017 with the masks of one category each, chosen from the annotation file alone.
 
     Eligible: no crowd annotation, and the focal category (the one whose united masks cover most; the lower id
@@ -135,7 +135,7 @@ class CocoData(_Photographs):
     share: tuple[float, float]
 
 
-class ImagenetData(_Photographs):
+class ImagenetData(_PhotographData):
     """ImageNet photographs in class folders; the focal mask is the whole frame.
 
     The first photograph of every class, then the first `images` of these, both in the order of the SHA-256 of
@@ -147,7 +147,7 @@ class ImagenetData(_Photographs):
     pool: int = Field(gt=0)
 
 
-class HubData(_Photographs):
+class HubData(_PhotographData):
     """Parquet files with `id`, `image` and `mask` in a dataset repository of the Hub, in their order."""
 
     source: Literal["hub"]

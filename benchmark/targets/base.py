@@ -104,12 +104,12 @@ class Target(ABC):
         exclusive = has_exclusive_labels(self.model.config)
         return LabelProbabilities(lambda images: self.predict(images).logits, exclusive_labels=exclusive)
 
-    def describe(self, name: str, tensor: Tensor, side: dict[str, Tensor]) -> Features:
+    def make_features(self, name: str, tensor: Tensor, side: dict[str, Tensor]) -> Features:
         """Return the features of a tap from its raw tensor and the side inputs of `get_side_points`."""
         return Features(tensor)
 
     def get_side_points(self, names: Sequence[str]) -> dict[str, Point]:
-        """Return further points whose tensors `describe` needs for the taps `names`."""
+        """Return further points whose tensors `make_features` needs for the taps `names`."""
         return {}
 
     def normalize(self, images: Tensor) -> Tensor:
@@ -129,4 +129,4 @@ class Target(ABC):
         with capture(points, stop=True) as captured:
             self.forward(images)
         side = {name: captured[name] for name in side_points}
-        return {name: self.describe(name, captured[name], side) for name in names}
+        return {name: self.make_features(name, captured[name], side) for name in names}

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmark.errors import SpecError
 
-__all__ = ["CONFIG", "read_config", "read_json"]
+__all__ = ["CONFIG", "read_json_object", "read_network_config"]
 
 CONFIG = "config.json"
 MAX_BYTES = 16 * 2**20
@@ -33,7 +33,7 @@ def _not_a_number(text: str) -> None:
     raise ValueError(f"{text} is not a number")
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json_object(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file.
 
     Raises:
@@ -76,7 +76,7 @@ def _clean(value: Any, where: str, key: str = "") -> Any:
     return kept
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def read_network_config(folder: Path) -> dict[str, Any]:
     """Return what `config.json` says about the architecture, at any depth without what would act.
 
     Left out is how to run the network (number type, attention, outputs).
@@ -84,4 +84,4 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises:
         SpecError: absent, malformed, or it asks for code, files, quantization or absurd numbers.
     """
-    return _clean(read_json(folder / CONFIG), str(folder / CONFIG))
+    return _clean(read_json_object(folder / CONFIG), str(folder / CONFIG))

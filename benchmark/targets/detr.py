@@ -79,7 +79,7 @@ class DetrTarget(Target):
             VALID: Point(model.backbone, lambda output: output[-1][1]),
         }
 
-    def describe(self, name: str, tensor: Tensor, side: dict[str, Tensor]) -> Features:
+    def make_features(self, name: str, tensor: Tensor, side: dict[str, Tensor]) -> Features:
         """See Target."""
         position, valid = side[POSITION], side[VALID]
         rows, columns = valid.shape[-2:]

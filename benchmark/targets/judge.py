@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from transformers import CONFIG_MAPPING, MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING
 
 from benchmark.errors import SpecError, first_line
-from benchmark.targets.config import CONFIG, read_config
+from benchmark.targets.config import CONFIG, read_network_config
 from benchmark.targets.labels import LabelProbabilities, has_exclusive_labels
 from benchmark.targets.network import load_network
 from benchmark.targets.normalization import load_normalization
@@ -23,7 +23,7 @@ MAX_SIDE = 4096
 
 
 def _model_class(folder: Path) -> Any:
-    kind = read_config(folder).get("model_type")
+    kind = read_network_config(folder).get("model_type")
     known = isinstance(kind, str) and kind in CONFIG_MAPPING and kind not in OTHER_LIBRARIES
     if not known or CONFIG_MAPPING[kind] not in MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING:
         raise SpecError(f"'{kind}' is not an image classifier of transformers", where=str(folder / CONFIG))

@@ -16,7 +16,7 @@ from torch.nn.modules.module import (
 )
 
 from benchmark.errors import IntegrityError, SpecError, UserError, first_line
-from benchmark.targets.config import CONFIG, read_config
+from benchmark.targets.config import CONFIG, read_network_config
 
 __all__ = ["WEIGHTS", "load_network"]
 
@@ -120,7 +120,7 @@ def load_network(
             network would be random; or the network is larger than its weights.
     """
     where = str(folder / CONFIG)
-    settings = prepare(read_config(folder))
+    settings = prepare(read_network_config(folder))
     expected = model_class.config_class.model_type
     if settings.get("model_type") != expected:
         raise SpecError(f"describes a '{settings.get('model_type')}', not a '{expected}'", where=where)

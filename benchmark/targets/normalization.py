@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from benchmark.errors import SpecError
-from benchmark.targets.config import read_json
+from benchmark.targets.config import read_json_object
 
 __all__ = ["Normalization", "load_normalization"]
 
@@ -43,7 +43,7 @@ def load_normalization(folder: Path, device: torch.device) -> Normalization:
             and a normalization by channel.
     """
     path = folder / "preprocessor_config.json"
-    settings = read_json(path)
+    settings = read_json_object(path)
     for key in ("image_mean", "image_std"):
         if not _channels(settings.get(key)):
             raise SpecError(f"'{key}' is not three numbers", where=str(path))

@@ -26,7 +26,7 @@ class SwinTarget(Target):
         points = {"embeddings": Point(embeddings, first)}
         return points | {f"stage.{i}": Point(stage, first) for i, stage in enumerate(stages)}
 
-    def describe(self, name: str, tensor: Tensor, side: dict[str, Tensor]) -> Features:
+    def make_features(self, name: str, tensor: Tensor, side: dict[str, Tensor]) -> Features:
         """See Target; the grid follows from the number of tokens and the aspect of the input."""
         height, width = self.spec.input_size
         rows = round((tensor.shape[1] * height / width) ** 0.5)

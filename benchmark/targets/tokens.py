@@ -34,7 +34,7 @@ class ClassTokenTarget(Target):
         points = {"embeddings": Point(self.get_embeddings(), first)}
         return points | {f"encoder.{i}": Point(block, first) for i, block in enumerate(blocks)}
 
-    def describe(self, name: str, tensor: Tensor, side: dict[str, Tensor]) -> Features:
+    def make_features(self, name: str, tensor: Tensor, side: dict[str, Tensor]) -> Features:
         """See Target; the grid counts patches."""
         patch = self.model.config.patch_size
         height, width = self.spec.input_size

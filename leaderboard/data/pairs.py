@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from benchmark.records.statistics import Difference, bootstrap_weights, paired_differences
+from benchmark.records.statistics import PairedDifference, bootstrap_weights, paired_differences
 from benchmark.suites.spec import Axis, Suite
 from leaderboard.data.entries import Entry
 from leaderboard.data.rankings import axes_of, reference_of
@@ -20,7 +20,7 @@ class Pair:
 
     first: str
     second: str
-    differences: dict[Axis, Difference]
+    differences: dict[Axis, PairedDifference]
 
 
 def pairs(suite: Suite, entries: Sequence[Entry]) -> list[Pair]:
@@ -30,7 +30,7 @@ def pairs(suite: Suite, entries: Sequence[Entry]) -> list[Pair]:
     differences.
     """
     rankable = [entry for entry in entries if entry.rankable and reference_of(entry) is None]
-    by_names: dict[tuple[str, str], dict[Axis, Difference]] = {
+    by_names: dict[tuple[str, str], dict[Axis, PairedDifference]] = {
         (a.submission.id, b.submission.id): {} for a, b in combinations(rankable, 2)
     }
     for axis in axes_of(suite):

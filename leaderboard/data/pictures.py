@@ -155,7 +155,7 @@ def _held(suite: Suite, entries: Sequence[Entry]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(load_audit(entries[0].folder, entries[0].record).column("image").to_pylist()))
 
 
-def _plan(target: TargetSpec, entries: Sequence[Entry], held: Sequence[str]) -> Gallery:
+def _plan_gallery(target: TargetSpec, entries: Sequence[Entry], held: Sequence[str]) -> Gallery:
     """Return the gallery of a target, still without files."""
     there = [entry for entry in entries if target.id in entry.record.targets]
     shown = [entry for entry in there if reference_of(entry) is None] or there
@@ -221,7 +221,7 @@ def make_gallery(suite: Suite, entries: Sequence[Entry], store: ImageStore) -> d
         IntegrityError: audit images were changed or are no images.
     """
     held = _held(suite, entries)
-    galleries = {target.id: _plan(target, entries, held) for target in suite.targets}
+    galleries = {target.id: _plan_gallery(target, entries, held) for target in suite.targets}
     jobs = [job for entry in entries if (job := _make_job(entry, galleries)).wanted]
     files: dict[str, dict[Key, str]] = {target: {} for target in galleries}
     for job in jobs:  # one after the other: processes that create files in one folder wait for each other

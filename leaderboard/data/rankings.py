@@ -29,11 +29,11 @@ __all__ = [
     "color_means",
     "cost_of",
     "label_of",
+    "make_table",
     "not_evaluated",
-    "number",
-    "ranks",
+    "rank_on_axis",
     "reference_of",
-    "table",
+    "render_number",
     "tables_of",
     "text_table",
     "unscored",
@@ -115,7 +115,7 @@ class Table:
         return self.ranked + self.unranked + self.references
 
 
-def ranks(suite: Suite, entries: Sequence[Entry], target: str | None, axis: Axis) -> dict[str, int]:
+def rank_on_axis(suite: Suite, entries: Sequence[Entry], target: str | None, axis: Axis) -> dict[str, int]:
     """Return the rank of each entry that has scores of `axis`, by paired comparison over images (`stats.rank`)."""
     scores = {entry.submission.id: entry.image_axis(target, axis) for entry in entries}
     return rank({name: values for name, values in scores.items() if values is not None}, suite.bootstrap_seed)
@@ -205,13 +205,13 @@ def _cell(suite: Suite, entry: Entry, target: str | None, axis: Axis, ranks: Map
     return AxisCell(axis, score if has_value else None, rank, tuple(parts), reason, tied)
 
 
-def table(suite: Suite, entries: Sequence[Entry], target: str | None = None) -> Table:
+def make_table(suite: Suite, entries: Sequence[Entry], target: str | None = None) -> Table:
     """Return the rows of one target, or of all targets together when `target` is None."""
     axes, rankable = axes_of(suite), [e for e in entries if e.rankable and reference_of(e) is None]
     by_axis: dict[Axis, dict[str, int]] = {}
     for axis in axes:
         scored = [e for e in rankable if (score := _score(suite, e.record, target, axis)) and score.value is not None]
-        by_axis[axis] = ranks(suite, scored, target, axis)
+        by_axis[axis] = rank_on_axis(suite, scored, target, axis)
     means: dict[str, float] = {}
     for entry in entries:
         got = [by_axis[axis][entry.submission.id] for axis in axes if entry.submission.id in by_axis[axis]]
@@ -241,10 +241,12 @@ Tables = Mapping[str | None, Table]
 
 def tables_of(suite: Suite, entries: Sequence[Entry]) -> Tables:
     """Return every table of a suite."""
-    return {None: table(suite, entries)} | {target.id: table(suite, entries, target.id) for target in suite.targets}
+    return {None: make_table(suite, entries)} | {
+        target.id: make_table(suite, entries, target.id) for target in suite.targets
+    }
 
 
-def number(value: float | None, digits: int = 3) -> str:
+def render_number(value: float | None, digits: int = 3) -> str:
     """Return a value with a fixed number of digits, or a dash."""
     return DASH if value is None else f"{round(value, digits) + 0.0:.{digits}f}".replace("-", MINUS)
 
@@ -274,7 +276,7 @@ def text_table(suite: Suite, entries: Sequence[Entry], highlight: str | None) ->
     axes, blocks = axes_of(suite), []
     for target in suite.targets:
         lines = []
-        for row in table(suite, entries, target.id).rows:
+        for row in make_table(suite, entries, target.id).rows:
             name = row.entry.submission.id
             marks = f" ({', '.join(row.badges)})" if row.badges else ""
             rank = str(row.place) if row.place else row.reference or DASH
@@ -290,4 +292,4 @@ def _plus_minus(cell: AxisCell) -> str:
         return DASH
     low, high = cell.score.low, cell.score.high
     half = "" if low is None or high is None else f" \N{PLUS-MINUS SIGN}{(high - low) / 2:.3f}"
-    return number(cell.score.value) + half
+    return render_number(cell.score.value) + half

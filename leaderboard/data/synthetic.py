@@ -21,7 +21,7 @@ from benchmark.metrics.spec import get_metric
 from benchmark.records.aggregate import (
     NOT_APPLICABLE,
     SCORED,
-    TargetScores,
+    ScoreArrays,
     applies,
     find_status,
     get_reason_names,
@@ -101,7 +101,7 @@ def _make_lock(suite: Suite) -> Lock:
     )
 
 
-def _make_scores(suite: Suite, lock: Lock, target: TargetSpec, level: float, seed: int) -> TargetScores:
+def _make_scores(suite: Suite, lock: Lock, target: TargetSpec, level: float, seed: int) -> ScoreArrays:
     """Return scores that fall from `level` (0 trivial, 1 the input itself) with depth, and differ between images."""
     names = tuple(lock.images)
     shape = (len(names), len(target.taps), len(suite.perturbations), len(suite.metrics))
@@ -119,7 +119,7 @@ def _make_scores(suite: Suite, lock: Lock, target: TargetSpec, level: float, see
     reasons[:, :, ~fits] = NOT_APPLICABLE
     values[reasons != SCORED] = np.nan
     clamped = np.full(shape[:3], 0.01, np.float32)
-    return TargetScores(target, names, values, reasons, clamped, get_reason_names(suite))
+    return ScoreArrays(target, names, values, reasons, clamped, get_reason_names(suite))
 
 
 def _limits(anchor: Anchor | None, metric: str) -> tuple[float, float]:
@@ -143,7 +143,7 @@ def _png(color: tuple[int, int, int], size: tuple[int, int]) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
-def _make_audit(suite: Suite, scores: Sequence[TargetScores], shade: int) -> pa.Table:
+def _make_audit(suite: Suite, scores: Sequence[ScoreArrays], shade: int) -> pa.Table:
     """Return audit images of one color each: what the targets saw is the same for all `shade`s, recons are not."""
     columns: dict[str, list[Any]] = {name: [] for name in AUDIT_SCHEMA.names}
     for number, item in enumerate(scores):
@@ -184,7 +184,7 @@ def _rows(matrix: npt.NDArray[np.float64]) -> Matrix:
     return tuple(tuple(round(float(value), 6) for value in row) for row in matrix)
 
 
-def _make_record(suite: Suite, lock: Lock, scores: Sequence[TargetScores]) -> Record:
+def _make_record(suite: Suite, lock: Lock, scores: Sequence[ScoreArrays]) -> Record:
     """Return the record that scores give, of no submission yet."""
     targets, overall, cells = summarize(suite, lock, scores)
     run = Run(
@@ -228,7 +228,7 @@ def _title(name: str) -> str:
     return f"{name.capitalize()}, a made-up method"
 
 
-def _describe(suite: Suite, name: str, method: str) -> str:
+def _render_submission(suite: Suite, name: str, method: str) -> str:
     """Return the text of a `submission.toml`."""
     fields = {
         "id": name,
@@ -263,9 +263,9 @@ class _Load:
 
     def __init__(self, root: Path, suite: Suite, lock: Lock, seed: int) -> None:
         self.root, self.suite, self.lock, self.seed = root, suite, lock, seed
-        self._scored: dict[tuple[float, int], tuple[Path, Record, list[TargetScores]]] = {}
+        self._scored: dict[tuple[float, int], tuple[Path, Record, list[ScoreArrays]]] = {}
 
-    def _score(self, level: float, targets: int) -> tuple[Path, Record, list[TargetScores]]:
+    def _score(self, level: float, targets: int) -> tuple[Path, Record, list[ScoreArrays]]:
         """Return a file of scores, their record and the scores themselves, of the first `targets` targets."""
         key = level, targets
         if key not in self._scored:
@@ -292,7 +292,7 @@ class _Load:
         record = record.model_copy(update={"audit_sha256": table_digest(audit)})
         submission, folder = self.root / name, record_folder(self.root, name, self.suite.id)
         folder.mkdir(parents=True)
-        (submission / "submission.toml").write_text(_describe(self.suite, name, method), encoding="utf-8")
+        (submission / "submission.toml").write_text(_render_submission(self.suite, name, method), encoding="utf-8")
         if fault == "superseded":
             self._write_files(folder, record.model_copy(update={"code_version": "0.9.0"}).sealed(), path, audit)
             supersede(submission, self.suite.id, "A made-up reason.", record.sealed().digest, _TODAY)

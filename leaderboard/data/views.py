@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.records.aggregate import TargetScores, applies, image_scores
+from benchmark.records.aggregate import ScoreArrays, applies, image_scores
 from benchmark.records.record import AxisScore, Record
 from benchmark.records.statistics import bootstrap_means, bootstrap_weights, interval, masked_mean
 from benchmark.suites.lock import Anchor, Lock
@@ -105,13 +105,13 @@ def _parts(
         if perturbation == kind:
             for metric in (metric for metric in suite.axes[axis] if applies(metric, perturbation)):
                 scores = values[:, :, index, suite.metrics.index(metric)].astype(np.float64)
-                parts.append(_anchored(scores, anchors[metric]))
+                parts.append(_unclipped(scores, anchors[metric]))
     if kind == AS_DEFINED:
-        parts = [_anchored(image_scores(suite, values, metric), anchors[metric]) for metric in suite.axes[axis]]
+        parts = [_unclipped(image_scores(suite, values, metric), anchors[metric]) for metric in suite.axes[axis]]
     return parts
 
 
-def _anchored(scores: Array, anchor: Anchor) -> Array:
+def _unclipped(scores: Array, anchor: Anchor) -> Array:
     return (scores - anchor.floor) / (anchor.ceiling - anchor.floor)
 
 
@@ -123,7 +123,7 @@ def _triple(values: Array, samples: Array) -> npt.NDArray[np.float32]:
 class _Target:
     """One target: `values` (scopes, kinds, axes), `samples` (resamples, scopes, kinds, axes), `images` as in Views."""
 
-    def __init__(self, suite: Suite, anchors: Mapping[str, Anchor], scores: TargetScores, weights: Array) -> None:
+    def __init__(self, suite: Suite, anchors: Mapping[str, Anchor], scores: ScoreArrays, weights: Array) -> None:
         axes, kinds, taps = axes_of(suite), kinds_of(suite), len(scores.target.taps)
         values = scores.values[np.argsort(scores.images)]
         columns = [(axis, kind, _parts(suite, anchors, values, axis, kind)) for axis, kind in columns_of(suite)]
@@ -155,7 +155,7 @@ def _over(by_tap: Array, scopes: Sequence[tuple[int, ...]]) -> Array:
     return by_tap @ share
 
 
-def measure_views(suite: Suite, lock: Lock, scores: Sequence[TargetScores]) -> Views:
+def measure_views(suite: Suite, lock: Lock, scores: Sequence[ScoreArrays]) -> Views:
     """Return the views of a record's scores.
 
     A metric's mean over images is anchored and clipped, an axis averages those of its metrics that are computed

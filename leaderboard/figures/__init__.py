@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from leaderboard.figures.chart import Chart
-from leaderboard.figures.cost import Point, cost_chart, front
+from leaderboard.figures.cost import CostPoint, cost_chart, front
 from leaderboard.figures.depth import Line, depth_chart
 from leaderboard.figures.heat import Panel, heat_chart
 from leaderboard.figures.hue import HueMark, hue_chart, measure_hues
 
 __all__ = [
     "Chart",
+    "CostPoint",
     "HueMark",
     "Line",
     "Panel",
-    "Point",
     "cost_chart",
     "depth_chart",
     "front",

@@ -14,7 +14,7 @@ from leaderboard.figures.labels import Box, place_labels
 from leaderboard.figures.palette import RULE, SOFT, look
 from leaderboard.figures.sheet import NOTE, XY, sheet
 
-__all__ = ["Point", "cost_chart", "front"]
+__all__ = ["CostPoint", "cost_chart", "front"]
 
 WIDTH, PLOT_HEIGHT = 360, 220.0
 LEFT, RIGHT = 44.0, 346.0
@@ -28,7 +28,7 @@ HEAD = ("name", "cost", "value", "low", "high", "on the front")
 
 
 @dataclass(frozen=True)
-class Point:
+class CostPoint:
     """A method: its cost (not negative; less is better) and its score (more is better) with its 95 % interval.
 
     `style` is the number of its color and marker; None for a reference point, which is drawn gray and takes no part
@@ -45,19 +45,19 @@ class Point:
 
 @dataclass(frozen=True)
 class _Shown:
-    point: Point
+    point: CostPoint
     cost: float
     value: float
 
 
-def _shown(points: Sequence[Point]) -> list[_Shown]:
+def _shown(points: Sequence[CostPoint]) -> list[_Shown]:
     candidates = ((point, known(point.cost), known(point.value)) for point in points)
     return [
         _Shown(p, cost, value) for p, cost, value in candidates if cost is not None and cost >= 0 and value is not None
     ]
 
 
-def front(points: Sequence[Point]) -> list[Point]:
+def front(points: Sequence[CostPoint]) -> list[CostPoint]:
     """Return the points on the Pareto front, by cost: no other is at least as good on both and better on one."""
     methods = [shown for shown in _shown(points) if shown.point.style is not None]
 
@@ -127,7 +127,7 @@ def _value_axis(shown: Sequence[_Shown], top: float, bottom: float) -> _Axis:
     return _Axis(float(ticks[0]), float(ticks[-1]), bottom, top)
 
 
-def _by_cost(shown: Sequence[_Shown], best: Sequence[Point]) -> list[int]:
+def _by_cost(shown: Sequence[_Shown], best: Sequence[CostPoint]) -> list[int]:
     """Return which of the shown points are on the front, in its order."""
     return sorted(
         (i for i, one in enumerate(shown) if one.point in best), key=lambda i: (shown[i].cost, shown[i].value)
@@ -159,7 +159,7 @@ def _leaders(centers: Sequence[XY], boxes: Sequence[Box], colors: Sequence[str])
     return lines, used
 
 
-def _describe(title: str, cost_label: str, shown: Sequence[_Shown], best: Sequence[Point], left_out: int) -> str:
+def _render_alt(title: str, cost_label: str, shown: Sequence[_Shown], best: Sequence[CostPoint], left_out: int) -> str:
     start = f"{shorten(title, 120)}. Score against {shorten(cost_label, 60)}"
     if not shown:
         return f"{start}; nothing to show."
@@ -178,7 +178,7 @@ def _describe(title: str, cost_label: str, shown: Sequence[_Shown], best: Sequen
     return tell([*first, "On the front, nothing cheaper is as good:"], said)
 
 
-def cost_chart(title: str, cost_label: str, points: Sequence[Point]) -> Chart:
+def cost_chart(title: str, cost_label: str, points: Sequence[CostPoint]) -> Chart:
     """Return the chart of score against cost, with the Pareto front as a step line.
 
     The cost axis is logarithmic where costs above zero span more than a factor of 10. Points without cost or value
@@ -194,7 +194,7 @@ def cost_chart(title: str, cost_label: str, points: Sequence[Point]) -> Chart:
         (clean(p.name), known(p.cost), known(p.value), known(p.low), known(p.high), "yes" if p in best else "no")
         for p in points
     )
-    alt = _describe(title, cost_label, shown, best, len(points) - len(shown))
+    alt = _render_alt(title, cost_label, shown, best, len(points) - len(shown))
     heading = title_lines(title, WIDTH)
     top = 17.0 * len(heading) + 28
     bottom = top + max(PLOT_HEIGHT, 14.0 * len(shown))

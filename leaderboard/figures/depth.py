@@ -96,7 +96,7 @@ def _draw(line: Line, reference: int, xs: Sequence[float], scale: _Scale) -> _Dr
     )
 
 
-def _describe(title: str, taps: Sequence[str], lines: Sequence[Line]) -> str:
+def _render_alt(title: str, taps: Sequence[str], lines: Sequence[Line]) -> str:
     known_points = [
         (value, line.name, tap)
         for line in lines
@@ -158,7 +158,7 @@ def depth_chart(title: str, taps: Sequence[str], depths: Sequence[float], lines:
 
     xs = scale.xs(depths)
     drawn = [_draw(line, i, xs, scale) for i, line in enumerate(shown)]
-    alt = _describe(title, taps, lines)
+    alt = _render_alt(title, taps, lines)
     with sheet(WIDTH, height) as page:
         page.title(heading)
         marks = [(value, scale.y(value)) for value in (0.0, 0.25, 0.5, 0.75, 1.0)]

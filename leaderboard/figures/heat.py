@@ -104,7 +104,7 @@ def _legend(page: Sheet, y: float, low: float, high: float, digits: int, width: 
     page.text(start + length + 5, y, _signed(high, digits), size=_SIZE, color=SOFT)
 
 
-def _describe(title: str, panels: Sequence[Panel], row_label: str, column_label: str) -> str:
+def _render_alt(title: str, panels: Sequence[Panel], row_label: str, column_label: str) -> str:
     cells = [
         (value, panel.title, row, column)
         for panel in panels
@@ -228,7 +228,7 @@ def heat_chart(
     lines = math.ceil(len(panels) / layout.across)
     bottom = top + lines * (layout.panel_height + _GAP)
     height = math.ceil(bottom + 18)
-    alt = _describe(title, panels, row_label, column_label)
+    alt = _render_alt(title, panels, row_label, column_label)
     values = [known(value) for panel in panels for line in panel.values for value in line]
     texts, size = _texts([value for value in values if value is not None], digits, layout.cell)
 

@@ -157,7 +157,7 @@ def _keys(groups: Mapping[float, int]) -> list[tuple[str, int]]:
     return keys
 
 
-def _describe(title: str, taps: Sequence[str], marks: Mapping[str, Sequence[HueMark]]) -> str:
+def _render_alt(title: str, taps: Sequence[str], marks: Mapping[str, Sequence[HueMark]]) -> str:
     start = f"{shorten(title, 120)}. Hue and chroma of recons against those shown, {len(taps)} taps"
     means = []
     for tap in taps:
@@ -193,7 +193,7 @@ def hue_chart(title: str, taps: Sequence[str], marks: Mapping[str, Sequence[HueM
         for tap in taps
         for mark in marks.get(tap, ())
     )
-    alt = _describe(title, taps, marks)
+    alt = _render_alt(title, taps, marks)
     heading = title_lines(title, width)
     across = max(1, min(_ACROSS_MOST, int(width // _PANEL_LEAST), len(taps)))
     side = min(width / across, 130.0)

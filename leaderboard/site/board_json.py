@@ -36,7 +36,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-class _Part(Frozen):
+class _BoardPart(Frozen):
     """A part of the index; its numbers are finite, as JSON asks for."""
 
     model_config = ConfigDict(allow_inf_nan=False)
@@ -59,7 +59,7 @@ class BoardScore(AxisScore):
     reason: str | None
 
 
-class BoardRow(_Part):
+class BoardRow(_BoardPart):
     """One entry in one table: of a target, or of all targets together.
 
     Attributes:
@@ -78,7 +78,7 @@ class BoardRow(_Part):
     ms_per_recon: float | None
 
 
-class BoardSubmission(_Part):
+class BoardSubmission(_BoardPart):
     """Who entered what."""
 
     id: Id
@@ -87,7 +87,7 @@ class BoardSubmission(_Part):
     authors: tuple[Line, ...]
 
 
-class BoardReceipt(_Part):
+class BoardReceipt(_BoardPart):
     """What a check of the record found; the download `receipts` has the differences by metric.
 
     Attributes:
@@ -106,7 +106,7 @@ class BoardReceipt(_Part):
     digest: Sha256
 
 
-class SupersededRecord(_Part):
+class SupersededRecord(_BoardPart):
     """A record that the present one replaced.
 
     Attributes:
@@ -118,7 +118,7 @@ class SupersededRecord(_Part):
     overall: dict[Axis, AxisScore]
 
 
-class BoardStage(_Part):
+class BoardStage(_BoardPart):
     """The taps of one stage compared; the download `layers` has the matrices.
 
     Attributes:
@@ -132,7 +132,7 @@ class BoardStage(_Part):
     asymmetry: float | None
 
 
-class BoardEntry(_Part):
+class BoardEntry(_BoardPart):
     """A submission with its record on a suite.
 
     Attributes:
@@ -168,7 +168,7 @@ class BoardEntry(_Part):
     layers: dict[Id, tuple[BoardStage, ...]]
 
 
-class BoardFile(_Part):
+class BoardFile(_BoardPart):
     """A file to download.
 
     Attributes:
@@ -184,7 +184,7 @@ class BoardFile(_Part):
     sha256: Sha256
 
 
-class BoardDownload(_Part):
+class BoardDownload(_BoardPart):
     """One table to download, in every format that it comes in.
 
     Attributes:
@@ -202,7 +202,7 @@ class BoardDownload(_Part):
     files: tuple[BoardFile, ...]
 
 
-class BoardTarget(_Part):
+class BoardTarget(_BoardPart):
     """A frozen network that is inverted.
 
     Attributes:
@@ -218,7 +218,7 @@ class BoardTarget(_Part):
     gallery: str
 
 
-class SuitePages(_Part):
+class SuitePages(_BoardPart):
     """The pages of a suite.
 
     Attributes:
@@ -234,7 +234,7 @@ class SuitePages(_Part):
     downloads: str
 
 
-class BoardSuite(_Part):
+class BoardSuite(_BoardPart):
     """One suite: a frozen protocol, and every entry to it.
 
     Attributes:
@@ -257,7 +257,7 @@ class BoardSuite(_Part):
     entries: tuple[BoardEntry, ...]
 
 
-class BoardIndex(_Part):
+class BoardIndex(_BoardPart):
     """Everything that a leaderboard site holds, for programs; paths are relative to its folder.
 
     Attributes:

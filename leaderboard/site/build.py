@@ -29,7 +29,7 @@ from leaderboard.site.pages.method import method_context
 from leaderboard.site.pages.overview import overview_context
 from leaderboard.site.pages.suite import suite_context
 from leaderboard.site.scripts import compare_script, iter_packs, script, views_script
-from leaderboard.site.templating import environment
+from leaderboard.site.templating import make_environment
 
 __all__ = ["build_site"]
 
@@ -224,7 +224,7 @@ def build_site(boards: Sequence[Board], out: Path) -> Path:
     Raises:
         IntegrityError: audit images of a record were changed or are no images.
     """
-    writer, store = _Writer(out, environment(), boards), ImageStore(out / "images")
+    writer, store = _Writer(out, make_environment(), boards), ImageStore(out / "images")
     written = [_write_board(writer, board, store) for board in boards]
     writer.prune()
     store.prune()

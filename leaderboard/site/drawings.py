@@ -23,10 +23,10 @@ from leaderboard.data.views import AS_DEFINED, axes_of, kinds_of, scopes_of
 from leaderboard.data.workers import iter_results
 from leaderboard.figures import (
     Chart,
+    CostPoint,
     HueMark,
     Line,
     Panel,
-    Point,
     cost_chart,
     depth_chart,
     front,
@@ -107,13 +107,13 @@ def plan_depth(board: Board, target: TargetSpec) -> list[Plan]:
     return plans
 
 
-def _points(board: Board, target: str | None, axis: Axis, costs: Mapping[str, float | None]) -> list[Point]:
+def _points(board: Board, target: str | None, axis: Axis, costs: Mapping[str, float | None]) -> list[CostPoint]:
     points = []
     for row in board.tables[target].ranked:
         name = row.entry.submission.id
         score = next(cell.score for cell in row.cells if cell.axis == axis)
         if score is not None:
-            points.append(Point(name, board.styles[name], costs.get(name), score.value, score.low, score.high))
+            points.append(CostPoint(name, board.styles[name], costs.get(name), score.value, score.low, score.high))
     best = front(points)
     return [point for index, point in enumerate(points) if index < COST_POINTS or point in best]
 

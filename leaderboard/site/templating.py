@@ -7,12 +7,12 @@ from markupsafe import Markup, escape
 
 from benchmark.files.paths import SITE
 from leaderboard.data.pictures import kind_words
-from leaderboard.data.rankings import DASH, MINUS, number
+from leaderboard.data.rankings import DASH, MINUS, render_number
 
-__all__ = ["environment", "percent"]
+__all__ = ["make_environment", "percent"]
 
 
-def environment() -> Environment:
+def make_environment() -> Environment:
     """Return the template environment: everything escaped, nothing undefined."""
     env = Environment(
         loader=FileSystemLoader(SITE / "templates"),
@@ -23,7 +23,7 @@ def environment() -> Environment:
         keep_trailing_newline=True,
     )
     env.filters |= {
-        "number": number, "percent": percent, "duration": duration, "short": lambda digest: digest[:12],
+        "number": render_number, "percent": percent, "duration": duration, "short": lambda digest: digest[:12],
         "count": lambda value: f"{value:,}", "figure": figure, "signed": signed, "bytes": size,
         "kind_words": kind_words,
         "breakable": breakable,
@@ -46,12 +46,12 @@ def duration(seconds: float) -> str:
 
 def figure(value: float) -> str:
     """Return a number of a chart's table: whole ones with separators, others with three digits."""
-    return f"{value:,.0f}" if value == round(value) and abs(value) >= 10 else number(value)
+    return f"{value:,.0f}" if value == round(value) and abs(value) >= 10 else render_number(value)
 
 
 def signed(value: float) -> str:
     """Return a difference with its sign."""
-    text = number(abs(value))
+    text = render_number(abs(value))
     if float(text) == 0:
         return text
     return f"+{text}" if value > 0 else f"{MINUS}{text}"

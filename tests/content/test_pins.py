@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmark.content.content import Content, empty_lock
-from benchmark.content.pins import compare, find_gaps, hash_image, hash_perturbed
+from benchmark.content.pins import check_pins, find_gaps, hash_image, hash_perturbed
 from benchmark.datasets.base import ImageSet, Sample
 from benchmark.engine.chunks import ChunkStore, code_digest
 from benchmark.errors import IntegrityError
@@ -58,12 +58,12 @@ def test_any_difference_stops_and_is_named(mini: Suite, lock: Lock, kind: str, c
 
 def test_a_draft_may_hold_more_than_is_pinned_but_nothing_else() -> None:
     pinned = {"a": "1", "b": "2"}
-    compare("file", pinned, pinned | {"c": "3"}, draft=True, where=Path("x"))
+    check_pins("file", pinned, pinned | {"c": "3"}, draft=True, where=Path("x"))
     with pytest.raises(IntegrityError, match="file 'c' is not pinned"):
-        compare("file", pinned, pinned | {"c": "3"}, draft=False, where=Path("x"))
+        check_pins("file", pinned, pinned | {"c": "3"}, draft=False, where=Path("x"))
     for found, state in (({"a": "1"}, "missing"), ({"a": "1", "b": "3"}, "different")):
         with pytest.raises(IntegrityError, match=f"file 'b' is {state}"):
-            compare("file", pinned, found, draft=True, where=Path("x"))
+            check_pins("file", pinned, found, draft=True, where=Path("x"))
 
 
 def test_an_empty_lock_names_its_gaps(mini: Suite) -> None:

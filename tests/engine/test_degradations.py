@@ -34,7 +34,7 @@ from benchmark.engine.degradations import (
     shift_hue_alone,
     shuffle_patches,
 )
-from benchmark.engine.networks import load_all_networks
+from benchmark.engine.networks import load_networks_with_targets
 from benchmark.metrics.case import Networks, View
 from benchmark.metrics.cielab import lab
 from benchmark.metrics.detail import luma
@@ -245,7 +245,7 @@ def test_the_page_holds_what_is_measured(
 ) -> None:
     """Fails when a metric or a network changes: then write the page again, by the command that it names."""
     every = with_every_metric(mini)
-    networks = load_all_networks(Content(every, load_lock(mini)), cpu)
+    networks = load_networks_with_targets(Content(every, load_lock(mini)), cpu)
     mean = load_training_mean(mini.targets[0], content.images, cpu)
     anchors = load_lock(mini).anchors[mini.targets[0].id]
     fresh = measure_degradations(every, samples, anchors, mean, networks, cpu, CHEAP)
@@ -264,7 +264,7 @@ def test_the_page_holds_the_lpips_that_is_measured(
     if not weights.is_file():
         pytest.skip(f"no perceptual network at {weights}; set INVBENCH_TEST_ASSETS")
     only = mini.model_copy(update={"axes": {}, "report": ("lpips_alex",)})
-    networks = load_all_networks(Content(only, load_lock(mini)), cpu, weights)
+    networks = load_networks_with_targets(Content(only, load_lock(mini)), cpu, weights)
     compare(read_tables(PAGE.read_text(encoding="utf-8")), measure(only, samples, networks, CHEAP), {"lpips_alex"})
 
 
@@ -274,7 +274,7 @@ def axes(mini: Suite, content: Content, samples: list[Sample], cpu: torch.device
     ranked = mini.model_copy(update={"report": ()})
     spec = mini.targets[0]
     mean, anchors = load_training_mean(spec, content.images, cpu), load_lock(mini).anchors[spec.id]
-    networks = load_all_networks(Content(ranked, load_lock(mini)), cpu)
+    networks = load_networks_with_targets(Content(ranked, load_lock(mini)), cpu)
     found = measure_degradations(ranked, samples, anchors, mean, networks, cpu)
     return found.axes  # type: ignore[return-value]
 

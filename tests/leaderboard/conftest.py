@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 
 from benchmark.metrics.spec import get_metric
-from benchmark.records.aggregate import NOT_APPLICABLE, TargetScores, applies, scores_to_table
+from benchmark.records.aggregate import NOT_APPLICABLE, ScoreArrays, applies, scores_to_table
 from benchmark.records.history import supersede, withdraw
 from benchmark.records.receipts import Difference, Environment, Receipt, write_receipt
 from benchmark.records.record import (
@@ -114,7 +114,7 @@ def score_table(suite: Suite, level: float, targets: Collection[str], images: in
         values = np.fmin(np.fmax((level + shared + own).astype(np.float32), limits[:, 0]), limits[:, 1])
         audit = audit_names(suite)
         ids = (*audit, *(f"scene-{i:04d}" for i in range(images - len(audit))))
-        results.append(TargetScores(target, ids, values, reasons, np.zeros(shape[:3], np.float32), ()))
+        results.append(ScoreArrays(target, ids, values, reasons, np.zeros(shape[:3], np.float32), ()))
     return scores_to_table(suite, results)
 
 

@@ -16,7 +16,7 @@ from benchmark.metrics.spec import get_metric
 from benchmark.records.aggregate import (
     NOT_APPLICABLE,
     NOT_FINITE,
-    TargetScores,
+    ScoreArrays,
     applies,
     find_status,
     get_reason_names,
@@ -56,7 +56,7 @@ def lock(mini: Suite) -> Lock:
     )
 
 
-def made_up(mini: Suite, images: int = 12, seed: int = 0) -> list[TargetScores]:
+def made_up(mini: Suite, images: int = 12, seed: int = 0) -> list[ScoreArrays]:
     generator = np.random.default_rng(seed)
     results = []
     for target in mini.targets:
@@ -73,7 +73,7 @@ def made_up(mini: Suite, images: int = 12, seed: int = 0) -> list[TargetScores]:
         values[reasons > 0] = np.nan
         ids = tuple(f"scene-{i:04d}" for i in range(images))
         clamped = np.zeros(shape[:3], np.float32)
-        results.append(TargetScores(target, ids, values, reasons, clamped, get_reason_names(mini)))
+        results.append(ScoreArrays(target, ids, values, reasons, clamped, get_reason_names(mini)))
     return results
 
 

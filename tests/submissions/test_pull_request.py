@@ -21,7 +21,7 @@ from benchmark.inverses.spec import TRUSTED
 from benchmark.records.history import load_history
 from benchmark.records.receipts import load_receipts, trust_of
 from benchmark.records.record import load_record
-from benchmark.submissions.pull_request import commit, plan
+from benchmark.submissions.pull_request import commit, plan_steps
 from benchmark.submissions.scaffold import write_scaffold
 from benchmark.submissions.submission import load_submission_folder
 from benchmark.submissions.validate import validate
@@ -248,7 +248,7 @@ def clone(tmp_path: Path) -> Path:
 
 
 def test_the_steps_to_a_pull_request(clone: Path) -> None:
-    steps = plan(clone)
+    steps = plan_steps(clone)
     text = steps.render(done=False)
     for line in ("git switch -c submit/ridge", "git add submissions/ridge", "git commit -m 'Submit ridge'", "git push"):
         assert line in text
@@ -257,7 +257,7 @@ def test_the_steps_to_a_pull_request(clone: Path) -> None:
 
 
 def test_the_commit_holds_the_submission_and_nothing_else(clone: Path) -> None:
-    branch = commit(clone, plan(clone))
+    branch = commit(clone, plan_steps(clone))
     git = ["git", "-C", str(clone)]
     shown = subprocess.run([*git, "show", "--name-only", "--format=%D"], capture_output=True, text=True, check=True)
     assert f"HEAD -> {branch}" in shown.stdout
@@ -265,11 +265,11 @@ def test_the_commit_holds_the_submission_and_nothing_else(clone: Path) -> None:
     assert all(name.startswith("submissions/ridge/") for name in names)
     assert "submissions/ridge/records/mini@1/record.json" in names
     with pytest.raises(SpecError, match="git switch"):
-        commit(clone, plan(clone))
+        commit(clone, plan_steps(clone))
 
 
 def test_what_a_branch_has_published_is_not_edited(run: Run, clone: Path) -> None:
-    commit(clone, plan(clone))
+    commit(clone, plan_steps(clone))
     assert "ridge: valid" in run("validate", str(clone), "--base", "submit/ridge").stdout
     assert "git rev-parse" in run("validate", str(clone), "--base", "nowhere", code=2).stderr
     record = clone / "records/mini@1/record.json"

@@ -9,7 +9,7 @@ import numpy as np
 from benchmark.suites.spec import Suite
 from leaderboard.data.entries import Entry
 from leaderboard.data.pictures import Gallery, kind_words
-from leaderboard.data.rankings import number
+from leaderboard.data.rankings import render_number
 from leaderboard.data.views import kinds_of
 
 __all__ = ["Shot", "own_scores", "shots"]
@@ -23,7 +23,7 @@ def own_scores(suite: Suite, gallery: Gallery, entry: Entry, image: str, tap: in
     if entry.views is None or gallery.target.id not in entry.views.images or image not in entry.images:
         return ""
     scores = entry.views.images[gallery.target.id][:, kinds_of(suite).index(kind), tap, entry.images.index(image)]
-    texts = (number(None if np.isnan(value) else float(value), 2) for value in scores)
+    texts = (render_number(None if np.isnan(value) else float(value), 2) for value in scores)
     return " ".join(re.sub(r"^(\D?)0\.", r"\1.", text) for text in texts)
 
 

@@ -23,8 +23,8 @@ from leaderboard.data.rankings import (
     color_means,
     cost_of,
     label_of,
-    number,
-    table,
+    make_table,
+    render_number,
     text_table,
     unscored,
     why_missing,
@@ -38,7 +38,7 @@ Make = Callable[..., Board]
 
 def test_entries_that_the_data_cannot_separate_share_a_rank(suite: Suite, lock: Lock, four: Path, enter: Enter) -> None:
     enter("twin", 0.8001)
-    found = table(suite, load_entries(suite, lock, [four]), "mini-vit")
+    found = make_table(suite, load_entries(suite, lock, [four]), "mini-vit")
     ranks = {row.entry.submission.id: [cell.rank for cell in row.cells] for row in found.ranked}
     assert ranks == {"modular": [1, 1, 1], "twin": [1, 1, 1], "ridge": [3, 3, 3]}
     assert [row.place for row in found.ranked] == [1, 1, 3]
@@ -51,7 +51,7 @@ def test_reference_points_and_what_is_not_ranked_share_no_rank(
 ) -> None:
     enter("draft", 0.8, draft=True)
     for target in (None, *(target.id for target in suite.targets)):
-        found = table(suite, load_entries(suite, lock, [four]), target)
+        found = make_table(suite, load_entries(suite, lock, [four]), target)
         for row in (*found.unranked, *found.references):
             assert all(cell.rank is None and cell.tied == () for cell in row.cells)
         assert not {other for row in found.ranked for cell in row.cells for other in cell.tied}
@@ -73,7 +73,7 @@ def test_a_record_that_lacks_a_target_has_no_score_and_no_cost_over_all(
     assert record.overall["detail"].value is not None
     assert overall_of(suite, record) == {} and overall_of(suite, ridge) == ridge.overall
     for target, scored in ((None, False), (first, True), (second, False)):
-        (row,) = (row for row in table(suite, entries, target).unranked if row.entry.submission.id == "part")
+        (row,) = (row for row in make_table(suite, entries, target).unranked if row.entry.submission.id == "part")
         assert [cell.score is not None for cell in row.cells] == [scored] * 3
         assert (row.cost.parameters is not None) == scored
         reason = "" if scored else "target not evaluated" if target else f"not evaluated on {second}"
@@ -110,7 +110,7 @@ def test_rows_come_ranked_first_then_unranked_then_reference_points(
     suite: Suite, lock: Lock, four: Path, enter: Enter
 ) -> None:
     enter("better", 0.95, draft=True)
-    found = table(suite, load_entries(suite, lock, [four]))
+    found = make_table(suite, load_entries(suite, lock, [four]))
     assert found.rows == found.ranked + found.unranked + found.references
     assert [row.entry.submission.id for row in found.rows] == ["modular", "ridge", "better", "copy", "mean"]
 
@@ -201,7 +201,7 @@ def test_why_a_value_is_missing(record: Record) -> None:
 
 
 def test_order_of_rows(suite: Suite, lock: Lock, four: Path) -> None:
-    found = table(suite, load_entries(suite, lock, [four]), "mini-detr")
+    found = make_table(suite, load_entries(suite, lock, [four]), "mini-detr")
     assert [(row.entry.submission.id, row.place) for row in found.ranked] == [("modular", 1), ("ridge", 2)]
     assert [(row.entry.submission.id, row.reference) for row in found.references] == [
         ("copy", "ceiling"),
@@ -218,7 +218,7 @@ def test_what_may_not_be_ranked(
     suite: Suite, lock: Lock, four: Path, enter: Enter, changes: dict[str, Any], badge: str
 ) -> None:
     enter("better", 0.95, **changes)
-    found = table(suite, load_entries(suite, lock, [four]))
+    found = make_table(suite, load_entries(suite, lock, [four]))
     assert [row.entry.submission.id for row in found.ranked] == ["modular", "ridge"]
     (row,) = found.unranked
     assert row.badges == (badge,)
@@ -229,9 +229,9 @@ def test_missing_target_is_named(suite: Suite, lock: Lock, four: Path, enter: En
     one = load_entries(suite, lock, [four])[1].record.targets
     enter("half", 0.9, targets={"mini-detr": one["mini-detr"]}, overall={})
     entries = load_entries(suite, lock, [four])
-    cell = {row.entry.submission.id: row for row in table(suite, entries).rows}["half"].cells[0]
+    cell = {row.entry.submission.id: row for row in make_table(suite, entries).rows}["half"].cells[0]
     assert (cell.score, cell.rank, cell.reason) == (None, None, "not evaluated on mini-vit")
-    cell = {row.entry.submission.id: row for row in table(suite, entries, "mini-vit").rows}["half"].cells[0]
+    cell = {row.entry.submission.id: row for row in make_table(suite, entries, "mini-vit").rows}["half"].cells[0]
     assert cell.reason == "target not evaluated"
 
 
@@ -290,10 +290,10 @@ def test_color_means_and_unscored(suite: Suite, lock: Lock, four: Path) -> None:
 
 
 def test_number() -> None:
-    assert number(-0.0001) == "0.000"
-    assert number(-0.126, 2) == "\N{MINUS SIGN}0.13", "a hyphen would look like the dash beside it"
-    assert number(-0.126, 2) == "\N{MINUS SIGN}0.13", "no hyphen, which beside a dash could be one"
-    assert number(None) == DASH
+    assert render_number(-0.0001) == "0.000"
+    assert render_number(-0.126, 2) == "\N{MINUS SIGN}0.13", "a hyphen would look like the dash beside it"
+    assert render_number(-0.126, 2) == "\N{MINUS SIGN}0.13", "no hyphen, which beside a dash could be one"
+    assert render_number(None) == DASH
 
 
 def test_text_table(suite: Suite, lock: Lock, four: Path, enter: Enter) -> None:

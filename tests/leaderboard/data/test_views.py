@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from benchmark.records.aggregate import NOT_APPLICABLE, TargetScores, applies
+from benchmark.records.aggregate import NOT_APPLICABLE, ScoreArrays, applies
 from benchmark.records.record import AxisScore, load_scores
 from benchmark.records.statistics import bootstrap_weights
 from benchmark.suites.catalog import load_suite
@@ -130,7 +130,7 @@ def views_of_values(values: npt.NDArray[np.float32]) -> Views:
     values = np.where(APPLIES, values, np.nan).astype(np.float32)
     reasons = np.broadcast_to(np.where(APPLIES, 0, NOT_APPLICABLE).astype(np.uint8), SHAPE)
     images = tuple(f"image-{i}" for i in range(IMAGES))
-    scores = TargetScores(SUITE.targets[0], images, values, reasons, np.zeros(SHAPE[:3], np.float32), ())
+    scores = ScoreArrays(SUITE.targets[0], images, values, reasons, np.zeros(SHAPE[:3], np.float32), ())
     return measure_views(SUITE, LOCK, [scores])
 
 
@@ -220,7 +220,7 @@ def test_the_order_of_the_images_in_a_record_changes_nothing() -> None:
     found = []
     for order in ([0, 1, 2, 3, 4], [3, 1, 4, 0, 2]):
         images = tuple(names[i] for i in order)
-        scores = TargetScores(SUITE.targets[0], images, values[order], reasons, clamped, ())
+        scores = ScoreArrays(SUITE.targets[0], images, values[order], reasons, clamped, ())
         found.append(measure_views(SUITE, LOCK, [scores]))
     assert np.array_equal(found[0].overall, found[1].overall, equal_nan=True)
     for name, by_image in found[0].images.items():

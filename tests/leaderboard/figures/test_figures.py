@@ -21,10 +21,10 @@ from matplotlib import colormaps
 from benchmark.errors import SpecError
 from leaderboard.figures import (
     Chart,
+    CostPoint,
     HueMark,
     Line,
     Panel,
-    Point,
     cost_chart,
     depth_chart,
     heat_chart,
@@ -55,11 +55,11 @@ def some_lines(count: int = 10) -> list[Line]:
     return [a_line(f"method-{i}", i, [float(v) for v in rng.uniform(0.1, 0.9, 14)]) for i in range(count)]
 
 
-def some_points(count: int = 12) -> list[Point]:
+def some_points(count: int = 12) -> list[CostPoint]:
     rng = np.random.default_rng(2)
     costs, values = 10 ** rng.uniform(0, 3, count), rng.uniform(0.2, 0.8, count)
     return [
-        Point(f"method-{i}", i, float(cost), float(value), float(value) - 0.04, float(value) + 0.04)
+        CostPoint(f"method-{i}", i, float(cost), float(value), float(value) - 0.04, float(value) + 0.04)
         for i, (cost, value) in enumerate(zip(costs, values, strict=True))
     ]
 
@@ -86,9 +86,9 @@ def charts() -> dict[str, Chart]:
         "depth": depth_chart("Fidelity", TAPS, DEPTHS, [*some_lines(), a_line("copy", None, [1.0] * 14)]),
         "depth of one": depth_chart(HOSTILE, [HOSTILE], [0.0], [a_line(HOSTILE, 11, [0.5])]),
         "depth of none": depth_chart("Nothing", [], [], []),
-        "cost": cost_chart("Cost", "ms per recon", [*some_points(), Point("copy", None, 0.0, 1.0, 1.0, 1.0)]),
-        "cost of one": cost_chart(HOSTILE, HOSTILE, [Point(HOSTILE, 3, 2.0, -4.0, None, None)]),
-        "cost of none": cost_chart("Nothing", "ms", [Point("x", 0, None, 0.5, None, None)]),
+        "cost": cost_chart("Cost", "ms per recon", [*some_points(), CostPoint("copy", None, 0.0, 1.0, 1.0, 1.0)]),
+        "cost of one": cost_chart(HOSTILE, HOSTILE, [CostPoint(HOSTILE, 3, 2.0, -4.0, None, None)]),
+        "cost of none": cost_chart("Nothing", "ms", [CostPoint("x", 0, None, 0.5, None, None)]),
         "hue": hue_chart("Hue", TAPS, some_marks()),
         "hue of one": hue_chart(HOSTILE, [HOSTILE], {HOSTILE: [HueMark(10.0, 200.0, 7.0)]}),
         "hue of none": hue_chart("Nothing", ["a"], {}),
@@ -263,7 +263,7 @@ def test_the_front_holds_what_nothing_beats_on_cost_and_score() -> None:
     rng = np.random.default_rng(6)
     for _ in range(50):
         points = [
-            Point(str(i), i, float(c), float(v), None, None)
+            CostPoint(str(i), i, float(c), float(v), None, None)
             for i, (c, v) in enumerate(zip(rng.integers(1, 6, 12), rng.integers(0, 6, 12), strict=True))
         ]
         expected = {
@@ -278,11 +278,11 @@ def test_the_front_holds_what_nothing_beats_on_cost_and_score() -> None:
         "t",
         "ms",
         [
-            Point("fast", 0, 1.0, 0.4, 0.3, 0.5),
-            Point("good", 1, 90.0, 0.8, 0.7, 0.9),
-            Point("beaten", 2, 95.0, 0.7, None, None),
-            Point("untimed", 3, None, 0.9, None, None),
-            Point("copy", None, 0.0, 1.0, 1.0, 1.0),
+            CostPoint("fast", 0, 1.0, 0.4, 0.3, 0.5),
+            CostPoint("good", 1, 90.0, 0.8, 0.7, 0.9),
+            CostPoint("beaten", 2, 95.0, 0.7, None, None),
+            CostPoint("untimed", 3, None, 0.9, None, None),
+            CostPoint("copy", None, 0.0, 1.0, 1.0, 1.0),
         ],
     )
     assert {row[0]: row[-1] for row in chart.rows if row[-1] == "yes"} == {"fast": "yes", "good": "yes"}
@@ -293,7 +293,7 @@ def test_the_front_holds_what_nothing_beats_on_cost_and_score() -> None:
 
 def test_the_cost_axis_is_logarithmic_only_where_costs_span_more_than_tenfold() -> None:
     def marks(*costs: float) -> list[str]:
-        chart = cost_chart("t", "ms", [Point(f"m{i}", i, cost, 0.5, None, None) for i, cost in enumerate(costs)])
+        chart = cost_chart("t", "ms", [CostPoint(f"m{i}", i, cost, 0.5, None, None) for i, cost in enumerate(costs)])
         return [text for x, _, anchor, text in texts(chart) if anchor == "middle" and not text.startswith("m")]
 
     assert marks(10, 90)[0] == "0"
