@@ -20,6 +20,8 @@ from benchmark.commands.suites import suite_group
 from benchmark.commands.train import train
 from leaderboard.commands import bench_board, board, comment, docs_schemas, show_evaluated
 
+__all__ = ["main"]
+
 EXIT_CODES = "Exit codes: 0 done; 2 a mistake you can cure; 3 content differs from what was pinned; 130 interrupted."
 
 

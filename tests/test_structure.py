@@ -6,6 +6,8 @@ import ast
 import graphlib
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,13 +31,13 @@ LEADERBOARD_ROOMS = {"errors", "files", "suites", "records", "submissions"}
 LEADERBOARD_MODULES = {"benchmark.metrics.spec", "benchmark.inverses.spec"}
 
 
-def list_modules() -> dict[str, Path]:
-    paths = [*ROOT.glob("benchmark/**/*.py"), *ROOT.glob("leaderboard/**/*.py"), ROOT / "cli.py"]
+def list_modules(*packages: str) -> dict[str, Path]:
+    paths = [*(path for package in packages for path in ROOT.glob(f"{package}/**/*.py")), ROOT / "cli.py"]
     names = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
     return dict(sorted(names.items()))
 
 
-MODULES = list_modules()
+MODULES = list_modules("benchmark", "leaderboard")
 
 
 def imports(module: str) -> set[str]:
@@ -149,19 +151,61 @@ def test_help_imports_next_to_nothing() -> None:
     assert done.stderr.strip() == "[]"
 
 
-def test_public_modules_say_what_they_export() -> None:
-    for path in sorted((ROOT / "benchmark").rglob("*.py")) + sorted((ROOT / "leaderboard").glob("*.py")):
-        tree = ast.parse(path.read_text())
-        if path.name == "__init__.py" and not tree.body:
-            continue
-        assert ast.get_docstring(tree), path
-        names = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
-        exported = next(
-            (ast.literal_eval(n.value) for n in tree.body if isinstance(n, ast.Assign)
-             and isinstance(n.targets[0], ast.Name) and n.targets[0].id == "__all__"), None,
-        )  # fmt: skip
-        if names:
-            assert exported is not None, f"{path} has no __all__"
-            for node in names:
-                if node.name in exported:
-                    assert ast.get_docstring(node), f"{path}: {node.name} has no docstring"
+def read_exports(tree: ast.Module) -> set[str]:
+    """Return the names in `__all__`; none where a module has no such list."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "__all__":
+            return set(ast.literal_eval(node.value))
+    return set()
+
+
+TREES = {
+    module: ast.parse(path.read_text())
+    for module, path in list_modules("benchmark", "leaderboard", "invbench").items()
+    if "front" not in path.parts
+}
+EXPORTED = {module: read_exports(tree) for module, tree in TREES.items()}
+PATHS = sorted(
+    path.relative_to(ROOT)
+    for pattern in ("benchmark/**/*.py", "leaderboard/**/*.py", "invbench/**/*.py", "tests/**/*.py", "cli.py")
+    for path in ROOT.glob(pattern)
+)
+
+
+@pytest.mark.parametrize("module", TREES)
+def test_public_modules_say_what_they_export(module: str) -> None:
+    if not TREES[module].body:
+        return
+    assert ast.get_docstring(TREES[module]), f"{module} has no docstring"
+    public = [node for node in TREES[module].body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    assert not public or EXPORTED[module], f"{module} has no __all__"
+    assert all(ast.get_docstring(node) for node in public if node.name in EXPORTED[module])
+
+
+def iter_borrowed(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield module and name of all that a file takes from modules of the project: by import, or as an attribute."""
+    tree, modules = ast.parse(path.read_text()), dict[str, str]()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module in TREES:
+            for alias in node.names:
+                if (module := f"{node.module}.{alias.name}") in TREES:
+                    modules[alias.asname or alias.name] = module
+                else:
+                    yield node.module, alias.name
+        elif isinstance(node, ast.Import):
+            modules |= {alias.asname: alias.name for alias in node.names if alias.asname and alias.name in TREES}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
+            yield modules[node.value.id], node.attr
+
+
+@pytest.mark.parametrize("path", PATHS, ids=str)
+def test_names_used_elsewhere_are_exported_and_not_private(path: Path) -> None:
+    borrowed = {(module, name) for module, name in iter_borrowed(ROOT / path) if not name.startswith("__")}
+    wrong = {f"{module}.{name}" for module, name in borrowed if name not in EXPORTED[module] or name[0] == "_"}
+    assert not wrong
+
+
+def test_no_two_classes_have_one_name() -> None:
+    names = Counter(node.name for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+    assert not [name for name, count in names.items() if count > 1]

@@ -20,7 +20,7 @@ from PIL.ImageFile import ImageFile
 
 from benchmark.errors import SpecError, UserError, first_line
 
-__all__ = ["EXTENSIONS", "list_images", "pair_files", "read_image", "read_mask"]
+__all__ = ["EXTENSIONS", "FORMATS", "MODES", "list_images", "pair_files", "read_image", "read_mask"]
 
 EXTENSIONS = ("png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")

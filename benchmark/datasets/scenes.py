@@ -16,7 +16,19 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["CANONICAL_HUE_DEG", "CATEGORIES", "SIZE", "Instance", "Scene", "iter_scenes", "make_scene"]
+__all__ = [
+    "CANONICAL_HUE_DEG",
+    "CATEGORIES",
+    "FOCAL_SHARE",
+    "HUE_JITTER_DEG",
+    "MIN_VISIBLE_PX",
+    "SIZE",
+    "Instance",
+    "Scene",
+    "iter_scenes",
+    "make_scene",
+    "read_photo",
+]
 
 Split = Literal["train", "test"]
 Array = npt.NDArray[np.floating]
@@ -92,7 +104,7 @@ _SHAPES: dict[str, Callable[[Array, Array], Array]] = {
 
 
 @cache
-def _photo(name: str, split: Split) -> npt.NDArray[np.uint8]:
+def read_photo(name: str, split: Split) -> npt.NDArray[np.uint8]:
     """Return the strip of a photograph that belongs to `split` as uint8 RGB (h, w, 3)."""
     from skimage import data
 
@@ -119,7 +131,7 @@ class _Draws:
 def _background(draws: _Draws, split: Split) -> Array:
     from PIL import Image
 
-    photo = _photo(_PHOTOS[draws.below(len(_PHOTOS))], split)
+    photo = read_photo(_PHOTOS[draws.below(len(_PHOTOS))], split)
     height, width = photo.shape[:2]
     side = SIZE + draws.below(min(height, width, 3 * SIZE) - SIZE + 1)
     top, left = draws.below(height - side + 1), draws.below(width - side + 1)

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from benchmark.errors import SpecError, first_line
 
-__all__ = ["MAX_FILE_BYTES", "MAX_ROWS", "MAX_TABLE_BYTES", "read_table"]
+__all__ = ["MAX_FILE_BYTES", "MAX_ROWS", "MAX_TABLE_BYTES", "read_page_header", "read_table"]
 
 MAX_FILE_BYTES = 512 * 2**20
 MAX_TABLE_BYTES = 1024 * 2**20
@@ -94,7 +94,8 @@ class _Compact:
         return integers
 
 
-def _read_header(file: BinaryIO, offset: int) -> _PageHeader:
+def read_page_header(file: BinaryIO, offset: int) -> _PageHeader:
+    """Read the header of the page at a file offset; anything odd is a ValueError."""
     file.seek(offset)
     reader = _Compact(file.read(_MAX_HEADER_BYTES))
     fields = reader.fields()
@@ -114,7 +115,7 @@ def _count_bytes(file: BinaryIO, metadata: pq.FileMetaData) -> int:
             offset = min(offsets, default=0)
             end = offset + column.total_compressed_size if column.num_values else offset
             while offset < end:
-                page = _read_header(file, offset)
+                page = read_page_header(file, offset)
                 pages += 1
                 if pages > _MAX_PAGES:
                     raise ValueError(f"has more than {_MAX_PAGES:,} pages")

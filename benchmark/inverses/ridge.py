@@ -16,13 +16,13 @@ from benchmark.inverses.base import Inverse
 from benchmark.inverses.spec import InverseConfig
 from benchmark.targets.taps import Features
 
-__all__ = ["RidgeInverse"]
+__all__ = ["Moments", "RidgeInverse"]
 
 PENALTIES = tuple(10.0**k for k in range(-6, 3))
 VALIDATION_EVERY = 8
 
 
-class _Moments:
+class Moments:
     """Sums of outer products of inputs (with a constant) and outputs, added up in float64."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -121,8 +121,8 @@ class RidgeInverse(Inverse):
         Returns:
             The chosen penalty by tap.
         """
-        fitted = {tap: _Moments(*self._sizes(tap)) for tap in self.config.taps}
-        held_out = {tap: _Moments(*self._sizes(tap)) for tap in self.config.taps}
+        fitted = {tap: Moments(*self._sizes(tap)) for tap in self.config.taps}
+        held_out = {tap: Moments(*self._sizes(tap)) for tap in self.config.taps}
         for index, (images, features) in enumerate(batches):
             moments = held_out if index % VALIDATION_EVERY == VALIDATION_EVERY - 1 else fitted
             for tap, item in features.items():

@@ -14,7 +14,19 @@ from torch import Tensor
 
 from benchmark.metrics.case import Case, View
 
-__all__ = ["f50", "gaussian_valid", "hf_ev", "luma", "mse_norm", "psnr", "spectral_ev", "ssim", "ssim_map"]
+__all__ = [
+    "SSIM_RADIUS",
+    "f50",
+    "gaussian_valid",
+    "hf_ev",
+    "luma",
+    "mse_norm",
+    "octave_bands",
+    "psnr",
+    "spectral_ev",
+    "ssim",
+    "ssim_map",
+]
 
 PSNR_CAP_DB = 60.0
 SSIM_SIGMA, SSIM_RADIUS = 1.5, 5
@@ -139,7 +151,8 @@ def _band_energy(centered: Tensor, window: Tensor, bins: Tensor, sizes: tuple[in
     return torch.stack([band.sum(1) for band in torch.split(power, list(sizes), dim=1)], dim=1)
 
 
-def _bands(view: View) -> _Bands:
+def octave_bands(view: View) -> _Bands:
+    """Spectra of the luma and the frequency bins of each band that has enough of them."""
     gray = view.get(luma)
     height, width = gray.shape[-2:]
     hann_y = torch.hann_window(height, periodic=False, device=gray.device)
@@ -166,7 +179,7 @@ def _bands(view: View) -> _Bands:
 
 def _explained(recon: View, seen: View) -> Tensor:
     """Return the explained variance (N, B) of each band, in [0, 1]; NaN where the reference is flat."""
-    bands = seen.get(_bands)
+    bands = seen.get(octave_bands)
     if not bands.sizes:
         return bands.energy
     # The Fourier transform is linear: the mean of x cancels in X - Y.
@@ -193,7 +206,7 @@ def hf_ev(case: Case) -> Tensor:
 
     As `spectral_ev`; NaN where x is flat in all of them, or the image too small to have one.
     """
-    fine = [index for index, (low, _) in enumerate(case.seen.get(_bands).limits) if low >= FINE_CYCLES]
+    fine = [index for index, (low, _) in enumerate(case.seen.get(octave_bands).limits) if low >= FINE_CYCLES]
     return case.recon.get(_explained, case.seen)[:, fine].nanmean(1) if fine else case.not_scored()
 
 
@@ -211,7 +224,7 @@ def f50(case: Case) -> Tensor:
     pending = torch.ones_like(frequency, dtype=torch.bool)
     for index in reversed(range(explained.shape[1])):
         ev = explained[:, index]
-        center = math.log2(math.prod(case.seen.get(_bands).limits[index])) / 2
+        center = math.log2(math.prod(case.seen.get(octave_bands).limits[index])) / 2
         reached = pending & (ev >= HALF_EV)
         rise = (ev - HALF_EV) / (ev - finer_ev)
         position = torch.where(finer_ev.isnan(), center, center + (finer_log - center) * rise)

@@ -27,7 +27,7 @@ from benchmark.suites.spec import AXES, HUE_PERTURBATIONS, Axis, Perturbation, S
 
 __all__ = [
     "NOT_APPLICABLE", "NOT_FINITE", "SCORED", "ScoreArrays", "applies", "find_status", "get_reason_names",
-    "image_axes", "scores_from_table", "scores_to_table", "summarize",
+    "image_axes", "image_scores", "scores_from_table", "scores_to_table", "summarize",
 ]  # fmt: skip
 
 SCORED, NOT_APPLICABLE = 0, 255

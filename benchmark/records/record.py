@@ -33,10 +33,12 @@ from benchmark.suites.spec import Axis, Perturbation, Suite
 
 __all__ = [
     "AUDIT_SCHEMA",
+    "MAX_RECORD_BYTES",
     "SCORE_SCHEMA",
     "AxisScore",
     "Cell",
     "InverseInfo",
+    "Matrix",
     "Record",
     "Run",
     "StageLayers",

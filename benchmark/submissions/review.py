@@ -15,7 +15,7 @@ from benchmark.records.record import Record
 from benchmark.submissions.validate import Finding
 from benchmark.suites.spec import Axis
 
-__all__ = ["MAX_REVIEW_BYTES", "Review", "ReviewFinding", "SuiteReview", "find_scope"]
+__all__ = ["MAX_FINDINGS", "MAX_REVIEW_BYTES", "Outcome", "Review", "ReviewFinding", "SuiteReview", "find_scope"]
 
 MAX_REVIEW_BYTES = 200_000
 MAX_FINDINGS = 100

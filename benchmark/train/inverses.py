@@ -26,7 +26,7 @@ from benchmark.targets.taps import Features
 from benchmark.train.images import TrainingImages
 from benchmark.train.loop import Schedule, fit
 
-__all__ = ["MODULAR_SCHEDULE", "SEED", "train_inverse"]
+__all__ = ["MODULAR_SCHEDULE", "SEED", "ModularLoss", "train_inverse"]
 
 SEED = 201
 FIT_IMAGES, FIT_BATCH, MIN_BATCHES = 2048, 32, 16
@@ -79,7 +79,7 @@ def _config(
     )
 
 
-class _ModularLoss(nn.Module):
+class ModularLoss(nn.Module):
     """The sum over modules of the error at recovering their component's input.
 
     Every sample starts a chain at a tap drawn for it: modules above that tap see true features, those below
@@ -193,7 +193,7 @@ def train_inverse(
         assert isinstance(inverse, ModularInverse)
         inverse.to(device).train()
         moments = _measure_moments(inverse, target, data)
-        loss = _ModularLoss(inverse, target)
+        loss = ModularLoss(inverse, target)
         seconds = fit(
             loss,
             loss,

@@ -36,7 +36,7 @@ from benchmark.files.storing import write_text
 from benchmark.perturbations import gray
 from benchmark.train.loop import Batch, Schedule, fit, get_batch
 
-__all__ = ["RECIPES", "train_target"]
+__all__ = ["RECIPES", "Recipe", "train_target"]
 
 LABELS = {"id2label": dict(enumerate(CATEGORIES)), "label2id": {name: i for i, name in enumerate(CATEGORIES)}}
 MULTI_LABEL = LABELS | {"problem_type": "multi_label_classification"}

@@ -16,6 +16,7 @@ from benchmark.suites.spec import AXES, Axis, Suite, TargetSpec
 
 __all__ = [
     "AS_DEFINED",
+    "RESAMPLES",
     "WHOLE",
     "Views",
     "axes_of",

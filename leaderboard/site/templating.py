@@ -9,7 +9,7 @@ from benchmark.files.paths import SITE
 from leaderboard.data.pictures import kind_words
 from leaderboard.data.rankings import DASH, MINUS, render_number
 
-__all__ = ["make_environment", "percent"]
+__all__ = ["breakable", "duration", "figure", "make_environment", "percent", "signed", "size"]
 
 
 def make_environment() -> Environment:

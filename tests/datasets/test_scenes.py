@@ -19,9 +19,9 @@ from benchmark.datasets.scenes import (
     HUE_JITTER_DEG,
     MIN_VISIBLE_PX,
     Scene,
-    _photo,
     iter_scenes,
     make_scene,
+    read_photo,
 )
 from benchmark.errors import IntegrityError, SpecError
 from benchmark.files.paths import PACKAGE
@@ -120,7 +120,7 @@ def test_training_and_test_backgrounds_share_no_pixel() -> None:
     from skimage import data
 
     whole = data.chelsea()
-    train, test = _photo("chelsea", "train"), _photo("chelsea", "test")
+    train, test = read_photo("chelsea", "train"), read_photo("chelsea", "test")
     assert train.shape[1] + test.shape[1] == whole.shape[1]
     assert np.array_equal(np.concatenate([train, test], axis=1), whole)
 

@@ -185,11 +185,11 @@ I32, I64 = 5, 6
 def test_a_size_stated_again_as_another_type_does_not_count() -> None:
     pages = field(1, I32, 0) + field(1, I32, 2**31 - 1) + field(1, I32, 40)
     again = bytes([I64]) + varint(2 << 1) + varint(8 << 1)
-    header = tables._read_header(io.BytesIO(pages + again + b"\0"), 0)
+    header = tables.read_page_header(io.BytesIO(pages + again + b"\0"), 0)
     assert (header.uncompressed, header.compressed) == (2**31 - 1, 40)
     for nonsense in (b"", b"\0", b"\x15" + b"\xff" * 20, field(2, I32, 1), b"\xff" * 50, b"\x1c" * 50, b"\x1b\0"):
         with pytest.raises(ValueError, match=r"\w"):
-            tables._read_header(io.BytesIO(nonsense), 0)
+            tables.read_page_header(io.BytesIO(nonsense), 0)
 
 
 MUTATE = """

@@ -19,7 +19,7 @@ from benchmark.files.paths import submissions_root
 from benchmark.inverses.base import build_inverse, load_inverse, save_inverse
 from benchmark.inverses.mean import MeanInverse
 from benchmark.inverses.modular import ModularInverse, previous_tap
-from benchmark.inverses.ridge import RidgeInverse, _Moments
+from benchmark.inverses.ridge import Moments, RidgeInverse
 from benchmark.inverses.spec import METHODS, InverseConfig
 from benchmark.submissions.submission import load_submission
 from benchmark.suites.spec import INPUT, Suite
@@ -67,7 +67,7 @@ def test_mean_is_the_mean_image() -> None:
 def test_ridge_moments_solve_what_scikit_learn_solves() -> None:
     generator = np.random.default_rng(0)
     x, y = generator.normal(size=(200, 5)), generator.normal(size=(200, 3))
-    moments = _Moments(5, 3)
+    moments = Moments(5, 3)
     for part in range(4):
         rows = slice(part * 50, part * 50 + 50)
         moments.add(torch.from_numpy(x[rows]), torch.from_numpy(y[rows]))
@@ -100,7 +100,7 @@ def test_ridge_recovers_images_that_are_linear_in_the_features() -> None:
 
 
 def test_ridge_memory_does_not_grow_with_the_stream() -> None:
-    moments = _Moments(5, 3)
+    moments = Moments(5, 3)
     sizes = set()
     for _ in range(5):
         moments.add(torch.rand(100, 5), torch.rand(100, 3))

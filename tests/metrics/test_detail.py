@@ -18,7 +18,7 @@ from skimage.transform import resize
 from torch import Tensor
 
 from benchmark.metrics.case import Case, FocalMask, View
-from benchmark.metrics.detail import _bands, f50, gaussian_valid, hf_ev, luma, mse_norm, psnr, spectral_ev, ssim
+from benchmark.metrics.detail import f50, gaussian_valid, hf_ev, luma, mse_norm, octave_bands, psnr, spectral_ev, ssim
 
 NAMES = ("psnr", "mse_norm", "ssim", "spectral_ev", "hf_ev", "f50")
 SIZES = ((96, 96), (67, 120), (224, 160))
@@ -120,7 +120,7 @@ def test_spectral_ev_leaves_out_bands_that_the_original_lacks(parity: Callable[.
 def test_frequencies_at_the_limit_of_a_band_are_in_one_band(size: tuple[int, int]) -> None:
     """Sizes at which float32 frequencies fall on the wrong side of 7 or 14 cycles per height."""
     height, width = size
-    found = View(torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))).get(_bands)
+    found = View(torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))).get(octave_bands)
     members = dict.fromkeys(found.limits, 0)
     for ky, kx in itertools.product(range(height), range(width // 2 + 1)):
         squared = Fraction(min(ky, height - ky)) ** 2 + Fraction(kx * height, width) ** 2

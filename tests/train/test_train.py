@@ -15,7 +15,7 @@ from benchmark.inverses.base import load_inverse
 from benchmark.suites.spec import Suite
 from benchmark.train import loop, targets
 from benchmark.train.images import Scenes
-from benchmark.train.inverses import _ModularLoss, train_inverse
+from benchmark.train.inverses import ModularLoss, train_inverse
 from benchmark.train.loop import Batch, Schedule, fit, get_batch
 
 SCHEDULE = Schedule(steps=6, batch_size=2, learning_rate=1e-2, warmup_steps=2)
@@ -132,7 +132,7 @@ def test_modules_learn_from_their_own_component_alone(mini: Suite, cpu: torch.de
     inverse = build_inverse(load_inverse(folder, cpu).config).train()
     assert isinstance(inverse, ModularInverse)
     spec = mini.target("mini-vit")
-    loss = _ModularLoss(inverse, load_target(spec, spec.source.directory(), cpu))
+    loss = ModularLoss(inverse, load_target(spec, spec.source.directory(), cpu))
     loss(get_batch(0, 0, 2, cpu).images).backward()
     deepest = inverse.parts["encoder_5"]
     with_all = [p.grad.clone() for p in deepest.parameters() if p.grad is not None]

@@ -8,7 +8,7 @@ from leaderboard.data.board import Board
 from leaderboard.data.pairs import pairs
 from leaderboard.data.views import AS_DEFINED, axes_of, columns_of
 
-__all__ = ["compare_context"]
+__all__ = ["SHOWN", "compare_context"]
 
 SHOWN = 8
 """So many submissions, from the first of the table, are compared without scripts."""
