@@ -181,7 +181,7 @@ def check_address(repo_id: str, revision: str, name: str, repo_type: RepoType) -
 
 
 def prefix(repo_type: RepoType) -> str:
-    """Return what precedes the id of a repository in its address."""
+    """Prefix of the id of a repository in its address."""
     return "datasets/" if repo_type == "dataset" else ""
 
 

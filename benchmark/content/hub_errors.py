@@ -49,7 +49,7 @@ def one_line(where: str) -> Iterator[None]:
 
 
 def exfirst_line(error: Exception, http: Any, where: str) -> UserError:
-    """Return what a failure of the client means to its user.
+    """Error for the user that explains a failure of the client.
 
     Args:
         error: what the client raised.
@@ -97,7 +97,7 @@ def exfirst_line(error: Exception, http: Any, where: str) -> UserError:
 
 
 def explain_status(error: Any, where: str) -> UserError:
-    """Return what an HTTP error of the Hub (`HfHubHTTPError`) means to the user."""
+    """Error for the user that explains an HTTP error of the Hub (`HfHubHTTPError`)."""
     from huggingface_hub import errors
 
     status: int = error.response.status_code

@@ -91,7 +91,7 @@ def _source_gaps(sources: Iterable[Source], lock: Lock) -> list[str]:
 
 
 def find_gaps(suite: Suite, lock: Lock) -> tuple[str, ...]:
-    """Return what of a suite its lock does not pin: revisions, files, images, perturbed images and anchors.
+    """Parts of a suite that its lock does not pin: revisions, files, images, perturbed images and anchors.
 
     The files of embedded networks and data are not looked for: whoever makes a lock has them at hand.
     """

@@ -68,7 +68,7 @@ class ImageSet(ABC):
         raise SpecError("this source of images has no others to train on", cure="train elsewhere")
 
     def name(self, image_id: str, size: tuple[int, int]) -> str:
-        """Return what a lock calls an image at `size`."""
+        """Name of an image at `size` in a lock."""
         return f"{image_id}@{size[0]}x{size[1]}" if self.resized else image_id
 
 

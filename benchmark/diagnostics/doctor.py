@@ -59,7 +59,7 @@ def _embedded_state(suite: Suite, lock: Lock) -> str:
 
 
 def _suite_report(suite_id: str) -> dict[str, str]:
-    """Return what of a suite is present, what is missing, and what it will cost."""
+    """Parts of a suite that are present or missing, and what it will cost."""
     from benchmark.diagnostics.needs import estimate_cost, find_needs
 
     suite = load_suite(suite_id)

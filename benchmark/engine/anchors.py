@@ -75,7 +75,7 @@ def _iter_samples(images: ImageSet, size: tuple[int, int]) -> Iterable[Sample]:
 
 
 def load_training_mean(spec: TargetSpec, images: ImageSet, device: torch.device) -> Tensor:
-    """Return what stands for the mean training image of a target, float32 RGB in [0, 1], (3, H, W).
+    """Stand-in for the mean training image of a target, float32 RGB in [0, 1], (3, H, W).
 
     The image of the `mean` submission where it has one for the target, else the mean of the suite's own images.
     """

@@ -61,7 +61,7 @@ def _review_record(
 
 
 def review_submission(folder: Path, base: Path, rerun: Path | None, device: torch.device) -> Review:
-    """Return what all checks of a submission found. Nothing of it is imported.
+    """Run all checks of a submission and return their findings. Nothing of it is imported.
 
     Args:
         folder: the submission as proposed.

@@ -16,7 +16,7 @@ __all__ = ["draft_lock", "known_pins", "make_lock"]
 
 
 def known_pins(suite: Suite) -> Lock:
-    """Return what is pinned already: the draft lock beside the suite; an empty one where there is none, or a whole one.
+    """The existing pins: the draft lock beside the suite; an empty one where there is none, or a whole one.
 
     A whole lock is made anew from scratch; a draft is completed, and what it pins must hold. A draft lock of
     another text of the suite keeps its files and revisions.
@@ -33,7 +33,7 @@ def known_pins(suite: Suite) -> Lock:
 
 
 def draft_lock(suite: Suite) -> Lock:
-    """Return what is known without fetching or measuring anything: the pins there are, and the gaps."""
+    """The lock as known without fetching or measuring anything: the existing pins, and the gaps."""
     known = known_pins(suite)
     known = known.model_copy(update={"files": known.files | perceptual_pins(suite)})
     return known.model_copy(update={"gaps": find_gaps(suite, known)})

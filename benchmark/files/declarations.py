@@ -37,7 +37,7 @@ def unset(value: Any) -> bool:
 
 
 def _cure(kind: str, loc: tuple[int | str, ...], model: type[BaseModel] | None) -> str | None:
-    """Return what to write instead, from the declaration of the field that `loc` leads to."""
+    """What to write instead, from the declaration of the field that `loc` leads to."""
     if model is None or not loc:
         return None
     field: FieldInfo | None = None

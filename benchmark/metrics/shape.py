@@ -195,7 +195,7 @@ def fg_transfer(case: Case) -> Tensor:
 
 
 def _divergence_terms(p: Tensor, q: Tensor) -> Tensor:
-    """Return what each pair of probabilities adds to the Jensen-Shannon divergence, in nats."""
+    """Contribution of each pair of probabilities to the Jensen-Shannon divergence, in nats."""
     middle = (p + q) / 2
     return (torch.xlogy(p, p) + torch.xlogy(q, q)) / 2 - torch.xlogy(middle, middle)
 

@@ -66,7 +66,7 @@ def applies(metric_id: str, perturbation: Perturbation) -> bool:
 
 
 def get_reason_names(suite: Suite) -> tuple[str, ...]:
-    """Return what the reason codes 1, 2, ... of `ScoreArrays` mean: a recon that is not finite, or a metric's own."""
+    """Meanings of the reason codes 1, 2, ... of `ScoreArrays`: a recon that is not finite, or a metric's own."""
     return (NOT_FINITE, *(f"{metric_id}: {get_metric(metric_id).unscored}" for metric_id in suite.metrics))
 
 

@@ -85,7 +85,7 @@ def from_submission(submission: Submission, folder: Path, targets: Sequence[Targ
 
 
 def open_submission(folder: Path, targets: Sequence[TargetSpec], *, trust_code: bool) -> Candidate:
-    """Return what the submission in `folder` enters; its `inverse.py` is imported only if `trust_code` is given.
+    """The candidate that the submission in `folder` enters; its `inverse.py` is imported only if `trust_code` is given.
 
     Raises:
         SpecError: it needs code that is not trusted, or see `load_code` and `from_submission`.

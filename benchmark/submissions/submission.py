@@ -41,7 +41,7 @@ _LOOKS = str.maketrans({"0": "o", "1": "l", "i": "l", "-": None, "_": None, ".":
 
 
 def look_alike(submission_id: str) -> str:
-    """Return what an id looks like to a hasty reader: ids with the same look collide."""
+    """The look of an id to a hasty reader: ids with the same look collide."""
     return submission_id.translate(_LOOKS)
 
 

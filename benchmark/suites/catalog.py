@@ -49,7 +49,7 @@ def load_suite(suite_id: str) -> Suite:
 
 
 def describe_suite(suite: Suite) -> list[tuple[str, str]]:
-    """Return what a suite fixes, as pairs of name and text."""
+    """The parts that a suite fixes, as pairs of name and text."""
     data = suite.dataset
     rows = [
         ("suite", f"{suite.id}: {suite.title}"),

@@ -77,7 +77,7 @@ def _clean(value: Any, where: str, key: str = "") -> Any:
 
 
 def read_network_config(folder: Path) -> dict[str, Any]:
-    """Return what `config.json` says about the architecture, at any depth without what would act.
+    """The architecture as `config.json` states it, without entries at any depth that would act.
 
     Left out is how to run the network (number type, attention, outputs).
 

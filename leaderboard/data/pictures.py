@@ -68,7 +68,7 @@ class ImageStore:
 
 
 def kind_words(kind: str) -> str:
-    """Return what a perturbation does to the image, in words."""
+    """The effect of a perturbation on the image, in words."""
     name, _, degrees = kind.rpartition("_")
     if name == "hue_set":
         return f"object hue set to {degrees}°"
@@ -232,7 +232,7 @@ def make_gallery(suite: Suite, entries: Sequence[Entry], store: ImageStore) -> d
 
 
 def gallery_data(suite: Suite, gallery: Gallery, entries: Mapping[str, Entry]) -> dict[str, Any]:
-    """Return what the gallery's script reads: files and scores by method, image, tap and perturbation.
+    """Input of the gallery's script: files and scores by method, image, tap and perturbation.
 
     Files are indices into `names`, -1 where there is none; scores are per axis in hundredths, null where there is
     none, in the order image, tap, perturbation.

@@ -173,7 +173,7 @@ def why_missing(record: Record, metrics: Collection[str], target: str | None = N
 
 
 def cost_of(record: Record, target: str | None) -> Cost:
-    """Return what an entry costs on a target, or on all of them."""
+    """Cost of an entry on a target, or on all of them."""
     names = [name for name in record.targets if target in (None, name)]
     inverses = [record.inverses[name] for name in names if name in record.inverses]
     hours = [value for inverse in inverses if isinstance(value := inverse.training.get("device_hours"), int | float)]

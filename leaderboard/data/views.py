@@ -46,7 +46,7 @@ def axes_of(suite: Suite) -> tuple[Axis, ...]:
 
 
 def kinds_of(suite: Suite) -> tuple[str, ...]:
-    """Return what a view can be taken under: the axes as defined, then each perturbation alone."""
+    """Kinds under which a view can be taken: the axes as defined, then each perturbation alone."""
     return (AS_DEFINED, *suite.perturbations)
 
 
@@ -77,7 +77,7 @@ class Views:
 
 
 def columns_of(suite: Suite) -> list[tuple[Axis, str]]:
-    """Return what is scored: (axis, kind), each axis as defined and under what else any of its metrics is computed.
+    """Scored pairs (axis, kind): each axis as defined and under what else any of its metrics is computed.
 
     Identity is left out where it is as defined.
     """

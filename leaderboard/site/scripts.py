@@ -68,7 +68,7 @@ def pack_script(suite: Suite, entry: Entry, target: TargetSpec) -> str:
 
 
 def compare_script(board: Board) -> str:
-    """Return what the comparison reads first: targets with their taps, columns, and the submissions with scores."""
+    """First script of the comparison: targets with their taps, columns, and the submissions with scores."""
     suite = board.suite
     data = {
         "axes": list(axes_of(suite)), "columns": columns_of(suite), "kinds": list(suite.perturbations),

@@ -15,7 +15,7 @@ SHOWN = 8
 
 
 def compare_context(board: Board) -> dict[str, Any]:
-    """Return what the template `compare.html.j2` shows."""
+    """Context of the template `compare.html.j2`."""
     ranked = [row.entry for row in board.tables[None].ranked]
     names = [entry.submission.id for entry in board.entries if entry.views is not None]
     note = f"Shown for the first {SHOWN} of the table; the downloads hold all pairs." if len(ranked) > SHOWN else ""

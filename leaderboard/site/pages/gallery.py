@@ -16,7 +16,7 @@ KINDS = ("identity", "hue_set_120", "hue_set_240")
 
 
 def gallery_context(board: Board, gallery: Gallery) -> dict[str, Any]:
-    """Return what the template `gallery.html.j2` shows."""
+    """Context of the template `gallery.html.j2`."""
     suite, entries = board.suite, {entry.submission.id: entry for entry in board.entries}
     full, images = gallery.methods[: gallery.full], []
     for role, image in gallery.choice.images:

@@ -82,7 +82,7 @@ def _strips(suite: Suite, entry: Entry, gallery: Gallery) -> list[tuple[str, str
 def method_context(
     board: Board, entry: Entry, galleries: Mapping[str, Gallery], figures: Mapping[str, Sequence[Drawn]]
 ) -> dict[str, Any]:
-    """Return what the template `method.html.j2` shows; `figures` holds the charts of this submission by target."""
+    """Context of the template `method.html.j2`; `figures` holds the charts of this submission by target."""
     suite, name = board.suite, entry.submission.id
     targets: list[dict[str, Any]] = []
     cells = {(c.target, c.tap, c.metric): c for c in entry.record.cells if c.perturbation == "identity"}

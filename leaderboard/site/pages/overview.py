@@ -37,7 +37,7 @@ def overview_context(
     cost: Sequence[Drawn],
     own: Mapping[str, Sequence[Drawn]],
 ) -> dict[str, Any]:
-    """Return what the template `overview.html.j2` shows.
+    """Context of the template `overview.html.j2`.
 
     `own` holds, by kind (`hues`, `heats`, `layers`), the charts of single submissions on this target.
     """

@@ -58,7 +58,7 @@ def _changes(suite: Suite) -> tuple[str | None, list[tuple[str, str, str]] | Non
 
 
 def _limits(board: Board) -> list[str]:
-    """Return what the scores of a suite do not say, from what the suite is made of."""
+    """Limits of the scores of a suite, from what the suite is made of."""
     suite, limits = board.suite, []
     if isinstance(suite.dataset, FrozenData):
         limits.append(
@@ -97,7 +97,7 @@ def _resolution(board: Board) -> float:
 
 
 def suite_context(board: Board, gallery: Gallery | None) -> dict[str, Any]:
-    """Return what the template `suite.html.j2` shows; `gallery` gives the samples of the perturbations."""
+    """Context of the template `suite.html.j2`; `gallery` gives the samples of the perturbations."""
     suite, lock = board.suite, board.lock
     image = gallery.choice.images[0][1] if gallery and gallery.choice.images else None
     samples = [(kind, gallery.seen(image, kind)) for kind in suite.perturbations] if gallery and image else []
