@@ -5,17 +5,17 @@ from __future__ import annotations
 import click
 
 from benchmark.commands.bench import bench
-from benchmark.commands.check import rescore_, verify
+from benchmark.commands.check import rescore_command, verify
 from benchmark.commands.ci import ci
 from benchmark.commands.common import Cli
 from benchmark.commands.data import data
 from benchmark.commands.docs import docs
 from benchmark.commands.doctor import doctor
 from benchmark.commands.evaluation import evaluate_command
-from benchmark.commands.list import list_
+from benchmark.commands.list import list_command
 from benchmark.commands.publish import publish
 from benchmark.commands.score import score_files
-from benchmark.commands.submit import init, submit, validate_, withdraw_
+from benchmark.commands.submit import init, submit, validate_command, withdraw_command
 from benchmark.commands.suites import suite_group
 from benchmark.commands.train import train
 from leaderboard.commands import bench_board, board, comment, docs_schemas, show_evaluated
@@ -46,8 +46,8 @@ bench.add_command(bench_board)
 ci.add_command(comment)
 docs.add_command(docs_schemas)
 COMMANDS = (
-    bench, board, ci, data, docs, doctor, evaluate_command(show_evaluated), init, list_, publish, rescore_, score_files,
-    submit, suite_group, train, validate_, verify, withdraw_,
+    bench, board, ci, data, docs, doctor, evaluate_command(show_evaluated), init, list_command, publish,
+    rescore_command, score_files, submit, suite_group, train, validate_command, verify, withdraw_command,
 )  # fmt: skip
 for command in COMMANDS:
     main.add_command(command)

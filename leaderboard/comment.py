@@ -18,7 +18,7 @@ __all__ = ["render_comment"]
 _WORDS = {"agrees": "agrees", "differs": "**differs**", "not run": "not run"}
 
 
-def _table(item: SuiteReview, submission_id: str) -> Iterator[str]:
+def _iter_table(item: SuiteReview, submission_id: str) -> Iterator[str]:
     suite = load_suite(item.suite)
     state = [item.status, *(["draft"] if item.draft else [])]
     yield f"### {item.suite}"
@@ -54,7 +54,7 @@ def render_comment(review: Review) -> str:
         lines.append(f"- {mark} in {code(finding.where)}: {code(finding.message)}{cure}")
     lines.append("")
     for item in review.suites:
-        lines += _table(item, review.submission)
+        lines += _iter_table(item, review.submission)
     step = (
         "a maintainer reads the submission and merges it; a label may ask for a rerun on a GPU."
         if review.passed

@@ -23,7 +23,7 @@ from benchmark.commands.common import (
 if TYPE_CHECKING:
     from benchmark.records.receipts import Receipt
 
-__all__ = ["rescore_", "verify"]
+__all__ = ["rescore_command", "verify"]
 
 by_option = click.option("--by", metavar="NAME", help="Who checks; with it a receipt is written beside the record.")
 
@@ -55,7 +55,7 @@ def _report(receipt: Receipt, folder: Path, by: str | None, as_json: bool, allow
         raise IntegrityError(message, where=str(folder / "record.json"), cure="evaluate again")
 
 
-def _open(reference: str, suite_id: str, data_folder: Path | None) -> tuple[Path, Any, Any, Any]:
+def _open_record(reference: str, suite_id: str, data_folder: Path | None) -> tuple[Path, Any, Any, Any]:
     """Return the record's folder, the suite's content, the record, and what its tables hold."""
     from benchmark.content.content import Content
     from benchmark.records.consistency import check_record
@@ -80,7 +80,7 @@ def _open(reference: str, suite_id: str, data_folder: Path | None) -> tuple[Path
 @device_option
 @threads_option
 @json_option
-def rescore_(
+def rescore_command(
     reference: str,
     suite_id: str,
     by: str | None,
@@ -104,7 +104,7 @@ def rescore_(
 
     quiet()
     set_determinism()
-    folder, content, record, checked = _open(reference, suite_id, data_folder)
+    folder, content, record, checked = _open_record(reference, suite_id, data_folder)
     torch_device = open_device("cpu" if device == "auto" else device, threads)
     images = len(content.suite.audit_ids(checked[0][0].images))
     differences = rescore(content, checked, torch_device)
@@ -156,7 +156,7 @@ def verify(
 
     quiet()
     set_determinism()
-    folder, content, record, checked = _open(reference, suite_id, data_folder)
+    folder, content, record, checked = _open_record(reference, suite_id, data_folder)
     suite, torch_device = content.suite, open_device(device, threads)
     if rerun is not None:
         own = record_folder(rerun, record.submission.id, suite.id)

@@ -6,7 +6,7 @@ import click
 
 from benchmark.commands.common import json_option, print_json, suite_option
 
-__all__ = ["list_"]
+__all__ = ["list_command"]
 
 LISTINGS = ("suites", "submissions", "targets", "taps", "perturbations", "methods", "metrics")
 
@@ -16,7 +16,7 @@ LISTINGS = ("suites", "submissions", "targets", "taps", "perturbations", "method
 @suite_option
 @click.option("--target", "target_id", help="Only this target and its taps.")
 @json_option
-def list_(what: str, suite_id: str, target_id: str | None, as_json: bool) -> None:
+def list_command(what: str, suite_id: str, target_id: str | None, as_json: bool) -> None:
     """List what there is: suites, submissions, targets, taps, perturbations, methods or metrics."""
     from tabulate import tabulate
 

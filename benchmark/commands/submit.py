@@ -9,7 +9,7 @@ import click
 
 from benchmark.commands.common import OUTPUT_FOLDER, json_option, print_json, printable
 
-__all__ = ["init", "submit", "validate_", "withdraw_"]
+__all__ = ["init", "submit", "validate_command", "withdraw_command"]
 
 
 @click.command("init")
@@ -53,7 +53,7 @@ def init(submission_id: str, method: str | None, code: bool, author: str, root: 
     help="The published submissions, to which a change may only add: a folder, or a branch of this clone.",
 )
 @json_option
-def validate_(references: tuple[str, ...], base: str | None, as_json: bool) -> None:
+def validate_command(references: tuple[str, ...], base: str | None, as_json: bool) -> None:
     """Check submissions [default: all] for everything that their pull request will be checked for, offline.
 
     Nothing of a submission is imported. Errors keep it out, notes do not.
@@ -109,7 +109,7 @@ def _folder(reference: str, root: Path) -> Path:
 @click.argument("reference", metavar="ID|PATH")
 @click.option("--suite", "suite_id", default="mini@1", show_default=True, help="Suite of the record.")
 @click.option("--reason", required=True, help="Why, in a sentence or two; the board shows it.")
-def withdraw_(reference: str, suite_id: str, reason: str) -> None:
+def withdraw_command(reference: str, suite_id: str, reason: str) -> None:
     """Withdraw the record of a submission: it stays in the tree and is no longer ranked.
 
     \b

@@ -40,7 +40,7 @@ work_option = click.option(
 @work_option
 @device_option
 @threads_option
-def train_target(name: str, out: Path, work_dir: Path, device: str, threads: int | None) -> None:
+def train_target_command(name: str, out: Path, work_dir: Path, device: str, threads: int | None) -> None:
     """Train target NAME (mini-detr, mini-vit, mini-swin) or the judge (mini-judge) on scenes.
 
     \b
@@ -71,7 +71,7 @@ def train_target(name: str, out: Path, work_dir: Path, device: str, threads: int
 @work_option
 @device_option
 @threads_option
-def train_inverse(
+def train_inverse_command(
     method: str,
     target: str,
     out: Path,

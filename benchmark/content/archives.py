@@ -96,7 +96,7 @@ def _reaching(url: str) -> Iterator[None]:
         raise UserError(message, where=url, cure=cure)
 
 
-def _start(answer: Any, asked: int, archive: Archive, url: str) -> int:
+def _start_offset(answer: Any, asked: int, archive: Archive, url: str) -> int:
     """Return at which byte an answer starts.
 
     Raises:
@@ -126,7 +126,7 @@ def _read_on(url: str, part: Path, archive: Archive) -> None:
     with _reaching(url):
         answer = urllib.request.urlopen(request, timeout=TIMEOUT_S)
     with answer:
-        start = _start(answer, asked, archive, url)
+        start = _start_offset(answer, asked, archive, url)
         with storing(part):
             file = part.open("ab")
         show: dict[str, Any] = {"unit": "B", "unit_scale": True, "desc": archive.name, "mininterval": 0.5}

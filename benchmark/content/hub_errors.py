@@ -45,10 +45,10 @@ def one_line(where: str) -> Iterator[None]:
     try:
         yield
     except (http.HTTPError, http.InvalidURL, OSError, ValueError, RuntimeError) as error:
-        raise exfirst_line(error, http, where) from error
+        raise explain_failure(error, http, where) from error
 
 
-def exfirst_line(error: Exception, http: Any, where: str) -> UserError:
+def explain_failure(error: Exception, http: Any, where: str) -> UserError:
     """Error for the user that explains a failure of the client.
 
     Args:

@@ -44,7 +44,7 @@ def describe_perceptual() -> str:
     return f"installed: {path}"
 
 
-def _load(source: Path) -> object:
+def _load_checkpoint(source: Path) -> object:
     if source.suffix == ".safetensors":
         return load_file(source)
     with warnings.catch_warnings():
@@ -53,11 +53,11 @@ def _load(source: Path) -> object:
         return torch.load(source, map_location="cpu", weights_only=True)
 
 
-def _read(source: Path, cure: str) -> dict[str, Tensor]:
+def _read_weights(source: Path, cure: str) -> dict[str, Tensor]:
     """Return the named plain tensors of a file."""
     where = str(source)
     try:
-        loaded = _load(source)
+        loaded = _load_checkpoint(source)
     except FileNotFoundError:
         raise SpecError("no such file", where=where) from None
     except UnpicklingError:
@@ -88,7 +88,7 @@ def _impatient() -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
-def _download() -> Path:
+def _download_alexnet() -> Path:
     """Return AlexNet's checkpoint in PyTorch's download cache, fetched if it is not there."""
     path = Path(torch.hub.get_dir()) / "checkpoints" / URL.rsplit("/", 1)[1]
     if not path.is_file():
@@ -102,7 +102,7 @@ def _download() -> Path:
     return path
 
 
-def _keep(trunk: Mapping[str, Tensor], path: Path) -> None:
+def _write_trunk(trunk: Mapping[str, Tensor], path: Path) -> None:
     """Write the tensors as safetensors."""
     write_bytes(path, save({name: tensor.float().contiguous() for name, tensor in trunk.items()}), fix=CACHE_ROOM)
 
@@ -118,10 +118,10 @@ def install_perceptual(source: Path | None = None) -> Path:
         IntegrityError: the weights are not the published ones.
     """
     if source is None:
-        checkpoint = _download()
-        tensors = _read(checkpoint, cure="delete it and run again: invbench data lpips")
+        checkpoint = _download_alexnet()
+        tensors = _read_weights(checkpoint, cure="delete it and run again: invbench data lpips")
     else:
-        checkpoint, tensors = source, _read(source, cure="give torchvision's AlexNet (IMAGENET1K_V1)")
+        checkpoint, tensors = source, _read_weights(source, cure="give torchvision's AlexNet (IMAGENET1K_V1)")
     try:
         trunk = check_trunk(tensors, str(checkpoint))
     except IntegrityError as error:
@@ -129,5 +129,5 @@ def install_perceptual(source: Path | None = None) -> Path:
             raise
         raise IntegrityError(error.message, where=error.where, cure="delete it and run again") from None
     path = perceptual_path()
-    _keep(trunk, path)
+    _write_trunk(trunk, path)
     return path

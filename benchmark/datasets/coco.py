@@ -126,7 +126,7 @@ def _read_counts(text: str) -> list[int]:
     return runs
 
 
-def _encode(segmentation: list[list[float]] | _Runs, height: int, width: int) -> list[Any]:
+def _encode_mask(segmentation: list[list[float]] | _Runs, height: int, width: int) -> list[Any]:
     """Return COCO's run-length objects of an annotation, none if it covers nothing.
 
     Raises:
@@ -151,7 +151,7 @@ def _find_focus(image: _ListedImage, annotations: Iterable[_Annotation]) -> tupl
     parts: dict[int, list[Any]] = defaultdict(list)
     for annotation in annotations:
         try:
-            parts[annotation.category_id] += _encode(annotation.segmentation, image.height, image.width)
+            parts[annotation.category_id] += _encode_mask(annotation.segmentation, image.height, image.width)
         except ValueError as error:
             raise IntegrityError(str(error), where=f"annotation {annotation.id}") from None
     united = {category: coco_mask.merge(masks) for category, masks in sorted(parts.items()) if masks}

@@ -29,7 +29,7 @@ __all__ = ["open_parquet", "write_parquet"]
 ROWS_A_GROUP = 50
 
 
-def _cell(row: dict[str, Any], column: str, where: str) -> bytes | None:
+def _read_cell(row: dict[str, Any], column: str, where: str) -> bytes | None:
     """Return the bytes of an encoded image, None if there is none."""
     cell = row.get(column)
     if cell is None:
@@ -53,12 +53,12 @@ class _Parquet(ImageSet):
     def load(self, index: int, size: tuple[int, int]) -> Sample:
         row = self._rows[index]
         where = f"{self._where}: image '{row['id']}'"
-        content = _cell(row, "image", where)
+        content = _read_cell(row, "image", where)
         if content is None:
             raise SpecError("has no pixels", where=where)
         image = read_stored(content, where)
         shape = (image.shape[0], image.shape[1])
-        covered = _cell(row, "mask", where)
+        covered = _read_cell(row, "mask", where)
         mask = np.ones(shape, np.bool_) if covered is None else _read_mask(covered, f"{where}, its mask", shape)
         pixels, mask = resize(image, mask, size)
         return Sample(row["id"], pixels, mask, focal_category=row.get("category") or "")
@@ -120,7 +120,7 @@ def _png(pixels: npt.NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def _rows(images: ImageSet, size: tuple[int, int]) -> Iterator[dict[str, Any]]:
+def _iter_rows(images: ImageSet, size: tuple[int, int]) -> Iterator[dict[str, Any]]:
     for index in range(len(images.ids)):
         sample = images.load(index, size)
         mask = None if sample.focal_mask.all() else _png(sample.focal_mask.astype(np.uint8) * 255)
@@ -153,7 +153,7 @@ def write_parquet(path: Path, images: ImageSet, size: tuple[int, int]) -> None:
     # PNG cannot be compressed further.
     with replacing(path) as temporary, pq.ParquetWriter(temporary, schema, compression="none") as file:
         group: list[dict[str, Any]] = []
-        for row in tqdm(_rows(images, size), total=len(images.ids), desc="write", unit="image", mininterval=0.5):
+        for row in tqdm(_iter_rows(images, size), total=len(images.ids), desc="write", unit="image", mininterval=0.5):
             group.append(row)
             if len(group) == ROWS_A_GROUP:
                 file.write_table(pa.Table.from_pylist(group, schema))

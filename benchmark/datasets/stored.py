@@ -23,7 +23,7 @@ __all__ = ["read_stored"]
 _WARNINGS = Lock()  # Python keeps one list of warning filters for all threads
 
 
-def _open(source: Path | bytes) -> Image.Image:
+def _open_image(source: Path | bytes) -> Image.Image:
     with _WARNINGS, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of damaged EXIF data, which are not used; the size is checked anyway
         return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
@@ -58,7 +58,7 @@ def read_stored(
         IntegrityError: not of `shape`.
     """
     try:
-        with _open(source) as image:
+        with _open_image(source) as image:
             _check_header(image, where, shape)
             return np.array(image.convert("RGB"))
     except UserError:

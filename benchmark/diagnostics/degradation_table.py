@@ -142,7 +142,7 @@ def _header(metric: Metric) -> str:
     return f"{metric.id} {'↑' if metric.higher_is_better else '↓'}"
 
 
-def _table(rows: list[list[str]], headers: Sequence[str]) -> str:
+def _render_table(rows: list[list[str]], headers: Sequence[str]) -> str:
     align = ("left", *["right"] * (len(headers) - 1))
     return tabulate(rows, headers=headers, tablefmt="pipe", disable_numparse=True, colalign=align)
 
@@ -179,7 +179,7 @@ def render_degradations(degradations: Degradations, axes: Mapping[Axis, Sequence
                 absent = f"- ({missing.index(metric.id) + 1})" if value is None else ""
                 cells.append(absent if value is None else format_value(metric, value))
             rows.append([edit, *cells])
-        blocks += [f"## {axis.capitalize()}", _table(rows, ["edit", *map(_header, chosen)])]
+        blocks += [f"## {axis.capitalize()}", _render_table(rows, ["edit", *map(_header, chosen)])]
     if missing:
         notes = (f"({i}) {name}: {get_metric(name).unscored}." for i, name in enumerate(missing, 1))
         blocks += ["Not scored (-):", "\n".join(f"- {note}" for note in notes)]
@@ -190,6 +190,6 @@ def render_degradations(degradations: Degradations, axes: Mapping[Axis, Sequence
     blocks += [
         "## Anchored axes",
         f"0 is the best trivial answer, 1 identity: {ranked}.",
-        _table(rows, ["edit", *(axis for axis in AXES if axis in axes)]),
+        _render_table(rows, ["edit", *(axis for axis in AXES if axis in axes)]),
     ]
     return "\n\n".join(blocks) + "\n"

@@ -71,7 +71,7 @@ def _milliseconds(compute: Callable[[], object]) -> float:
     return (time.perf_counter() - start) * 1e3 / TILE
 
 
-def _measure(metric: Metric, case: Case, lpips: Path | None, repeats: int) -> Row:
+def _time_metric(metric: Metric, case: Case, lpips: Path | None, repeats: int) -> Row:
     """Return the times of a metric and its reference; in each repeat all three are measured in turn."""
     function, reference = load_metric(metric.id), REFERENCES[metric.id]
     images = images_of(case, load_lpips(lpips) if lpips and "perceptual" in metric.needs else None)
@@ -146,5 +146,5 @@ def measure_metrics(suite: Suite, sizes: Sequence[Size], repeats: int, perceptua
                 seen = View(perturb(kind, original.rgb, mask.pixels))
                 recon = View(_softened(seen.rgb, generator))
             case = Case(original, seen, recon, mask, networks, baseline)
-            rows.append(name | _measure(metric, case, perceptual, repeats))
+            rows.append(name | _time_metric(metric, case, perceptual, repeats))
     return rows

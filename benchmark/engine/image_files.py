@@ -131,7 +131,7 @@ def choose_metrics(
     return tuple(metric for metric in chosen if metric.id not in whys), whys
 
 
-def _measure(name: str, files: dict[str, Path]) -> _Item:
+def _measure_sizes(name: str, files: dict[str, Path]) -> _Item:
     """Read all files of an image, so that mistakes show before anything is computed, and compare their sizes."""
     shapes = {role: (read_mask if role == "mask" else read_image)(path).shape for role, path in files.items()}
     height, width = shapes["original"][:2]
@@ -264,7 +264,7 @@ def score(
     pairs = pair_files(inputs.given)
     bar = {"unit": "image", "mininterval": 0.5, "disable": not progress}
     with tqdm(pairs.items(), desc="read", **bar) as reading:
-        items = [_measure(name, files) for name, files in reading]
+        items = [_measure_sizes(name, files) for name, files in reading]
     values = np.full((len(items), len(chosen)), np.nan, np.float32)
     reasons: list[tuple[str | None, ...]] = [()] * len(items)
     with tqdm(total=len(items), desc="score", **bar) as done:

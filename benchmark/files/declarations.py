@@ -79,7 +79,7 @@ def _short(text: str) -> str:
     return text if len(text) <= 100 else f"{text[:96]}...{text[-1]}"
 
 
-def _read(path: Path, max_bytes: int) -> bytes:
+def _read_bytes(path: Path, max_bytes: int) -> bytes:
     """Return the content of a regular file of at most `max_bytes` and MAX_ITEMS: every one may become an error."""
     try:
         if not path.is_file() and path.exists():
@@ -102,7 +102,7 @@ def read_toml(path: Path, model: type[Model], max_bytes: int = MAX_TEXT_BYTES) -
     Raises:
         SpecError: absent, too large, not TOML or not what `model` asks for; names file, field, value and cure.
     """
-    data = _read(path, max_bytes)
+    data = _read_bytes(path, max_bytes)
     if _LONG_KEY.search(data):
         raise SpecError("not valid TOML: a key has too many parts", where=str(path))
     try:
@@ -115,7 +115,7 @@ def read_toml(path: Path, model: type[Model], max_bytes: int = MAX_TEXT_BYTES) -
 
 def read_json(path: Path, model: type[Model], max_bytes: int = MAX_TEXT_BYTES) -> Model:
     """Read a declaration from a JSON file; see `read_toml`."""
-    data = _read(path, max_bytes)
+    data = _read_bytes(path, max_bytes)
     try:
         return model.model_validate_json(data)
     except ValidationError as error:

@@ -76,13 +76,13 @@ def decode_png(png: bytes, size: tuple[int, int]) -> Pixels:
         raise IntegrityError(f"holds a damaged PNG: {first_line(error)}") from None
 
 
-def _labels(suite: Suite, target: TargetSpec, images: Sequence[str]) -> list[tuple[str, str, str, str]]:
+def _row_labels(suite: Suite, target: TargetSpec, images: Sequence[str]) -> list[tuple[str, str, str, str]]:
     """Return image, target, tap and perturbation of every row of one target."""
     taps = (INPUT, *target.tap_names)
     return [(i, target.id, tap, kind) for i in images for tap in taps for kind in suite.perturbations]
 
 
-def _encode(pixels: Pixels) -> bytes:
+def _encode_png(pixels: Pixels) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
@@ -96,8 +96,8 @@ def audit_to_table(suite: Suite, target: TargetSpec, images: Sequence[str], pixe
         pixels: (images, 1 + taps, perturbations, H, W, 3); the first "tap" is what the target saw.
     """
     flat = pixels.reshape(-1, *target.input_size, 3)
-    columns: list[Sequence[Any]] = list(zip(*_labels(suite, target, images), strict=True)) or [()] * 4
-    columns.append([_encode(item) for item in flat])
+    columns: list[Sequence[Any]] = list(zip(*_row_labels(suite, target, images), strict=True)) or [()] * 4
+    columns.append([_encode_png(item) for item in flat])
     arrays = [pa.array(column, field.type.value_type).dictionary_encode()
               for column, field in zip(columns, AUDIT_SCHEMA, strict=True)]  # fmt: skip
     return pa.Table.from_arrays(arrays, schema=AUDIT_SCHEMA)
@@ -114,7 +114,7 @@ def read_audit(suite: Suite, table: pa.Table, targets: Sequence[TargetSpec], ima
         SpecError: a row is missing, twice there, out of its order or of something that the suite does not have.
         IntegrityError: a row holds no plain PNG of the target's input size.
     """
-    expected = [row for target in targets for row in _labels(suite, target, images)]
+    expected = [row for target in targets for row in _row_labels(suite, target, images)]
     if table.num_rows != len(expected):
         raise SpecError(f"holds {table.num_rows:,} rows, not {len(expected):,}", cure="evaluate again")
     stored = list(zip(*(table.column(name).to_pylist() for name in AUDIT_SCHEMA.names[:4]), strict=True))

@@ -81,7 +81,7 @@ def _results(config: InverseConfig, record: Record) -> list[Any]:
     ]
 
 
-def _table(config: InverseConfig, records: Sequence[Record]) -> list[str]:
+def _render_table(config: InverseConfig, records: Sequence[Record]) -> list[str]:
     lines = ["| suite | detail | shape | color | images | record |", "|---|---|---|---|---|---|"]
     for record in records:
         axes = record.targets[config.target].axes
@@ -128,7 +128,11 @@ def _render_card(repo_id: str, config: InverseConfig, records: Sequence[Record],
         "",
     ]
     if records:
-        lines += ["0 is the best trivial answer, 1 the image itself; 95 % intervals.", "", *_table(config, records)]
+        lines += [
+            "0 is the best trivial answer, 1 the image itself; 95 % intervals.",
+            "",
+            *_render_table(config, records),
+        ]
     else:
         lines.append("Not evaluated yet.")
     lines += ["", "## Training", "", "| | |", "|---|---|"]

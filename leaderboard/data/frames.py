@@ -33,7 +33,7 @@ def badges_of(tables: Tables) -> dict[str, tuple[str, ...]]:
     return {row.entry.submission.id: row.badges for row in tables[None].rows}
 
 
-def _frame(columns: Mapping[str, pa.DataType], rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+def _make_frame(columns: Mapping[str, pa.DataType], rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist(list(rows), schema=pa.schema(list(columns.items())))
 
 
@@ -70,7 +70,7 @@ def ranking_frame(suite: Suite, tables: Tables) -> pa.Table:
                 names = (cell.axis + name for name in kinds)
                 fields |= zip(names, (*values, cell.rank, cell.reason or None), strict=True)
             rows.append(fields)
-    return _frame(head | axes | tail, rows)
+    return _make_frame(head | axes | tail, rows)
 
 
 def tap_frame(suite: Suite, entries: Sequence[Entry]) -> pa.Table:
@@ -89,7 +89,7 @@ def tap_frame(suite: Suite, entries: Sequence[Entry]) -> pa.Table:
                     values = (score.value, score.low, score.high) if score else (None, None, None)
                     row = {**head, "submission": entry.submission.id, "axis": axis}
                     rows.append(row | dict(zip(("value", "low", "high"), values, strict=True)))
-    return _frame(columns, rows)
+    return _make_frame(columns, rows)
 
 
 def cell_frame(entries: Sequence[Entry]) -> pa.Table:
@@ -123,7 +123,7 @@ def pair_frame(pairs: Iterable[Pair]) -> pa.Table:
         for axis, difference in pair.differences.items():
             row: dict[str, Any] = {"first": pair.first, "second": pair.second, "axis": axis}
             rows.append(row | {name: rounded(getattr(difference, name)) for name in numbers})
-    return _frame({"first": TEXT, "second": TEXT, "axis": TEXT} | dict.fromkeys(numbers, REAL), rows)
+    return _make_frame({"first": TEXT, "second": TEXT, "axis": TEXT} | dict.fromkeys(numbers, REAL), rows)
 
 
 def layer_frame(entries: Sequence[Entry]) -> pa.Table:
@@ -140,7 +140,7 @@ def layer_frame(entries: Sequence[Entry]) -> pa.Table:
                     for j, inverse in enumerate(stage.taps):
                         row = {**head, "features_of": features, "inverse_of": inverse}
                         rows.append(row | {name: getattr(stage, name)[i][j] for name in matrices})
-    return _frame(dict.fromkeys(texts, TEXT) | dict.fromkeys(matrices + sums, REAL), rows)
+    return _make_frame(dict.fromkeys(texts, TEXT) | dict.fromkeys(matrices + sums, REAL), rows)
 
 
 def method_frame(entries: Sequence[Entry], badges: Mapping[str, Sequence[str]]) -> pa.Table:
@@ -170,7 +170,7 @@ def method_frame(entries: Sequence[Entry], badges: Mapping[str, Sequence[str]]) 
         row |= {name: getattr(submission, name) for name in of_submission}
         row |= {name: getattr(submission.links, name) for name in links}
         rows.append(row | {name: getattr(record, name) for name in (*of_record, *digests)})
-    return _frame(columns, rows)
+    return _make_frame(columns, rows)
 
 
 def receipt_frame(entries: Sequence[Entry]) -> pa.Table:
@@ -187,7 +187,7 @@ def receipt_frame(entries: Sequence[Entry]) -> pa.Table:
             head["device_name"] = receipt.environment.device_name
             for metric, difference in sorted(receipt.differences.items()):
                 rows.append({**head, "metric": metric} | {name: getattr(difference, name) for name in of_difference})
-    return _frame(columns, rows)
+    return _make_frame(columns, rows)
 
 
 def history_frame(suite: Suite, entries: Sequence[Entry]) -> pa.Table:
@@ -203,4 +203,4 @@ def history_frame(suite: Suite, entries: Sequence[Entry]) -> pa.Table:
             overall = overall_of(suite, record)
             scores = {axis: overall.get(axis) for axis in axes}
             rows.append(row | {axis: score.value if score else None for axis, score in scores.items()})
-    return _frame(columns, rows)
+    return _make_frame(columns, rows)

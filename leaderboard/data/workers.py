@@ -18,7 +18,7 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 
-def _start(prepare: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
+def _prepare_process(prepare: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
     """Set a process up; an interrupt is the business of the one that waits for it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.disable()
@@ -49,7 +49,7 @@ def iter_results(
             prepare(*arguments)
         return (function(job) for job in jobs)
     context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(processes, context, _start, (prepare, arguments))
+    executor = ProcessPoolExecutor(processes, context, _prepare_process, (prepare, arguments))
     return _collect(executor, executor.map(function, jobs, chunksize=at_once))
 
 

@@ -80,7 +80,7 @@ class _Drawn:
         return self.paths[-1][-1]
 
 
-def _draw(line: Line, reference: int, xs: Sequence[float], scale: _Scale) -> _Drawn:
+def _draw_line(line: Line, reference: int, xs: Sequence[float], scale: _Scale) -> _Drawn:
     def edge(run: Sequence[int], ends: Sequence[float | None]) -> list[XY]:
         edges = [(i, known(ends[i]), known(line.values[i])) for i in run]
         return [(xs[i], scale.y(value if end is None else end)) for i, end, value in edges if value is not None]
@@ -157,7 +157,7 @@ def depth_chart(title: str, taps: Sequence[str], depths: Sequence[float], lines:
     height = math.ceil(scale.bottom + 14 + longest * math.sin(lean) + 20)
 
     xs = scale.xs(depths)
-    drawn = [_draw(line, i, xs, scale) for i, line in enumerate(shown)]
+    drawn = [_draw_line(line, i, xs, scale) for i, line in enumerate(shown)]
     alt = _render_alt(title, taps, lines)
     with sheet(WIDTH, height) as page:
         page.title(heading)

@@ -78,7 +78,7 @@ def _signed(value: float, digits: int) -> str:
     return number(value, digits).replace("-", "−")
 
 
-def _texts(values: Sequence[float], digits: int, cell: float) -> tuple[dict[float, str], float]:
+def _cell_texts(values: Sequence[float], digits: int, cell: float) -> tuple[dict[float, str], float]:
     """Return the text of every number and the font size at which all fit a cell; narrow cells have no leading zero."""
     texts = {value: _signed(value, digits) for value in values}
     if max((text_width(text, 10.0) for text in texts.values()), default=0.0) > cell - 3:
@@ -230,7 +230,7 @@ def heat_chart(
     height = math.ceil(bottom + 18)
     alt = _render_alt(title, panels, row_label, column_label)
     values = [known(value) for panel in panels for line in panel.values for value in line]
-    texts, size = _texts([value for value in values if value is not None], digits, layout.cell)
+    texts, size = _cell_texts([value for value in values if value is not None], digits, layout.cell)
 
     with sheet(wide, height) as page:
         page.title(heading)

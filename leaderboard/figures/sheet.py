@@ -42,7 +42,7 @@ def _rounded(points: Sequence[XY]) -> list[XY]:
     return [(round(x, 2), round(y, 2)) for x, y in points]
 
 
-def _texts(labels: Sequence[tuple[float, float, str]], size: float, turn: float) -> Iterator[str]:
+def _render_texts(labels: Sequence[tuple[float, float, str]], size: float, turn: float) -> Iterator[str]:
     for x, y, text in labels:
         turned = f' transform="rotate({turn:g} {x:.1f} {y:.1f})"' if turn else ""
         # A third of the size below the middle is where the baseline of digits and letters lies in most fonts.
@@ -169,7 +169,7 @@ class Sheet:
         extra = ' font-weight="600"' if bold else ""
         if halo:
             extra += f' stroke="{PAPER}" stroke-width="3" paint-order="stroke"'
-        inner = "".join(_texts(labels, size, turn))
+        inner = "".join(_render_texts(labels, size, turn))
         self._words.append(f'<g font-size="{size:g}" text-anchor="{anchor}" fill="{color}"{extra}>{inner}</g>')
 
     def text(self, x: float, y: float, text: str, **style: Any) -> None:

@@ -110,7 +110,7 @@ class _Charts:
     def start(self, folder: Path) -> None:
         """Begin to draw everything that was planned, below `folder`."""
         shared = [plan for plans in (*self.depth.values(), *self.cost.values()) for plan in plans]
-        self._drawing = drawings.draw([*shared, *self.own.values()], folder)
+        self._drawing = drawings.draw_charts([*shared, *self.own.values()], folder)
 
     @cached_property
     def drawn(self) -> dict[str, Drawn]:

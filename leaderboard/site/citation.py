@@ -54,7 +54,7 @@ def _people(names: Iterable[str]) -> str:
     return " and ".join(f"{{{escape(name)}}}" if _SPLITS.search(name) else escape(name) for name in names)
 
 
-def _entry(kind: str, key: str, fields: Mapping[str, str | None]) -> str:
+def _bib_entry(kind: str, key: str, fields: Mapping[str, str | None]) -> str:
     lines = "".join(f"  {name} = {{{value}}},\n" for name, value in fields.items() if value)
     return f"@{kind}{{{key},\n{lines}}}\n"
 
@@ -82,7 +82,7 @@ def cite_benchmark() -> str:
         "archiveprefix": "arXiv",
         "journal": f"arXiv:{ORIGIN.arxiv}",
     }
-    return _entry("misc", "invbench", fields) + "\n" + _entry("article", "invbench:origin", origin)
+    return _bib_entry("misc", "invbench", fields) + "\n" + _bib_entry("article", "invbench:origin", origin)
 
 
 def cite_suite(suite: Suite) -> str:
@@ -92,7 +92,7 @@ def cite_suite(suite: Suite) -> str:
         "author": _group(),
         "note": f"Suite {escape(suite.id)} of {escape(_name())}, SHA-256 {suite.digest}",
     }
-    return _entry("misc", f"invbench:suite:{suite.name}-{suite.version}", fields)
+    return _bib_entry("misc", f"invbench:suite:{suite.name}-{suite.version}", fields)
 
 
 def cite_submission(submission: Submission) -> str:
@@ -105,7 +105,7 @@ def cite_submission(submission: Submission) -> str:
         # The pattern of a link has no brace or backslash, and BibTeX styles take links as they are.
         "url": links.paper or links.project or links.code,
     }
-    return _entry("misc", f"invbench:submission:{submission.id}", fields)
+    return _bib_entry("misc", f"invbench:submission:{submission.id}", fields)
 
 
 def render_bib(suites: Sequence[Suite]) -> str:

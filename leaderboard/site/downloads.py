@@ -140,7 +140,7 @@ def _write_parquet(frame: pa.Table, path: Path) -> None:
 _WRITERS = {"csv": _write_csv, "json": _write_json, "parquet": _write_parquet}
 
 
-def _download(name: str, rows: int, paths: Sequence[Path], out: Path, more: str = "") -> Download:
+def _make_download(name: str, rows: int, paths: Sequence[Path], out: Path, more: str = "") -> Download:
     files, digests = [], {}
     for path in paths:
         where, data = path.relative_to(out).as_posix(), path.read_bytes()
@@ -160,7 +160,7 @@ def _write_scores(entries: Sequence[Entry], out: Path) -> Download:
         path.write_bytes((entry.folder / "scores.parquet").read_bytes())
         rows += pq.read_metadata(path).num_rows
         paths.append(path)
-    return _download(SCORES, rows, paths, out)
+    return _make_download(SCORES, rows, paths, out)
 
 
 def write_downloads(
@@ -202,7 +202,7 @@ def write_downloads(
         for suffix in formats:
             _WRITERS[suffix](frame, out / f"{name}.{suffix}")
         paths = [out / f"{name}.{suffix}" for suffix in formats]
-        downloads.append(_download(name, frame.num_rows, paths, out, _MUCH.format(MAX_CSV_ROWS) if long else ""))
+        downloads.append(_make_download(name, frame.num_rows, paths, out, _MUCH.format(MAX_CSV_ROWS) if long else ""))
     downloads.append(_write_scores(entries, out))
     written = {out / file.path for download in downloads for file in download.files}
     for old in {out / "cells.csv", out / "cells.json", *(out / SCORES).glob("*.parquet")} - written:

@@ -35,7 +35,7 @@ from leaderboard.figures import (
     measure_hues,
 )
 
-__all__ = ["Drawn", "Plan", "draw", "plan_cost", "plan_depth", "plan_heat", "plan_hues", "plan_layers"]
+__all__ = ["Drawn", "Plan", "draw_charts", "plan_cost", "plan_depth", "plan_heat", "plan_hues", "plan_layers"]
 
 COST_POINTS = 20
 """So many submissions, from the first of the table, are in the charts of cost, beside all on the Pareto front."""
@@ -62,7 +62,7 @@ class Drawn:
     chart: Chart
 
 
-def _draw(plan: Plan, folder: Path) -> Drawn | None:
+def _write_chart(plan: Plan, folder: Path) -> Drawn | None:
     """Draw a chart and write it as SVG and its numbers as CSV; None where there is nothing to draw."""
     chart = plan.make()
     if chart is None:
@@ -77,18 +77,18 @@ def _draw(plan: Plan, folder: Path) -> Drawn | None:
     return Drawn(plan.file, plan.title, replace(chart, svg=b""))
 
 
-def draw(plans: Sequence[Plan], folder: Path) -> Iterator[Drawn]:
+def draw_charts(plans: Sequence[Plan], folder: Path) -> Iterator[Drawn]:
     """Return the charts that have something to draw; their files are written below `folder`.
 
     Many are drawn by other processes, which begin at once.
     """
     for parent in {(folder / plan.file).parent for plan in plans}:
         parent.mkdir(parents=True, exist_ok=True)
-    charts = iter_results(partial(_draw, folder=folder), plans, _ALONE, at_once=4)
+    charts = iter_results(partial(_write_chart, folder=folder), plans, _ALONE, at_once=4)
     return (drawn for drawn in charts if drawn is not None)
 
 
-def _line(board: Board, entry: Entry, target: TargetSpec, axis: Axis) -> Line:
+def _depth_line(board: Board, entry: Entry, target: TargetSpec, axis: Axis) -> Line:
     taps = entry.record.targets[target.id].taps
     none = AxisScore(value=None, parts={})
     scores = [taps[t.name].axes.get(axis, none) if t.name in taps else none for t in target.taps]
@@ -101,7 +101,7 @@ def plan_depth(board: Board, target: TargetSpec) -> list[Plan]:
     entries, plans = [*board.references(target.id), *board.drawn(target.id)], []
     for axis in axes_of(board.suite):
         title = f"{axis.upper()} at the taps of {target.id}"
-        lines = [_line(board, entry, target, axis) for entry in entries]
+        lines = [_depth_line(board, entry, target, axis) for entry in entries]
         make = partial(depth_chart, title, target.tap_names, [tap.depth for tap in target.taps], lines)
         plans.append(Plan(f"charts/depth-{target.id}-{axis}", title, make))
     return plans

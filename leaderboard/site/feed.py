@@ -57,12 +57,12 @@ def _stamp(when: datetime) -> str:
     return when.replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
-def _line(text: str) -> str:
+def _one_line(text: str) -> str:
     """Return a text as one line that XML can hold."""
     return " ".join(_NO_XML.sub("\N{REPLACEMENT CHARACTER}", text).split())
 
 
-def _changes(suite: Suite, entry: Entry) -> Iterator[_Change]:
+def _iter_changes(suite: Suite, entry: Entry) -> Iterator[_Change]:
     submission = entry.submission
     link = f"{suite_folder(suite)}/method-{submission.id}.html"
     name = f"{submission.title} ({submission.id})"
@@ -92,7 +92,7 @@ def _changes(suite: Suite, entry: Entry) -> Iterator[_Change]:
 
 def _add(parent: ElementTree.Element, tag: str, text: str | None = None, **attributes: str) -> ElementTree.Element:
     element = ElementTree.SubElement(parent, tag, attributes)
-    element.text = None if text is None else _line(text)
+    element.text = None if text is None else _one_line(text)
     return element
 
 
@@ -102,7 +102,7 @@ def render_feed(boards: Sequence[tuple[Suite, Sequence[Entry]]]) -> str:
     Ids come from digests and links are relative to the feed, so that the same boards give the same text wherever
     the site lies. A record appears when its run started; a feed without entries is of EPOCH.
     """
-    changes = {c.id: c for suite, entries in boards for entry in entries for c in _changes(suite, entry)}
+    changes = {c.id: c for suite, entries in boards for entry in entries for c in _iter_changes(suite, entry)}
     newest = sorted(changes.values(), key=lambda c: (-int((c.when - EPOCH).total_seconds()), c.id))[:MAX_ENTRIES]
     feed = ElementTree.Element("feed", xmlns="http://www.w3.org/2005/Atom")
     _add(feed, "id", _urn("feed"))

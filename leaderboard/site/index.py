@@ -47,11 +47,13 @@ def make_board(
         page="index.html",
         feed="feed.xml",
         citation="citation.bib",
-        suites=tuple(_suite(s, e, written.get(s.id, ()), known.get(s.id)) for s, e in boards),
+        suites=tuple(_board_suite(s, e, written.get(s.id, ()), known.get(s.id)) for s, e in boards),
     )
 
 
-def _suite(suite: Suite, entries: Sequence[Entry], downloads: Sequence[Download], tables: Tables | None) -> BoardSuite:
+def _board_suite(
+    suite: Suite, entries: Sequence[Entry], downloads: Sequence[Download], tables: Tables | None
+) -> BoardSuite:
     folder, entries = suite_folder(suite), sorted(entries, key=lambda entry: entry.submission.id)
     tables = tables_of(suite, entries) if tables is None else tables
     rows = {target: {row.entry.submission.id: row for row in table.rows} for target, table in tables.items()}
@@ -74,15 +76,15 @@ def _suite(suite: Suite, entries: Sequence[Entry], downloads: Sequence[Download]
             for target in suite.targets
         ),
         pages=SuitePages(**pages),
-        downloads=tuple(_download(download, folder) for download in downloads),
+        downloads=tuple(_board_download(download, folder) for download in downloads),
         entries=tuple(
-            _entry(suite, entry, folder, {target: by_id[entry.submission.id] for target, by_id in rows.items()})
+            _board_entry(suite, entry, folder, {target: by_id[entry.submission.id] for target, by_id in rows.items()})
             for entry in entries
         ),
     )
 
 
-def _download(download: Download, folder: str) -> BoardDownload:
+def _board_download(download: Download, folder: str) -> BoardDownload:
     files = [
         BoardFile(path=f"{folder}/data/{path}", format=kind, bytes=size, sha256=download.sha256[path])
         for path, kind, size in download.files
@@ -96,7 +98,7 @@ def _download(download: Download, folder: str) -> BoardDownload:
     )
 
 
-def _entry(suite: Suite, entry: Entry, folder: str, rows: dict[str | None, Row]) -> BoardEntry:
+def _board_entry(suite: Suite, entry: Entry, folder: str, rows: dict[str | None, Row]) -> BoardEntry:
     submission, record = entry.submission, entry.record
     return BoardEntry(
         submission=BoardSubmission.model_validate(submission, from_attributes=True),
@@ -113,8 +115,8 @@ def _entry(suite: Suite, entry: Entry, folder: str, rows: dict[str | None, Row])
         ),
         device_name=record.run.device_name,
         training_device=cost_of(record, None).training_device,
-        overall=_row(rows[None]),
-        targets={target: _row(row) for target, row in rows.items() if target is not None},
+        overall=_board_row(rows[None]),
+        targets={target: _board_row(row) for target, row in rows.items() if target is not None},
         layers={
             target: tuple(BoardStage.model_validate(stage, from_attributes=True) for stage in stages)
             for target, stages in record.layers.items()
@@ -122,7 +124,7 @@ def _entry(suite: Suite, entry: Entry, folder: str, rows: dict[str | None, Row])
     )
 
 
-def _row(row: Row) -> BoardRow:
+def _board_row(row: Row) -> BoardRow:
     axes = {}
     for cell in row.cells:
         score = cell.score or AxisScore(value=None, parts={})

@@ -46,7 +46,7 @@ def _address(lock: Lock) -> Any:
     return address
 
 
-def _changes(suite: Suite) -> tuple[str | None, list[tuple[str, str, str]] | None]:
+def _version_changes(suite: Suite) -> tuple[str | None, list[tuple[str, str, str]] | None]:
     """Return the version before this one, and the fields in which they differ; None for a first version."""
     known = [name for name in list_suites() if re.fullmatch(rf"{re.escape(suite.name)}@\d+", name)]
     before = max((v for name in known if (v := int(name.split("@")[1])) < suite.version), default=None)
@@ -101,7 +101,7 @@ def suite_context(board: Board, gallery: Gallery | None) -> dict[str, Any]:
     suite, lock = board.suite, board.lock
     image = gallery.choice.images[0][1] if gallery and gallery.choice.images else None
     samples = [(kind, gallery.seen(image, kind)) for kind in suite.perturbations] if gallery and image else []
-    before, changes = _changes(suite)
+    before, changes = _version_changes(suite)
     return {
         "lock": lock,
         "taps": sum(len(target.taps) for target in suite.targets),
