@@ -84,11 +84,9 @@ def bench_degradations(
     from benchmark.content.content import Content
     from benchmark.diagnostics import degradation_table as table
     from benchmark.engine.anchors import load_training_mean
-    from benchmark.engine.evaluation import set_determinism
     from benchmark.engine.networks import load_networks_with_targets
 
     quiet()
-    set_determinism()
     torch_device, every = open_device(device, threads), table.with_every_metric(suite)
     images, first = Content(suite, load_lock(suite)).images, suite.targets[0]
     count = limit - limit % 8 if limit else len(images.ids)

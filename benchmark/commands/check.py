@@ -98,12 +98,10 @@ def rescore_command(
       invbench rescore ridge
       invbench rescore submissions/my-method --json
     """
-    from benchmark.engine.evaluation import set_determinism
     from benchmark.engine.rescore import make_receipt, rescore
     from benchmark.records.receipts import ROUNDING
 
     quiet()
-    set_determinism()
     folder, content, record, checked = _open_record(reference, suite_id, data_folder)
     torch_device = open_device("cpu" if device == "auto" else device, threads)
     images = len(content.suite.audit_ids(checked[0][0].images))
@@ -148,21 +146,19 @@ def verify(
     """
     import tempfile
 
-    from benchmark.engine.evaluation import Options, set_determinism
     from benchmark.engine.rescore import check_inverses, compare_reruns, load_rerun, make_receipt
     from benchmark.metrics.spec import get_metric
     from benchmark.records.aggregate import scores_from_table
     from benchmark.records.store import record_folder
 
     quiet()
-    set_determinism()
     folder, content, record, checked = _open_record(reference, suite_id, data_folder)
     suite, torch_device = content.suite, open_device(device, threads)
     if rerun is not None:
         own = record_folder(rerun, record.submission.id, suite.id)
         again, scores = load_rerun(content, record, own, torch_device)
     else:
-        from benchmark.engine.evaluation import evaluate
+        from benchmark.engine.evaluation import Options, evaluate
         from benchmark.inverses.code import blame
         from benchmark.submissions.candidates import open_submission
 

@@ -19,6 +19,7 @@ from benchmark.content.content import Content
 from benchmark.content.lpips import perceptual_path
 from benchmark.diagnostics.references import REFERENCES, images_of, load_lpips
 from benchmark.engine.networks import load_networks_with_targets
+from benchmark.engine.precision import float32
 from benchmark.engine.scorer import TILE, load_metric
 from benchmark.metrics.case import Case, FocalMask, Networks, View
 from benchmark.metrics.perceptual import load_perceptual
@@ -111,6 +112,7 @@ def _skipped(reason: str) -> Row:
     return dict.fromkeys(numbers) | {"skipped": reason}
 
 
+@float32()
 @torch.inference_mode()
 def measure_metrics(suite: Suite, sizes: Sequence[Size], repeats: int, perceptual: Path | None = None) -> list[Row]:
     """Return a row for every metric and size: milliseconds per image on the CPU, medians over the repeats.

@@ -14,6 +14,7 @@ from torch import Tensor
 from benchmark.content.content import Content
 from benchmark.datasets.base import Sample
 from benchmark.datasets.scenes import CATEGORIES
+from benchmark.engine.precision import float32
 from benchmark.errors import SpecError
 from benchmark.files.pixels import to_tensor
 from benchmark.perturbations import gray
@@ -31,7 +32,7 @@ def _predict(samples: Sequence[Sample], predict: Callable[[Tensor], Tensor], dev
     outputs = []
     for start in range(0, len(samples), BATCH):
         pixels = np.stack([sample.image for sample in samples[start : start + BATCH]])
-        with torch.inference_mode():
+        with torch.inference_mode(), float32():
             outputs.append(predict(to_tensor(pixels, device)).cpu())
     return torch.cat(outputs)
 

@@ -39,7 +39,7 @@ from benchmark.targets import load_target
 from benchmark.targets.base import Target
 from benchmark.targets.taps import Features
 
-__all__ = ["Evaluation", "Options", "evaluate", "set_determinism"]
+__all__ = ["Evaluation", "Options", "evaluate"]
 
 
 @dataclass(frozen=True)
@@ -73,14 +73,6 @@ class Evaluation:
         for store in self.chunks:
             store.clear()
         return record
-
-
-def set_determinism() -> None:
-    """Ask PyTorch for float32 without TF32 and for deterministic kernels."""
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.deterministic = True
 
 
 @torch.inference_mode()
@@ -212,7 +204,6 @@ def evaluate(content: Content, candidate: Candidate, options: Options) -> Evalua
     Raises:
         UserError: something that the user can cure; the message says what and how.
     """
-    set_determinism()
     suite, lock = content.suite, content.lock
     chosen = [suite.target(name) for name in options.targets or [target.id for target in suite.targets]]
     if get_method(candidate.method).trained:

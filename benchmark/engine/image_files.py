@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from benchmark.content.lpips import perceptual_path
 from benchmark.datasets.files import pair_files, read_image, read_mask
+from benchmark.engine.precision import float32
 from benchmark.engine.scorer import load_metric
 from benchmark.errors import SpecError, UserError
 from benchmark.files.pixels import to_tensor
@@ -191,12 +192,10 @@ def _is_gray(images: Tensor) -> list[bool]:
 
 
 @contextmanager
-def _exactly(device: torch.device) -> Iterator[None]:
-    """Compute in float32 without TF32; running out of memory is a user error."""
-    cudnn = torch.backends.cudnn
+def _within_memory(device: torch.device) -> Iterator[None]:
+    """Turn running out of memory into a user error."""
     try:
-        with torch.inference_mode(), cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-            yield
+        yield
     except (torch.OutOfMemoryError, MemoryError):
         message, cure = f"out of memory on '{device}'", "lower it, or use another --device"
         raise UserError(message, where="--batch-size", cure=cure) from None
@@ -215,7 +214,7 @@ def _iter_scores(
     networks = _load_networks(metrics, device)
     functions = [load_metric(metric.id) for metric in metrics]
     for batch in _iter_batches(items, batch_size):
-        with _exactly(device):
+        with _within_memory(device), torch.inference_mode(), float32():
             case = _load_case([items[index] for index in batch], networks, device)
             measured = torch.stack([function(case) for function in functions], dim=1).cpu().numpy()
             grays = _is_gray(case.seen.rgb)

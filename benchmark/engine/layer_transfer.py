@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from benchmark.engine.precision import float32
 from benchmark.engine.scorer import Tile, load_metric
 from benchmark.inverses.base import Inverse
 from benchmark.metrics.case import Case, FocalMask, Networks, View
@@ -46,6 +47,7 @@ class LayerScorer:
         """The (source, through) taps that are scored: features of `source`, inverse of `through`."""
         return [(i, j) for _, taps in self.groups for i in taps for j in taps if i != j]
 
+    @float32()
     @torch.inference_mode()
     def run(self, tile: Tile) -> dict[str, npt.NDArray[Any]]:
         """Return `transfer` float32 (images, pairs, detail metrics), NaN where not scored, and `hsic` (1, T, T)."""

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from benchmark.datasets.base import Sample
+from benchmark.engine.precision import float32
 from benchmark.errors import UserError
 from benchmark.files.pixels import to_pixels, to_tensor
 from benchmark.metrics.case import Case, FocalMask, Networks, View
@@ -83,6 +84,7 @@ class Scorer:
                 raise UserError(f"the inverse returned {shape} at tap '{tap}', not {tuple(seen.shape)}")
         return recons
 
+    @float32()
     @torch.inference_mode()
     def run(self, tile: Tile) -> dict[str, npt.NDArray[Any]]:
         """Return `values`, `reasons` and `clamped` of a tile as in ScoreArrays, and `audit` pixels.
