@@ -132,7 +132,7 @@ def open_device(name: str, threads: int | None) -> Any:
     """
     import torch
 
-    from benchmark.engine.provenance import get_device
+    from benchmark.engine.devices import get_device
 
     if threads:
         torch.set_num_threads(threads)

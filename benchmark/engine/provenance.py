@@ -12,22 +12,14 @@ from pathlib import Path
 
 import torch
 
+from benchmark.engine.devices import get_device_name
 from benchmark.files.paths import checkout
 from benchmark.records.receipts import Environment
 from benchmark.records.record import Run
 
-__all__ = ["Meter", "get_device", "get_device_name", "read_environment"]
+__all__ = ["Meter", "read_environment"]
 
 PACKAGES = ("torch", "transformers", "datasets", "huggingface-hub", "numpy", "scikit-image", "pillow", "pyarrow")
-
-
-def get_device(name: str) -> torch.device:
-    """Return the device `name`; `auto` takes CUDA, then Apple's MPS, then the CPU."""
-    if name != "auto":
-        return torch.device(name)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
 def _git(*arguments: str) -> str | None:
@@ -39,19 +31,6 @@ def _git(*arguments: str) -> str | None:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
-
-
-def _cpu_name() -> str:
-    try:
-        with Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
-            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def get_device_name(device: torch.device) -> str:
-    """Return the model of the GPU or CPU that `device` stands for."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
 
 
 def read_environment(device: torch.device) -> Environment:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from benchmark.engine.provenance import get_device_name
+from benchmark.engine.devices import get_device_name
 from benchmark.errors import UserError
 from benchmark.files.canonical import sha256_file
 from benchmark.inverses.base import Inverse, build_inverse, save_inverse
