@@ -63,6 +63,9 @@ class _Checked(ImageSet):
     def files(self) -> dict[str, Path]:
         return self._images.files()
 
+    def fingerprint(self) -> str:
+        return self._images.fingerprint()
+
     def unused(self) -> ImageSet:
         return self._images.unused()
 

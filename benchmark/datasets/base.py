@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from benchmark.errors import SpecError
+from benchmark.suites.spec import digest_of, sha256_file
 
-__all__ = ["ImageSet", "Sample", "resize"]
+__all__ = ["ImageSet", "Sample", "resize", "stamp"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +69,29 @@ class ImageSet(ABC):
         """
         raise SpecError("this source of images has no others to train on", cure="train elsewhere")
 
+    def fingerprint(self) -> str:
+        """Digest that changes when other images, or other masks, would be loaded.
+
+        Files that can be very many are told by name, size and time of change, which takes no reading.
+        """
+        return digest_of([self.ids, {name: sha256_file(path) for name, path in self.files().items()}])
+
     def name(self, image_id: str, size: tuple[int, int]) -> str:
         """Name of an image at `size` in a lock."""
         return f"{image_id}@{size[0]}x{size[1]}" if self.resized else image_id
+
+
+def stamp(paths: Iterable[Path]) -> list[tuple[str, int, int] | tuple[str]]:
+    """Name of each file with its size in bytes and its time of change in ns; the name alone where it is absent."""
+    found: list[tuple[str, int, int] | tuple[str]] = []
+    for path in paths:
+        try:
+            state = path.stat()
+        except OSError:
+            found.append((path.name,))
+        else:
+            found.append((path.name, state.st_size, state.st_mtime_ns))
+    return found
 
 
 def resize(

@@ -26,9 +26,10 @@ import numpy.typing as npt
 from pycocotools import mask as coco_mask
 from pydantic import BaseModel, Field, ValidationError
 
-from benchmark.datasets.base import ImageSet, Sample, resize
+from benchmark.datasets.base import ImageSet, Sample, resize, stamp
 from benchmark.datasets.stored import read_stored
 from benchmark.errors import IntegrityError, SpecError
+from benchmark.files.canonical import digest_of
 from benchmark.files.declarations import explain
 from benchmark.suites.spec import CocoData
 
@@ -255,6 +256,9 @@ class _UnchosenImages(ImageSet):
     def files(self) -> dict[str, Path]:
         return {}
 
+    def fingerprint(self) -> str:
+        return digest_of(stamp(self.folder / image.file_name for image in self.images))
+
 
 class _Coco(ImageSet):
     def __init__(self, folder: Path, split: str, choices: tuple[ChosenImage, ...], images: list[_ListedImage]) -> None:
@@ -277,6 +281,10 @@ class _Coco(ImageSet):
     def files(self) -> dict[str, Path]:
         name = annotation_file(self.split)
         return {name: self.folder / name}
+
+    def fingerprint(self) -> str:
+        paths = (self.folder / self.split / choice.file_name for choice in self.choices)
+        return digest_of([super().fingerprint(), stamp(paths)])
 
 
 def open_coco(spec: CocoData, folder: Path) -> ImageSet:

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.datasets.base import ImageSet, Sample, resize
+from benchmark.datasets.base import ImageSet, Sample, resize, stamp
 from benchmark.datasets.stored import read_stored
 from benchmark.errors import SpecError
-from benchmark.suites.spec import ImagenetData
+from benchmark.suites.spec import ImagenetData, digest_of
 
 __all__ = ["open_imagenet"]
 
@@ -41,6 +41,9 @@ class _Imagenet(ImageSet):
 
     def files(self) -> dict[str, Path]:
         return {}
+
+    def fingerprint(self) -> str:
+        return digest_of([path.parent.name for path in self.paths] + stamp(self.paths))
 
 
 def _list_photographs(folder: Path) -> list[Path]:

@@ -20,13 +20,14 @@ from tqdm import tqdm
 
 from benchmark.content.content import Content
 from benchmark.datasets.base import ImageSet, Sample
-from benchmark.engine.chunks import ChunkStore, code_digest
+from benchmark.engine.chunks import ChunkStore
 from benchmark.engine.layer_transfer import LayerScorer, find_groups, summarize_layers
 from benchmark.engine.networks import load_metric_networks, with_target
 from benchmark.engine.provenance import Meter
 from benchmark.engine.scorer import TILE, Scorer, Tile, iter_tiles
 from benchmark.errors import SpecError
 from benchmark.files.canonical import sha256_file
+from benchmark.files.import_graph import code_digest, library_versions
 from benchmark.inverses.base import Inverse
 from benchmark.inverses.spec import get_method
 from benchmark.metrics.case import Networks
@@ -34,7 +35,7 @@ from benchmark.records.aggregate import ScoreArrays, find_status, get_reason_nam
 from benchmark.records.audit import audit_to_table
 from benchmark.records.record import Record, StageLayers, SubmissionInfo, write_record
 from benchmark.submissions.candidates import Candidate, load_candidate
-from benchmark.suites.spec import INPUT, Suite, TargetSpec
+from benchmark.suites.spec import INPUT, Source, Suite, TargetSpec
 from benchmark.targets import load_target
 from benchmark.targets.base import Target
 from benchmark.targets.taps import Features
@@ -195,6 +196,34 @@ def _evaluate_target(
     return _TargetResult(scores, layers, audit, store, ms)
 
 
+def _hash_network(content: Content, source: Source) -> dict[str, str]:
+    """SHA-256 by name of the files of a network, which are compared with the lock before."""
+    content.network(source)
+    return {path.name: sha256_file(path) for path in content.network_files(source).values()}
+
+
+def _circumstances(content: Content, candidate: Candidate, networks: Networks, device_name: str) -> dict[str, Any]:
+    """What chunks are keyed by beside their target and inverse: all that could change them, as JSON values.
+
+    Code is what this module can reach, and what the candidate's own can. A draft lock pins neither the judge nor the
+    images, so that they are looked at themselves.
+    """
+    suite, lock = content.suite, content.lock
+    return {
+        "suite": suite.digest,
+        "lock": lock.digest,
+        "images": content.images.fingerprint() if lock.draft else None,
+        "judge": _hash_network(content, suite.judge) if suite.judge else None,
+        "perceptual": networks.perceptual is not None,
+        "method": candidate.method,
+        "code": code_digest(__name__, *([candidate.code] if candidate.code else [])),
+        "libraries": library_versions(),
+        "device": device_name,
+        "threads": torch.get_num_threads(),
+        "precision": "float32",
+    }
+
+
 def evaluate(content: Content, candidate: Candidate, options: Options) -> Evaluation:
     """Score a candidate on a suite, on the targets that it has inverses of.
 
@@ -213,27 +242,18 @@ def evaluate(content: Content, candidate: Candidate, options: Options) -> Evalua
     content.check_perturbed()
     ids = content.images.ids[: options.limit]
     meter, networks = Meter(options.device), load_metric_networks(content, options.device)
-    weights = {target.id: sha256_file(content.target(target) / "model.safetensors") for target in chosen}
-    loaded = {target.id: load_candidate(candidate, target, weights[target.id], options.device) for target in chosen}
-    circumstances = {
-        "suite": suite.digest,
-        "lock": lock.digest,
-        "method": candidate.method,
-        "perceptual": networks.perceptual is not None,
-        "code": code_digest(),
-        "torch": torch.__version__,
-        "device": meter.device_name,
-        "threads": torch.get_num_threads(),
-        "precision": "float32",
+    hashes = {target.id: _hash_network(content, target.source) for target in chosen}
+    loaded = {
+        target.id: load_candidate(candidate, target, hashes[target.id]["model.safetensors"], options.device)
+        for target in chosen
     }
+    circumstances = _circumstances(content, candidate, networks, meter.device_name)
     results: dict[str, _TargetResult] = {}
     with tqdm(total=len(ids) * len(chosen), unit="image", desc=candidate.id, mininterval=0.5) as bar:
         for spec in chosen:
             inverse, info = loaded[spec.id]
-            store = ChunkStore(
-                circumstances
-                | {"target": spec.id, "weights": weights[spec.id], "inverse": info.model_dump(mode="json")}
-            )
+            own = {"target": spec.id, "network": hashes[spec.id], "inverse": info.model_dump(mode="json")}
+            store = ChunkStore(circumstances | own)
             results[spec.id] = _evaluate_target(content, spec, inverse, networks, store, options, ids, bar)
 
     scores = [result.scores for result in results.values()]

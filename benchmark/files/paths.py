@@ -14,7 +14,6 @@ __all__ = [
     "SITE",
     "SUITES",
     "checkout",
-    "iter_sources",
     "key_of",
     "resource",
     "submissions_root",
@@ -42,11 +41,6 @@ def key_of(path: Path) -> str:
         ValueError: the file lies elsewhere.
     """
     return path.relative_to(PACKAGE).as_posix()
-
-
-def iter_sources() -> list[Path]:
-    """The package's own Python files, sorted."""
-    return sorted(PACKAGE.rglob("*.py"))
 
 
 def checkout() -> Path | None:

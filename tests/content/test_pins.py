@@ -1,17 +1,15 @@
-"""Locks notice any change; chunks survive crashes and notice damage."""
+"""Locks notice any change."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from benchmark.content.content import Content, empty_lock
 from benchmark.content.pins import check_pins, find_gaps, hash_image, hash_perturbed
 from benchmark.datasets.base import ImageSet, Sample
-from benchmark.engine.chunks import ChunkStore, code_digest
 from benchmark.errors import IntegrityError
 from benchmark.files.cache import cache_root
 from benchmark.suites.lock import Lock, load_lock
@@ -93,48 +91,3 @@ def test_perturbed_hashes_are_of_the_audit_images(mini: Suite, content: Content)
     assert {name.split("/")[0] for name in hashes} == set(mini.audit_ids(images.ids))
     for image in mini.audit_ids(images.ids):
         assert hashes[f"{image}/identity"] != hashes[f"{image}/hue_shift_120"]
-
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ChunkStore:
-    monkeypatch.setenv("INVBENCH_CACHE", str(tmp_path / "cache"))
-    return ChunkStore({"suite": "x"})
-
-
-def test_chunks_round_trip(store: ChunkStore) -> None:
-    assert store.load("a") is None
-    arrays = {"values": np.array([1.5, np.nan], np.float32), "codes": np.arange(3, dtype=np.uint8)}
-    store.save("a", arrays)
-    found = store.load("a")
-    assert found is not None
-    for name, array in arrays.items():
-        assert np.array_equal(found[name], array, equal_nan=name == "values")
-        assert found[name].dtype == array.dtype
-    store.clear()
-    assert not store.folder.exists()
-
-
-@pytest.mark.parametrize("damage", [lambda b: b[:-7], lambda b: b[:60] + b"x" + b[61:], lambda b: b"", lambda b: b[5:]])
-def test_damaged_chunks_count_as_absent(store: ChunkStore, damage: object) -> None:
-    store.save("a", {"values": np.arange(100.0)})
-    path = store.folder / "a.npz"
-    path.write_bytes(damage(path.read_bytes()))  # type: ignore[operator]
-    assert store.load("a") is None
-
-
-def test_other_keys_have_other_folders(store: ChunkStore) -> None:
-    assert ChunkStore({"suite": "x"}).folder == store.folder
-    assert ChunkStore({"suite": "y"}).folder != store.folder
-
-
-def test_the_cache_follows_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("INVBENCH_CACHE", str(tmp_path))
-    assert cache_root() == tmp_path
-    monkeypatch.delenv("INVBENCH_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert cache_root() == tmp_path / "xdg" / "invbench"
-
-
-def test_the_code_digest_is_stable() -> None:
-    assert code_digest() == code_digest()
-    assert len(code_digest()) == 64

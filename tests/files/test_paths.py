@@ -22,7 +22,7 @@ import json, sys, site
 site.addsitedir(sys.argv[1])
 sys.path.insert(0, sys.argv[1])
 from benchmark.files import paths
-from benchmark.engine.chunks import code_digest
+from benchmark.files.import_graph import code_digest
 from benchmark.suites.catalog import list_suites, load_suite
 from benchmark.suites.lock import load_lock
 from benchmark.submissions.submission import list_submissions, load_submission
@@ -32,8 +32,8 @@ root = paths.submissions_root()
 print(json.dumps({
     "package": str(paths.PACKAGE),
     "checkout": str(paths.checkout()) if paths.checkout() else None,
-    "sources": [paths.key_of(path) for path in paths.iter_sources()],
-    "code": code_digest(),
+    "sources": [paths.key_of(path) for path in sorted(paths.PACKAGE.rglob("*.py"))],
+    "code": code_digest("benchmark.engine.evaluation"),
     "suites": list_suites(),
     "lock": lock.digest,
     "absent": [key for key in lock.files if "/" in key and not paths.resource(key).is_file() and "lpips" not in key],

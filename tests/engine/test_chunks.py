@@ -1,0 +1,216 @@
+"""Chunks survive crashes and notice damage, another chunk under their name, and another run."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark.content.content import Content
+from benchmark.engine import evaluation
+from benchmark.engine.chunks import ChunkStore, cache_root
+from benchmark.engine.evaluation import Evaluation, Options, evaluate
+from benchmark.files.import_graph import LIBRARIES, reachable_sources
+from benchmark.files.paths import PACKAGE, submissions_root
+from benchmark.inverses import code as trusted
+from benchmark.inverses import spec
+from benchmark.submissions.candidates import Candidate, open_submission
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INVBENCH_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def store() -> ChunkStore:
+    return ChunkStore({"suite": "x"})
+
+
+def test_chunks_round_trip(store: ChunkStore) -> None:
+    assert store.load("a") is None
+    arrays = {"values": np.array([1.5, np.nan], np.float32), "codes": np.arange(3, dtype=np.uint8)}
+    store.save("a", arrays)
+    found = store.load("a")
+    assert found is not None
+    for name, array in arrays.items():
+        assert np.array_equal(found[name], array, equal_nan=name == "values")
+        assert found[name].dtype == array.dtype
+    store.clear()
+    assert not store.folder.exists()
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-7], lambda b: b[:60] + b"x" + b[61:], lambda b: b"", lambda b: b[5:]])
+def test_damaged_chunks_count_as_absent(store: ChunkStore, damage: object) -> None:
+    store.save("a", {"values": np.arange(100.0)})
+    path = store.folder / "a.npz"
+    path.write_bytes(damage(path.read_bytes()))  # type: ignore[operator]
+    assert store.load("a") is None
+
+
+def test_other_keys_have_other_folders(store: ChunkStore) -> None:
+    assert ChunkStore({"suite": "x"}).folder == store.folder
+    assert ChunkStore({"suite": "y"}).folder != store.folder
+
+
+def test_a_chunk_passes_for_no_other(store: ChunkStore) -> None:
+    other = ChunkStore({"suite": "y"})
+    for place in (store, other):
+        for name in ("a", "b"):
+            place.save(name, {"values": np.arange(4.0)})
+    mine = (store.folder / "a.npz").read_bytes()
+    (store.folder / "b.npz").write_bytes(mine)
+    (other.folder / "a.npz").write_bytes(mine)
+    assert store.load("a") is not None
+    assert store.has("b") and store.load("b") is None
+    assert other.has("a") and other.load("a") is None
+    # A checksum of the content alone, as anybody can make one.
+    (store.folder / "b.npz").write_bytes(hashlib.sha256(mine[32:]).digest() + mine[32:])
+    assert store.load("b") is None
+
+
+def test_the_cache_follows_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INVBENCH_CACHE", str(tmp_path))
+    assert cache_root() == tmp_path
+    monkeypatch.delenv("INVBENCH_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache_root() == tmp_path / "xdg" / "invbench"
+
+
+def run(content: Content, name: str, limit: int = 16) -> Evaluation:
+    """Evaluate a submission on mini-swin, in chunks of eight images."""
+    candidate = open_submission(submissions_root() / name, [content.suite.target("mini-swin")], trust_code=False)
+    options = Options(torch.device("cpu"), batch_size=8, limit=limit, targets=("mini-swin",))
+    return evaluate(content, candidate, options)
+
+
+def chunks_of(done: Evaluation) -> dict[str, bytes]:
+    (store,) = done.chunks
+    return {path.name: path.read_bytes() for path in sorted(store.folder.iterdir())}
+
+
+def test_chunks_of_other_images_and_of_other_runs_are_computed_again(
+    content: Content, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mean, copy = run(content, "mean"), run(content, "copy")
+    right = chunks_of(mean)
+    assert list(right) == ["000000-0008.npz", "000008-0008.npz"]
+    computed: list[str] = []
+    save = ChunkStore.save
+    monkeypatch.setattr(
+        ChunkStore, "save", lambda self, name, arrays: computed.append(name) or save(self, name, arrays)
+    )
+    assert run(content, "mean").scores.equals(mean.scores)
+    assert not computed, "chunks that are valid are not computed again"
+    folder = mean.chunks[0].folder
+    (folder / "000008-0008.npz").write_bytes(right["000000-0008.npz"])
+    assert run(content, "mean").scores.equals(mean.scores)
+    assert computed == ["000008-0008"]
+    (folder / "000000-0008.npz").write_bytes(chunks_of(copy)["000000-0008.npz"])
+    assert run(content, "mean").scores.equals(mean.scores)
+    assert computed == ["000008-0008", "000000-0008"]
+    assert chunks_of(mean) == right
+
+
+def test_the_key_holds_what_can_change_a_chunk(content: Content, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys: list[dict[str, object]] = []
+    init = ChunkStore.__init__
+    monkeypatch.setattr(ChunkStore, "__init__", lambda self, key: keys.append(dict(key)) or init(self, key))
+    folders = {run(content, "mean", 8).chunks[0].folder}
+    (key,) = keys
+    assert set(key["libraries"]) == set(LIBRARIES)  # type: ignore[call-overload]
+    assert set(key["network"]) == {"config.json", "model.safetensors", "preprocessor_config.json"}  # type: ignore[call-overload]
+    changes = {
+        "library_versions": lambda: {"torch": "0"},
+        "code_digest": lambda *entries: "0",
+        "_hash_network": lambda content, source: key["network"] | {"preprocessor_config.json": "0"},  # type: ignore[operator]
+    }
+    for name, change in changes.items():
+        with monkeypatch.context() as patch:
+            patch.setattr(evaluation, name, change)
+            folders.add(run(content, "mean", 8).chunks[0].folder)
+    draft = Content(content.suite, content.lock.model_copy(update={"gaps": ("images",), "images": {}}))
+    assert draft.lock.draft
+    folders.add(run(draft, "mean", 8).chunks[0].folder)
+    assert len(folders) == 2 + len(changes)
+    assert keys[0]["images"] is None
+    assert keys[-1]["images"] == content.images.fingerprint()
+
+
+SUBMITTED = '''"""A submission."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from benchmark.inverses.base import Inverse
+from benchmark.targets.taps import Features
+
+
+class Mine(Inverse):
+    """Gray."""
+
+    method = "mine"
+
+    def invert(self, features: Mapping[str, Features]) -> dict[str, Tensor]:
+        from benchmark.engine.degradations import constant_gray
+
+        count = len(next(iter(features.values())).tensor)
+        images = torch.zeros(count, 3, *self.config.input_size)
+        return {tap: constant_gray(images, images) for tap in features}
+'''
+
+
+def test_submitted_code_is_in_the_key_with_what_it_can_reach(
+    content: Content, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries: list[tuple[str | Path, ...]] = []
+    digest = evaluation.code_digest
+    monkeypatch.setattr(evaluation, "code_digest", lambda *given: entries.append(given) or digest(*given))
+    monkeypatch.setattr(spec, "TRUSTED", {})
+    monkeypatch.setattr(trusted, "TRUSTED", spec.TRUSTED)
+    code, folders = tmp_path / "inverse.py", set()
+    for text in (SUBMITTED, SUBMITTED + "\n# Another text.\n"):
+        code.write_text(text)
+        candidate = Candidate("mine", trusted.load_code(code, trained=False).id, "Mine", {}, code)
+        options = Options(torch.device("cpu"), limit=8, targets=("mini-swin",))
+        folders.add(evaluate(content, candidate, options).chunks[0].folder)
+    assert len(folders) == 2
+    assert entries[0] == ("benchmark.engine.evaluation", code)
+    extra = set(reachable_sources(*entries[0])) - set(reachable_sources(entries[0][0]))
+    assert extra == {PACKAGE / "engine" / "degradations.py"}
+
+
+LOADED = """
+import sys
+import torch
+from benchmark.content.content import Content
+from benchmark.engine.evaluation import Options, evaluate
+from benchmark.files.paths import submissions_root
+from benchmark.submissions.candidates import open_submission
+from benchmark.suites.spec import load_lock, load_suite
+suite = load_suite("mini@1")
+content, swin = Content(suite, load_lock(suite)), ("mini-swin",)
+for name, targets in {"modular": None, "ridge": swin, "mean": swin, "copy": swin}.items():
+    candidate = open_submission(submissions_root() / name, suite.targets, trust_code=False)
+    evaluate(content, candidate, Options(torch.device("cpu"), limit=1, targets=targets))
+files = [module.__file__ for name, module in sys.modules.items() if name.split(".")[0] in ("benchmark", "leaderboard")]
+print(*files, sep="\\n")
+"""
+
+
+@pytest.mark.slow
+def test_an_evaluation_imports_nothing_that_is_not_in_its_key() -> None:
+    done = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    loaded = {Path(line) for line in done.stdout.split()}
+    assert PACKAGE / "metrics" / "detail.py" in loaded
+    assert loaded <= set(reachable_sources("benchmark.engine.evaluation"))
