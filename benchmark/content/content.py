@@ -8,7 +8,6 @@ from pathlib import Path
 from benchmark.content import hub
 from benchmark.content import photographs as fetch
 from benchmark.content.pins import (
-    NETWORK_FILES,
     check_pins,
     find_gaps,
     hash_image,
@@ -25,6 +24,7 @@ from benchmark.metrics.perceptual import ALEXNET_SHA256, HEADS_SHA256
 from benchmark.metrics.spec import get_metric
 from benchmark.suites.lock import Lock
 from benchmark.suites.spec import FrozenData, HubData, Source, Suite, TargetSpec
+from benchmark.targets import NETWORK_FILES
 
 __all__ = ["Content", "empty_lock", "perceptual_pins"]
 

@@ -14,10 +14,9 @@ from benchmark.files.pixels import to_pixels, to_tensor
 from benchmark.perturbations import perturb
 from benchmark.suites.lock import Lock
 from benchmark.suites.spec import HubData, Source, Suite
+from benchmark.targets import NETWORK_FILES
 
-__all__ = ["NETWORK_FILES", "check_pins", "find_gaps", "hash_image", "hash_images", "hash_perturbed", "image_sizes"]
-
-NETWORK_FILES = ("config.json", "model.safetensors", "preprocessor_config.json")
+__all__ = ["check_pins", "find_gaps", "hash_image", "hash_images", "hash_perturbed", "image_sizes"]
 
 
 def image_sizes(suite: Suite) -> tuple[tuple[int, int], ...]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from benchmark.errors import SpecError
-from benchmark.suites.spec import digest_of, sha256_file
+from benchmark.files.canonical import digest_of, sha256_file
 
 __all__ = ["ImageSet", "Sample", "resize", "stamp"]
 

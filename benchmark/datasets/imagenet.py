@@ -17,7 +17,8 @@ import numpy as np
 from benchmark.datasets.base import ImageSet, Sample, resize, stamp
 from benchmark.datasets.stored import read_stored
 from benchmark.errors import SpecError
-from benchmark.suites.spec import ImagenetData, digest_of
+from benchmark.files.canonical import digest_of
+from benchmark.suites.spec import ImagenetData
 
 __all__ = ["open_imagenet"]
 

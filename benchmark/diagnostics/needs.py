@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from benchmark.content import hub
 from benchmark.content import photographs as fetch
 from benchmark.content.lpips import describe_perceptual, perceptual_path
-from benchmark.content.pins import NETWORK_FILES
 from benchmark.metrics.spec import get_metric
 from benchmark.suites.lock import Lock
 from benchmark.suites.spec import HubData, Source, Suite
+from benchmark.targets import NETWORK_FILES
 
 __all__ = ["EvaluationCost", "Need", "estimate_cost", "find_needs"]
 

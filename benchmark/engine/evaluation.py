@@ -202,7 +202,7 @@ def _hash_network(content: Content, source: Source) -> dict[str, str]:
     return {path.name: sha256_file(path) for path in content.network_files(source).values()}
 
 
-def _circumstances(content: Content, candidate: Candidate, networks: Networks, device_name: str) -> dict[str, Any]:
+def _circumstances(content: Content, candidate: Candidate, networks: Networks, meter: Meter) -> dict[str, Any]:
     """What chunks are keyed by beside their target and inverse: all that could change them, as JSON values.
 
     Code is what this module can reach, and what the candidate's own can. A draft lock pins neither the judge nor the
@@ -218,7 +218,7 @@ def _circumstances(content: Content, candidate: Candidate, networks: Networks, d
         "method": candidate.method,
         "code": code_digest(__name__, *([candidate.code] if candidate.code else [])),
         "libraries": library_versions(),
-        "device": device_name,
+        "device": [meter.device.type, meter.device_name],
         "threads": torch.get_num_threads(),
         "precision": "float32",
     }
@@ -247,7 +247,7 @@ def evaluate(content: Content, candidate: Candidate, options: Options) -> Evalua
         target.id: load_candidate(candidate, target, hashes[target.id]["model.safetensors"], options.device)
         for target in chosen
     }
-    circumstances = _circumstances(content, candidate, networks, meter.device_name)
+    circumstances = _circumstances(content, candidate, networks, meter)
     results: dict[str, _TargetResult] = {}
     with tqdm(total=len(ids) * len(chosen), unit="image", desc=candidate.id, mininterval=0.5) as bar:
         for spec in chosen:

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
     from benchmark.targets.base import Target
 
-__all__ = ["FAMILIES", "load_target"]
+__all__ = ["FAMILIES", "NETWORK_FILES", "load_target"]
+
+NETWORK_FILES = ("config.json", "model.safetensors", "preprocessor_config.json")
+"""A network in Hub layout; nothing else of its folder is read."""
 
 FAMILIES = {
     "detr": "benchmark.targets.detr:DetrTarget",
@@ -31,7 +34,7 @@ def load_target(spec: TargetSpec, folder: Path, device: torch.device) -> Target:
 
     Args:
         spec: the target; its `source` is not looked at.
-        folder: the network in Hub layout: `config.json`, `model.safetensors`, `preprocessor_config.json`.
+        folder: the network in Hub layout, with `NETWORK_FILES`.
         device: where it runs.
 
     Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,6 +31,10 @@ class TrainingImages(ABC):
     def batch(self, step: int, size: int) -> Tensor:
         """Return what step `step` sees: float32 RGB in [0, 1], (size, 3, H, W)."""
 
+    @abstractmethod
+    def key(self) -> dict[str, Any]:
+        """JSON values that differ for other images; code and libraries aside, they decide every batch."""
+
 
 class Scenes(TrainingImages):
     """Training scenes of the embedded suite, 96x96: never the same twice."""
@@ -42,6 +47,10 @@ class Scenes(TrainingImages):
     def batch(self, step: int, size: int) -> Tensor:
         """See TrainingImages."""
         return get_batch(self.seed, step, size, self.device).images
+
+    def key(self) -> dict[str, Any]:
+        """See TrainingImages."""
+        return {"scenes": "train", "seed": self.seed}
 
 
 class Photographs(TrainingImages):
@@ -60,3 +69,7 @@ class Photographs(TrainingImages):
             order = np.random.default_rng([self.seed, position // count]).permutation(count)
             pixels.append(self.images.load(int(order[position % count]), self.size).image)
         return to_tensor(np.stack(pixels), self.device)
+
+    def key(self) -> dict[str, Any]:
+        """See TrainingImages."""
+        return {"photographs": self.images.fingerprint(), "size": list(self.size), "seed": self.seed}

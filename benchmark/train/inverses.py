@@ -14,13 +14,14 @@ from tqdm import tqdm
 from benchmark.engine.devices import get_device_name
 from benchmark.errors import UserError
 from benchmark.files.canonical import sha256_file
+from benchmark.files.import_graph import code_digest
 from benchmark.inverses.base import Inverse, build_inverse, save_inverse
 from benchmark.inverses.mean import MeanInverse
 from benchmark.inverses.modular import IMAGE, ModularInverse
 from benchmark.inverses.ridge import RidgeInverse
 from benchmark.inverses.spec import InverseConfig
 from benchmark.suites.spec import TargetSpec
-from benchmark.targets import load_target
+from benchmark.targets import NETWORK_FILES, load_target
 from benchmark.targets.base import Target
 from benchmark.targets.taps import Features
 from benchmark.train.images import TrainingImages
@@ -94,6 +95,14 @@ class ModularLoss(nn.Module):
         self._generator = torch.Generator().manual_seed(SEED)
         self._depth = {tap: i for i, tap in enumerate(inverse.order)}
 
+    def get_extra_state(self) -> Tensor:
+        """State of the generator, which a checkpoint keeps beside the weights."""
+        return self._generator.get_state()
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Take up what `get_extra_state` returned."""
+        self._generator.set_state(state.cpu())
+
     def forward(self, images: Tensor) -> Tensor:
         with torch.no_grad():
             features = self._target.features(images)
@@ -161,7 +170,8 @@ def train_inverse(
 ) -> None:
     """Train the inverse `method` of a target and save it to `out`.
 
-    Checkpoints of `modular` live in `work`; calling again continues an interrupted training.
+    Checkpoints of `modular` live in `work`; the same call resumes an interrupted training, and one with another
+    network, other data, configuration or code starts afresh.
 
     Args:
         folder: the target's network, in Hub layout.
@@ -199,8 +209,14 @@ def train_inverse(
             loss,
             schedule,
             batches=lambda step: data.batch(step, schedule.batch_size),
-            seed=SEED,
-            checkpoint=work / f"modular-{spec.id}.checkpoint.pt",
+            key={
+                "code": code_digest(__name__),
+                "configuration": inverse.config.model_dump(mode="json"),
+                "target": spec.model_dump(mode="json"),
+                "network": {name: sha256_file(folder / name) for name in NETWORK_FILES},
+                "data": data.key(),
+            },
+            work=work,
             device=device,
             title=f"modular {spec.id}",
         )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from benchmark.datasets.scenes import Scene, make_scene
-from benchmark.errors import IntegrityError
+from benchmark.engine.devices import get_device_name
+from benchmark.files.import_graph import library_versions
 from benchmark.files.pixels import to_tensor
+from benchmark.train.checkpoints import Checkpoint
 
 __all__ = ["Batch", "Schedule", "fit", "get_batch"]
 
@@ -55,34 +57,41 @@ def fit(
     schedule: Schedule,
     *,
     batches: Callable[[int], T],
-    seed: int,
-    checkpoint: Path,
+    key: Mapping[str, Any],
+    work: Path,
     device: torch.device,
     title: str,
 ) -> float:
     """Minimize `loss` over the parameters of `model` that require a gradient.
 
     A checkpoint is written every 100 steps (atomically) and picked up again by the same call, so that an
-    interrupted run continues where it stood: `batches` returns the data of a step from the step alone.
+    interrupted run resumes: `batches` returns the data of a step from the step alone. A call with another key,
+    schedule, device, number of CPU threads or version of a library starts afresh.
+
+    Args:
+        key: everything else that could change the result, as JSON values: code, data, seeds, what was there before.
+        work: where the checkpoints of all trainings lie.
 
     Returns:
         The seconds that the whole training took, interruptions left out.
 
     Raises:
-        IntegrityError: the checkpoint belongs to another schedule or seed.
+        IntegrityError: the checkpoint of another run was put in the place of this one's.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
     warmup = torch.optim.lr_scheduler.LinearLR(optimizer, 0.02, total_iters=schedule.warmup_steps)
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, schedule.steps - schedule.warmup_steps)
     rate = torch.optim.lr_scheduler.SequentialLR(optimizer, [warmup, decay], [schedule.warmup_steps])
-    start, key, spent = 0, f"{title}|{seed}|{schedule}", 0.0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
-        if state["key"] != key:
-            raise IntegrityError(
-                "belongs to another run", where=str(checkpoint), cure="delete it or choose another --work-dir"
-            )
+    circumstances = {
+        "schedule": asdict(schedule),
+        "libraries": library_versions(),
+        "device": [device.type, get_device_name(device)],
+        "threads": torch.get_num_threads() if device.type == "cpu" else None,
+    }
+    checkpoint = Checkpoint(work, title, {**key, **circumstances})
+    start, spent = 0, 0.0
+    if state := checkpoint.load(device):
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         rate.load_state_dict(state["rate"])
@@ -101,19 +110,14 @@ def fit(
         average += (float(value.detach()) - average) * (0.02 if step > start else 1.0)
         bar.set_postfix(loss=f"{average:.4f}", refresh=False)
         if (step + 1) % CHECKPOINT_EVERY == 0 or step + 1 == schedule.steps:
-            checkpoint.parent.mkdir(parents=True, exist_ok=True)
-            temporary = checkpoint.with_suffix(".tmp")
             spent = time.perf_counter() - began
-            torch.save(
+            checkpoint.save(
                 {
-                    "key": key,
                     "step": step + 1,
                     "seconds": spent,
                     "model": model.state_dict(),
                     "optimizer": optimizer.state_dict(),
                     "rate": rate.state_dict(),
-                },
-                temporary,
+                }
             )
-            temporary.replace(checkpoint)
     return spent

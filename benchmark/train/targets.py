@@ -8,14 +8,16 @@ only, shortens the search that makes DETR slow to learn.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import sigmoid_focal_loss
@@ -32,6 +34,7 @@ from transformers import (
 )
 
 from benchmark.datasets.scenes import CATEGORIES, SIZE, Scene
+from benchmark.files.import_graph import code_digest
 from benchmark.files.storing import write_text
 from benchmark.perturbations import gray
 from benchmark.train.loop import Batch, Schedule, fit, get_batch
@@ -312,21 +315,22 @@ def _batch(seed: int, size: int, device: torch.device, step: int) -> Batch:
     return get_batch(seed, step, size, device)
 
 
-def train_target(name: str, out: Path, work: Path, device: torch.device) -> None:
-    """Train the network `name` of `RECIPES` and save it in Hub layout to `out` / `name`.
-
-    The detector's backbone is taken from `work` and trained first where it is absent. Checkpoints live in
-    `work`; calling again continues an interrupted training.
-    """
+def _train(name: str, work: Path, device: torch.device) -> PreTrainedModel:
+    """Train the network `name` of `RECIPES`, after its backbone if it has one."""
     recipe = RECIPES[name]
+    backbone = None
+    if recipe.backbone:
+        trained = _train(recipe.backbone, work, device).resnet.state_dict()
+        backbone = {part: tensor.cpu() for part, tensor in trained.items()}
     torch.manual_seed(recipe.seed)
     network = recipe.build()
-    if recipe.backbone:
-        source = work / recipe.backbone
-        if not (source / "model.safetensors").exists():
-            train_target(recipe.backbone, work, work, device)
-        backbone = ResNetForImageClassification.from_pretrained(source).resnet
-        network.model.backbone.model.load_state_dict(backbone.state_dict())
+    if backbone:
+        network.model.backbone.model.load_state_dict(backbone)
+    key = {
+        "code": code_digest(__name__),
+        "seed": recipe.seed,
+        "backbone": hashlib.sha256(save(backbone)).hexdigest() if backbone else None,
+    }
     trainer = recipe.trainer(network).to(device).train()
     for number, item in enumerate(recipe.rounds):
         if item.fresh_head:
@@ -340,12 +344,22 @@ def train_target(name: str, out: Path, work: Path, device: torch.device) -> None
             partial(_loss, trainer, item.gray_every),
             item.schedule,
             batches=partial(_batch, seed, item.schedule.batch_size, device),
-            seed=seed,
-            checkpoint=work / f"{title}.checkpoint.pt",
+            # A round begins with what the rounds before it have made.
+            key=key | {"rounds": [asdict(other) for other in recipe.rounds[: number + 1]]},
+            work=work,
             device=device,
             title=title,
         )
-    network.eval().save_pretrained(out / name)
+    return network.eval()
+
+
+def train_target(name: str, out: Path, work: Path, device: torch.device) -> None:
+    """Train the network `name` of `RECIPES` and save it in Hub layout to `out` / `name`.
+
+    A detector's backbone is trained first. Checkpoints live in `work`; the same call resumes an interrupted training,
+    and one with another recipe or code starts afresh.
+    """
+    _train(name, work, device).save_pretrained(out / name)
     preprocessor = {
         "do_resize": True,
         "size": {"height": SIZE, "width": SIZE},

@@ -11,7 +11,6 @@ from benchmark.content.content import Content, empty_lock
 from benchmark.content.pins import check_pins, find_gaps, hash_image, hash_perturbed
 from benchmark.datasets.base import ImageSet, Sample
 from benchmark.errors import IntegrityError
-from benchmark.files.cache import cache_root
 from benchmark.suites.lock import Lock, load_lock
 from benchmark.suites.spec import Suite
 

@@ -13,8 +13,9 @@ import torch
 
 from benchmark.content.content import Content
 from benchmark.engine import evaluation
-from benchmark.engine.chunks import ChunkStore, cache_root
+from benchmark.engine.chunks import ChunkStore
 from benchmark.engine.evaluation import Evaluation, Options, evaluate
+from benchmark.files.cache import cache_root
 from benchmark.files.import_graph import LIBRARIES, reachable_sources
 from benchmark.files.paths import PACKAGE, submissions_root
 from benchmark.inverses import code as trusted

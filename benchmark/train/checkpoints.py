@@ -1,0 +1,71 @@
+"""Checkpoints of trainings: one folder per run, named by the digest of everything that could change its result."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from benchmark.errors import IntegrityError
+from benchmark.files.canonical import digest_of
+
+__all__ = ["Checkpoint"]
+
+
+class Checkpoint:
+    """The checkpoint of one run, in `WORK/TITLE/DIGEST`; those of other runs lie beside it and are left alone.
+
+    Args:
+        work: folder of all trainings.
+        title: what is trained.
+        key: everything that could change the result, as JSON values; its names are those that messages use.
+    """
+
+    def __init__(self, work: Path, title: str, key: Mapping[str, Any]) -> None:
+        self.title, self.key, self.digest = title, dict(key), digest_of(dict(key))
+        self._runs = work / title.replace(" ", "-")
+        self.folder = self._runs / self.digest[:16]
+        self.path = self.folder / "checkpoint.pt"
+
+    def load(self, device: torch.device) -> dict[str, Any] | None:
+        """The run's last state, with its tensors on `device`; None if there is none. Says on stderr what it found.
+
+        Raises:
+            IntegrityError: the file is of another run.
+        """
+        if not self.path.is_file():
+            tqdm.write(f"{self.title}: starts afresh{self._difference()}", file=sys.stderr)
+            return None
+        state: dict[str, Any] = torch.load(self.path, map_location=device, weights_only=True)
+        if state["key"] != self.digest:
+            raise IntegrityError("belongs to another run", where=str(self.path), cure="delete it")
+        tqdm.write(f"{self.title}: resumes at step {state['step']} ({self.path})", file=sys.stderr)
+        return state
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Write a state, with the key beside it in plain text; under a temporary name until it is whole."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "key.json").write_text(json.dumps(self.key, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        temporary = self.path.with_suffix(".tmp")
+        torch.save({"key": self.digest} | dict(state), temporary)
+        temporary.replace(self.path)
+
+    def _difference(self) -> str:
+        """What the run does not share with the nearest of those that have a checkpoint; empty if there are none."""
+        differences = []
+        for path in sorted(self._runs.glob("*/key.json")):
+            try:
+                other = json.loads(path.read_text(encoding="utf-8"))
+                differing = [name for name in self.key if other.get(name) != self.key[name]]
+            except (OSError, ValueError, AttributeError):
+                continue
+            differences.append((len(differing), differing, path.parent))
+        if not differences:
+            return ""
+        _, names, folder = min(differences)
+        return f": other {', '.join(names) or 'key'} than the run in {folder}, which is kept"

@@ -1,0 +1,253 @@
+"""A training resumes from its own checkpoint only; those of other runs stay and are never taken over."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from benchmark.datasets.imagenet import open_imagenet
+from benchmark.errors import IntegrityError
+from benchmark.files.import_graph import reachable_sources
+from benchmark.files.paths import PACKAGE
+from benchmark.suites.spec import ImagenetData, Suite
+from benchmark.train import inverses, loop, targets
+from benchmark.train.checkpoints import Checkpoint
+from benchmark.train.images import Photographs, Scenes, TrainingImages
+from benchmark.train.inverses import train_inverse
+from benchmark.train.loop import Schedule
+
+SCHEDULE = Schedule(steps=3, batch_size=2, learning_rate=1e-3, warmup_steps=1)
+TARGET = "mini-swin"
+ROOT = Path(__file__).parents[2]
+
+
+class Runs:
+    """Trainings of modular inverses of one target in one work folder; each leaves its inverse in a folder of its own.
+
+    `said` is what the last one wrote to stderr.
+    """
+
+    def __init__(self, suite: Suite, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.spec, self.root, self._capsys = suite.target(TARGET), root, capsys
+        self.network, self.work = self.spec.source.directory(), root / "work"
+        self.count, self.said = 0, ""
+
+    def train(
+        self,
+        *,
+        network: Path | None = None,
+        data: TrainingImages | None = None,
+        schedule: Schedule = SCHEDULE,
+        work: Path | None = None,
+    ) -> dict[str, torch.Tensor]:
+        self.count += 1
+        out, cpu = self.root / f"out-{self.count}", torch.device("cpu")
+        data = data or Scenes(1, cpu)
+        self._capsys.readouterr()
+        train_inverse("modular", self.spec, network or self.network, data, out, work or self.work, cpu, schedule)
+        self.said = self._capsys.readouterr().err
+        return load_file(out / "model.safetensors")
+
+    def copy_network(self, name: str) -> Path:
+        folder = self.root / name
+        shutil.copytree(self.network, folder)
+        return folder
+
+    def checkpoints(self) -> dict[Path, int]:
+        """When each checkpoint was written."""
+        return {path: path.stat().st_mtime_ns for path in self.work.rglob("checkpoint.pt")}
+
+
+@pytest.fixture
+def runs(mini: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Runs:
+    monkeypatch.setattr(inverses, "MOMENT_IMAGES", 16)
+    return Runs(mini, tmp_path, capsys)
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    assert one.keys() == other.keys()
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_other_weights_of_the_network_start_afresh_and_leave_the_first_run_alone(runs: Runs) -> None:
+    first = runs.train()
+    assert "modular mini-swin: starts afresh\n" in runs.said
+    before = runs.checkpoints()
+    other = runs.copy_network("other")
+    weights = load_file(other / "model.safetensors")
+    weights["swin.embeddings.patch_embeddings.projection.weight"] += 0.1
+    save_file(weights, other / "model.safetensors", metadata={"format": "pt"})
+
+    second = runs.train(network=other)
+    assert not same(first, second)
+    assert "modular mini-swin: starts afresh: other configuration, network than the run in " in runs.said
+    assert same(second, runs.train(network=other, work=runs.root / "alone"))
+    after = runs.checkpoints()
+    assert len(after) == 2 and before.items() <= after.items()
+    # Both are still there to be resumed.
+    assert same(first, runs.train())
+    assert "modular mini-swin: resumes at step 3 (" in runs.said
+    assert same(second, runs.train(network=other))
+    assert "resumes at step 3" in runs.said
+    assert runs.checkpoints() == after
+
+
+def test_another_normalization_of_the_network_starts_afresh(runs: Runs) -> None:
+    first = runs.train()
+    other = runs.copy_network("other")
+    path = other / "preprocessor_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"image_mean": [0.4, 0.5, 0.6]}))
+    assert not same(first, runs.train(network=other))
+    assert "starts afresh: other network than the run in " in runs.said
+
+
+def test_other_data_or_another_schedule_start_afresh(runs: Runs, cpu: torch.device) -> None:
+    first = runs.train()
+    assert not same(first, runs.train(data=Scenes(2, cpu)))
+    assert "starts afresh: other data than the run in " in runs.said
+    assert not same(first, runs.train(schedule=dataclasses.replace(SCHEDULE, weight_decay=0.5)))
+    assert "starts afresh: other schedule than the run in " in runs.said
+
+
+@pytest.mark.parametrize("part", ["code", "libraries"])
+def test_other_code_or_libraries_start_afresh(runs: Runs, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+    first = runs.train()
+    if part == "code":
+        monkeypatch.setattr(inverses, "code_digest", lambda entry: "0")
+    else:
+        monkeypatch.setattr(loop, "library_versions", lambda: {"torch": "0"})
+    assert same(first, runs.train())
+    assert f"starts afresh: other {part} than the run in " in runs.said
+    assert len(runs.checkpoints()) == 2
+
+
+def test_an_interrupted_modular_training_ends_where_a_straight_one_does(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "CHECKPOINT_EVERY", 2)
+    schedule = dataclasses.replace(SCHEDULE, steps=5)
+    straight = runs.train(schedule=schedule, work=runs.root / "straight")
+
+    class Interrupted(Scenes):
+        def batch(self, step: int, size: int) -> torch.Tensor:
+            if size == SCHEDULE.batch_size and step == 3:
+                raise KeyboardInterrupt
+            return super().batch(step, size)
+
+    with pytest.raises(KeyboardInterrupt):
+        runs.train(schedule=schedule, data=Interrupted(1, torch.device("cpu")))
+    resumed = runs.train(schedule=schedule)
+    assert "resumes at step 2 (" in runs.said
+    assert same(straight, resumed)
+
+
+def photographs(folder: Path, last: str) -> Photographs:
+    """The two photographs of three that a suite of ImageNet's kind leaves out."""
+    for number, name in enumerate(("a.JPEG", "b.JPEG", last)):
+        path = folder / "n00000001" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 40), (number * 40, 0, 0)).save(path)
+        os.utime(path, ns=(1, 1))
+    spec = ImagenetData(source="imagenet", salt="x:", pool=3, images=1, resize="pillow-bilinear", description="x")
+    return Photographs(open_imagenet(spec, folder).unused(), (32, 32), "the same words", 1, torch.device("cpu"))
+
+
+def test_the_key_of_photographs_tells_them_by_name_size_and_time(tmp_path: Path, cpu: torch.device) -> None:
+    data = photographs(tmp_path / "one", "c.JPEG")
+    assert data.key() == photographs(tmp_path / "elsewhere", "c.JPEG").key()
+    keys = [data.key(), photographs(tmp_path / "two", "d.JPEG").key()]
+    for size, seed in (((64, 64), 1), ((32, 32), 2)):
+        keys.append(Photographs(data.images, size, "the same words", seed, cpu).key())
+    path = tmp_path / "one" / "n00000001" / f"{data.images.ids[0]}.JPEG"
+    os.utime(path, ns=(1, 2))
+    keys.append(data.key())
+    path.write_bytes(path.read_bytes() + b"more")
+    os.utime(path, ns=(1, 1))
+    keys.append(data.key())
+    path.unlink()
+    keys.append(data.key())
+    assert len({json.dumps(key) for key in keys}) == len(keys) == 7
+
+
+def test_the_checkpoint_of_another_run_in_the_place_of_this_ones_is_refused(tmp_path: Path, cpu: torch.device) -> None:
+    one, other = Checkpoint(tmp_path, "a b", {"seed": 1}), Checkpoint(tmp_path, "a b", {"seed": 2})
+    one.save({"step": 7})
+    assert one.path.is_relative_to(tmp_path / "a-b")
+    state = one.load(cpu)
+    assert state is not None and state["step"] == 7
+    assert other.load(cpu) is None
+    other.folder.mkdir()
+    shutil.copy(one.path, other.path)
+    with pytest.raises(IntegrityError, match="belongs to another run"):
+        other.load(cpu)
+
+
+def short(**changes: Any) -> targets.Recipe:
+    schedule = Schedule(2, 4, 1e-3, warmup_steps=1)
+    rounds = (targets.Round(schedule), targets.Round(schedule, gray_every=2))
+    recipe = targets.Recipe(targets._build_backbone, targets.BackboneTrainer, rounds, seed=104)
+    return dataclasses.replace(recipe, **changes)
+
+
+def test_targets_start_afresh_after_another_backbone_or_another_round_before(
+    tmp_path: Path, cpu: torch.device, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    detector = dataclasses.replace(targets.RECIPES["mini-detr"], rounds=short().rounds[:1])
+    monkeypatch.setitem(targets.RECIPES, "mini-detr", detector)
+    lines = {}
+    changed = (targets.Round(Schedule(2, 4, 2e-3, warmup_steps=1)), short().rounds[1])
+    for name, recipe in {"first": short(), "again": short(), "rounds": short(rounds=changed)}.items():
+        monkeypatch.setitem(targets.RECIPES, "mini-detr-backbone", recipe)
+        capsys.readouterr()
+        targets.train_target("mini-detr", tmp_path / name, tmp_path / "work", cpu)
+        said = capsys.readouterr().err.splitlines()
+        lines[name] = [line.partition(" than the run in")[0] for line in said if "afresh" in line or "resumes" in line]
+    assert lines["first"] == [
+        "mini-detr-backbone: starts afresh", "mini-detr-backbone-round2: starts afresh", "mini-detr: starts afresh",
+    ]  # fmt: skip
+    assert all("resumes at step 2" in line for line in lines["again"])
+    assert lines["rounds"] == [
+        "mini-detr-backbone: starts afresh: other rounds, schedule",
+        "mini-detr-backbone-round2: starts afresh: other rounds",
+        "mini-detr: starts afresh: other backbone",
+    ]
+    first, again, other = (load_file(tmp_path / name / "mini-detr/model.safetensors") for name in lines)
+    assert same(first, again) and not same(first, other)
+
+
+LOADED = """
+import sys
+import torch
+from pathlib import Path
+from benchmark.suites.spec import load_suite
+from benchmark.train import inverses
+from benchmark.train.images import Scenes
+from benchmark.train.loop import Schedule
+inverses.MOMENT_IMAGES = 16
+cpu, work = torch.device("cpu"), Path(sys.argv[1])
+spec = load_suite("mini@1").target("mini-swin")
+schedule = Schedule(1, 2, 1e-3, warmup_steps=0)
+inverses.train_inverse("modular", spec, spec.source.directory(), Scenes(1, cpu), work / "out", work, cpu, schedule)
+files = [module.__file__ for name, module in sys.modules.items() if name.split(".")[0] in ("benchmark", "leaderboard")]
+print(*files, sep="\\n")
+"""
+
+
+@pytest.mark.slow
+def test_a_training_imports_nothing_that_is_not_in_its_key(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", LOADED, str(tmp_path)], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    loaded = {Path(line) for line in done.stdout.split()}
+    assert PACKAGE / "train" / "loop.py" in loaded
+    assert loaded <= set(reachable_sources("benchmark.train.inverses"))
