@@ -26,9 +26,9 @@ _LONG_KEY = re.compile(rb"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*
 
 
 class Frozen(BaseModel):
-    """Base of every declaration: immutable, no unknown fields."""
+    """Base of every declaration: immutable, no unknown fields; the text below a field is its description."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 def unset(value: Any) -> bool:
@@ -53,7 +53,8 @@ def _cure(kind: str, loc: tuple[int | str, ...], model: type[BaseModel] | None) 
             model = next((t for t in inner if issubclass(t, BaseModel)), None)
     if field is None or not field.description:
         return None
-    return f"{field.description}, such as {field.examples[0]!r}" if field.examples else field.description
+    told = " ".join(field.description.split()).removesuffix(".")
+    return f"{told}, such as {field.examples[0]!r}" if field.examples else told
 
 
 def _show(value: Any) -> str:

@@ -33,21 +33,18 @@ Trust = Literal["self-reported", "rescored", "reproduced"]
 
 
 class Difference(Frozen):
-    """How far one metric is apart in two evaluations.
-
-    Attributes:
-        compared: values that both have.
-        equal: those of them that are equal bit by bit.
-        largest: the largest difference, in the metric's unit.
-        beyond: values farther apart than allowed.
-        unmatched: values that only one of the two has, or lacks for another reason.
-    """
+    """How far one metric is apart in two evaluations."""
 
     compared: int = Field(ge=0)
+    """values that both have."""
     equal: int = Field(ge=0)
+    """compared values that are equal bit by bit."""
     largest: float = Field(ge=0, allow_inf_nan=False)
+    """the largest difference, in the metric's unit."""
     beyond: int = Field(ge=0)
+    """values farther apart than allowed."""
     unmatched: int = Field(ge=0)
+    """values that only one of the two has, or lacks for another reason."""
 
     @property
     def agrees(self) -> bool:
@@ -65,31 +62,28 @@ class Environment(Frozen):
 
 
 class Receipt(Frozen):
-    """What a check of one record found.
-
-    Attributes:
-        kind: `rescored`: its audit images scored again; `reproduced`: the whole evaluation run again.
-        by: who checked.
-        images: how many images were compared.
-        rerun_digest: digest of the record that the rerun gave; None for `rescored`.
-        differences: by metric.
-        digest: SHA-256 of all other fields.
-    """
+    """What a check of one record found."""
 
     schema_version: Literal[1] = 1
     kind: Literal["rescored", "reproduced"]
+    """`rescored`: its audit images scored again; `reproduced`: the whole evaluation run again."""
     submission: Id
     suite: str = Field(max_length=80)
     suite_digest: Sha256
     lock_digest: Sha256
     record_digest: Sha256
     rerun_digest: Sha256 | None = None
+    """digest of the record that the rerun gave; None for `rescored`."""
     by: Line
+    """who checked."""
     date: datetime.date
     environment: Environment
     images: int = Field(gt=0)
+    """how many images were compared."""
     differences: dict[Id, Difference] = Field(min_length=1, max_length=256)
+    """by metric."""
     digest: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    """SHA-256 of all other fields."""
 
     def content_digest(self) -> str:
         """Return the SHA-256 of all fields but the digest itself."""

@@ -150,26 +150,25 @@ Matrix = tuple[tuple[float | None, ...], ...]
 
 
 class StageLayers(_RecordPart):
-    """The taps of a stage compared: the inverse of one fed the features of another. None: not scored.
-
-    Attributes:
-        taps: taps of one shape, from shallow to deep.
-        floor: detail of the training mean image.
-        transfer: detail as the axis defines it; rows: the tap that the features are from, columns: that of the inverse.
-        normalized: clip((transfer - floor) / (its column's diagonal - floor), 0, 1).
-        neighbors, half_distance, asymmetry: the normalized matrix summed up; see `metrics.layers.TransferSummary`.
-        cka: linear CKA of the same taps.
-    """
+    """The taps of a stage compared: the inverse of one fed the features of another. None: not scored."""
 
     stage: Id
     taps: tuple[Id, ...]
+    """taps of one shape, from shallow to deep."""
     floor: float
+    """detail of the training mean image."""
     transfer: Matrix
+    """detail as the axis defines it; rows: the tap that the features are from, columns: that of the inverse."""
     normalized: Matrix
+    """clip((transfer - floor) / (its column's diagonal - floor), 0, 1)."""
     neighbors: float | None
+    """the normalized matrix summed up; see `metrics.layers.TransferSummary`."""
     half_distance: float | None
+    """the normalized matrix summed up; see `metrics.layers.TransferSummary`."""
     asymmetry: float | None
+    """the normalized matrix summed up; see `metrics.layers.TransferSummary`."""
     cka: Matrix
+    """linear CKA of the same taps."""
 
     @model_validator(mode="after")
     def _square(self) -> StageLayers:

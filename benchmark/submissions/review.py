@@ -47,12 +47,7 @@ class ReviewFinding(Frozen):
 
 
 class SuiteReview(Frozen):
-    """The record of one suite: its axes over all targets, and what became of computing it again.
-
-    Attributes:
-        rescored: the audit images scored again.
-        rerun: the whole evaluation run again.
-    """
+    """The record of one suite: its axes over all targets, and what became of computing it again."""
 
     suite: SuiteId
     digest: Sha256
@@ -60,7 +55,9 @@ class SuiteReview(Frozen):
     draft: bool
     axes: dict[Axis, float | None]
     rescored: Outcome
+    """the audit images scored again."""
     rerun: Outcome
+    """the whole evaluation run again."""
 
     @classmethod
     def of(cls, record: Record, rescored: Outcome, rerun: Outcome) -> SuiteReview:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
 import json
-import re
 from typing import Any
 
 from pydantic import BaseModel
@@ -29,22 +27,11 @@ SCHEMAS: dict[str, tuple[str, type[BaseModel]]] = {
 """The files of a submission: by name of the schema, the file that it describes and the model of that file."""
 
 
-def _split(text: str) -> tuple[str, dict[str, str]]:
-    """Return a docstring without its section `Attributes:`, and what that section says of each field."""
-    head, _, section = inspect.cleandoc(text).partition("\nAttributes:\n")
-    fields: dict[str, str] = {}
-    for entry in re.split(r"\n(?=\S)", inspect.cleandoc(section)):
-        names, _, told = entry.partition(": ")
-        fields |= dict.fromkeys(names.split(", "), " ".join(told.split()))
-    return head.strip(), fields
-
-
-def _document_fields(node: dict[str, Any]) -> None:
-    """Move what the docstring of a model says of its fields to the fields, and allow no keys but those that fit."""
-    node["description"], fields = _split(node.get("description", ""))
-    for name, field in node.get("properties", {}).items():
-        if name in fields:
-            field.setdefault("description", fields[name])
+def _tidy(node: dict[str, Any]) -> None:
+    """Put the description of each field on one line, and allow no keys but those that fit."""
+    for field in node.get("properties", {}).values():
+        if "description" in field:
+            field["description"] = " ".join(field["description"].split())
         if "patternProperties" in field:
             field["additionalProperties"] = False  # a key that does not match is a mistake
 
@@ -53,7 +40,7 @@ def render_schema(file: str, model: type[BaseModel], *, note: str = "", owner: s
     """JSON Schema, draft 2020-12, of a file of an invbench `owner`; `note` is added to its comment."""
     schema = model.model_json_schema()
     for node in (schema, *schema.get("$defs", {}).values()):
-        _document_fields(node)
+        _tidy(node)
     comment = f"Written by invbench docs schemas. {note}".strip()
     head = {"$schema": DRAFT, "$comment": comment, "title": f"{file} of an invbench {owner}"}
     return json.dumps(head | {key: schema[key] for key in schema if key != "title"}, indent=2) + "\n"

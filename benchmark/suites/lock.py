@@ -29,24 +29,21 @@ class Anchor(Frozen):
 
 
 class Lock(Frozen):
-    """Content of everything a suite refers to, by SHA-256; `gaps` names what is not pinned yet.
-
-    Attributes:
-        files: by name: a path inside the package, or `repo_id/file` on the Hub, or a file of the dataset.
-        images: by image id (`id@HxW` where photographs are resized): pixels and focal mask.
-        perturbed: by image (as above), a slash and the perturbation: pixels.
-        anchors: by target and metric.
-        revisions: by repository, the commit of those that the suite names without one.
-    """
+    """Content of everything a suite refers to, by SHA-256; `gaps` names what is not pinned yet."""
 
     suite: str
     suite_digest: Sha256
     files: dict[str, Sha256]
+    """by name: a path inside the package, or `repo_id/file` on the Hub, or a file of the dataset."""
     images: dict[str, Sha256]
+    """by image id (`id@HxW` where photographs are resized): pixels and focal mask."""
     perturbed: dict[str, Sha256]
+    """by image (as above), a slash and the perturbation: pixels."""
     anchors: dict[str, dict[str, Anchor]]
+    """by target and metric."""
     gaps: tuple[str, ...] = ()
     revisions: dict[str, Revision] = Field(default={}, exclude_if=unset)
+    """by repository, the commit of those that the suite names without one."""
 
     @property
     def draft(self) -> bool:

@@ -43,39 +43,37 @@ class _BoardPart(Frozen):
 
 
 class BoardScore(AxisScore):
-    """An axis score with its 95 % interval, and its rank.
+    """An axis score with its 95 % interval, and its rank."""
 
-    Attributes:
-        value: the score, 0 for the best trivial answer and 1 for identity; null: no score.
-        low, high: ends of the 95 % interval.
-        parts: by metric of the axis, its anchored score.
-        rank: place on this axis; entries that the data cannot separate share one; null: not ranked.
-        reason: why there is no score.
-    """
-
+    value: float | None
+    """the score, 0 for the best trivial answer and 1 for identity; null: no score."""
+    parts: dict[Id, float | None]
+    """by metric of the axis, its anchored score."""
     low: float | None
+    """ends of the 95 % interval."""
     high: float | None
+    """ends of the 95 % interval."""
     rank: int | None
+    """place on this axis; entries that the data cannot separate share one; null: not ranked."""
     reason: str | None
+    """why there is no score."""
 
 
 class BoardRow(_BoardPart):
-    """One entry in one table: of a target, or of all targets together.
-
-    Attributes:
-        place: by the mean of the ranks; null: not ranked.
-        axes: the scores by axis.
-        parameters: of the inverse; over all targets their sum.
-        training_device_hours: hours of one device that the training took; over all targets their sum. Null: not
-            stated, or not for every target.
-        ms_per_recon: milliseconds per recon in the entry's own run; over all targets their mean.
-    """
+    """One entry in one table: of a target, or of all targets together."""
 
     place: int | None
+    """by the mean of the ranks; null: not ranked."""
     axes: dict[Axis, BoardScore]
+    """the scores by axis."""
     parameters: int | None
+    """of the inverse; over all targets their sum."""
     training_device_hours: float | None
+    """hours of one device that the training took; over all targets their sum.
+    Null: not stated, or not for every target.
+    """
     ms_per_recon: float | None
+    """milliseconds per recon in the entry's own run; over all targets their mean."""
 
 
 class BoardSubmission(_BoardPart):
@@ -88,191 +86,163 @@ class BoardSubmission(_BoardPart):
 
 
 class BoardReceipt(_BoardPart):
-    """What a check of the record found; the download `receipts` has the differences by metric.
-
-    Attributes:
-        kind: `rescored`: its audit images scored again; `reproduced`: the whole evaluation run again.
-        by: who checked.
-        images: how many images were compared.
-        agrees: whether nothing is farther apart than allowed.
-        digest: SHA-256 of the receipt.
-    """
+    """What a check of the record found; the download `receipts` has the differences by metric."""
 
     kind: Literal["rescored", "reproduced"]
+    """`rescored`: its audit images scored again; `reproduced`: the whole evaluation run again."""
     by: Line
+    """who checked."""
     date: datetime.date
     images: int
+    """how many images were compared."""
     agrees: bool
+    """whether nothing is farther apart than allowed."""
     digest: Sha256
+    """SHA-256 of the receipt."""
 
 
 class SupersededRecord(_BoardPart):
-    """A record that the present one replaced.
-
-    Attributes:
-        event: which record replaced which, when and why.
-        overall: the scores that it had over all targets.
-    """
+    """A record that the present one replaced."""
 
     event: Event
+    """which record replaced which, when and why."""
     overall: dict[Axis, AxisScore]
+    """the scores that it had over all targets."""
 
 
 class BoardStage(_BoardPart):
-    """The taps of one stage compared; the download `layers` has the matrices.
-
-    Attributes:
-        stage: name of the stage.
-        neighbors, half_distance, asymmetry: the normalized transfer matrix summed up, as in a record.
-    """
+    """The taps of one stage compared; the download `layers` has the matrices."""
 
     stage: Id
+    """name of the stage."""
     neighbors: float | None
+    """the normalized transfer matrix summed up, as in a record."""
     half_distance: float | None
+    """the normalized transfer matrix summed up, as in a record."""
     asymmetry: float | None
+    """the normalized transfer matrix summed up, as in a record."""
 
 
 class BoardEntry(_BoardPart):
-    """A submission with its record on a suite.
-
-    Attributes:
-        page: the page of the submission.
-        record_digest: SHA-256 of what the same evaluation reproduces anywhere.
-        rankable: whether the record may be ranked.
-        reference: `ceiling` or `floor` for what only bounds the board.
-        badges: why it is not ranked: withdrawn, partial, draft, bf16.
-        trust: what the receipts give it.
-        withdrawal: the event that withdrew the record.
-        superseded: the records that this one replaced, the oldest first.
-        device_name: where the record was made.
-        training_device: what the training ran on, as the inverses state it; null: not stated.
-        overall: over all targets, each weighing the same.
-        targets: by target.
-        layers: by target, the comparison of the taps of every stage.
-    """
+    """A submission with its record on a suite."""
 
     submission: BoardSubmission
     page: str
+    """the page of the submission."""
     record_digest: Sha256
+    """SHA-256 of what the same evaluation reproduces anywhere."""
     rankable: bool
+    """whether the record may be ranked."""
     reference: Literal["ceiling", "floor"] | None
+    """`ceiling` or `floor` for what only bounds the board."""
     badges: tuple[str, ...]
+    """why it is not ranked: withdrawn, partial, draft, bf16."""
     trust: Trust
+    """what the receipts give it."""
     receipts: tuple[BoardReceipt, ...]
     withdrawal: Event | None
+    """the event that withdrew the record."""
     superseded: tuple[SupersededRecord, ...]
+    """the records that this one replaced, the oldest first."""
     device_name: str
+    """where the record was made."""
     training_device: str | None
+    """what the training ran on, as the inverses state it; null: not stated."""
     overall: BoardRow
+    """over all targets, each weighing the same."""
     targets: dict[Id, BoardRow]
+    """by target."""
     layers: dict[Id, tuple[BoardStage, ...]]
+    """by target, the comparison of the taps of every stage."""
 
 
 class BoardFile(_BoardPart):
-    """A file to download.
-
-    Attributes:
-        path: relative to the folder of `board.json`.
-        format: what it is.
-        bytes: its size.
-        sha256: of its content.
-    """
+    """A file to download."""
 
     path: str
+    """relative to the folder of `board.json`."""
     format: Literal["csv", "json", "parquet"]
+    """what it is."""
     bytes: int = Field(ge=0)
+    """its size."""
     sha256: Sha256
+    """of its content."""
 
 
 class BoardDownload(_BoardPart):
-    """One table to download, in every format that it comes in.
-
-    Attributes:
-        name: the same in every suite.
-        title: for readers.
-        description: what a row is, and the columns.
-        rows: how many there are, in all files of one format together.
-        files: those that hold it.
-    """
+    """One table to download, in every format that it comes in."""
 
     name: Id
+    """the same in every suite."""
     title: str
+    """for readers."""
     description: str
+    """what a row is, and the columns."""
     rows: int = Field(ge=0)
+    """how many there are, in all files of one format together."""
     files: tuple[BoardFile, ...]
+    """those that hold it."""
 
 
 class BoardTarget(_BoardPart):
-    """A frozen network that is inverted.
-
-    Attributes:
-        taps: from shallow to deep.
-        page: its ranking and curves.
-        gallery: its recons.
-    """
+    """A frozen network that is inverted."""
 
     id: Id
     title: str
     taps: tuple[TapSpec, ...]
+    """from shallow to deep."""
     page: str
+    """its ranking and curves."""
     gallery: str
+    """its recons."""
 
 
 class SuitePages(_BoardPart):
-    """The pages of a suite.
-
-    Attributes:
-        index: the ranking over all targets.
-        compare: two entries side by side.
-        suite: what the suite fixes.
-        downloads: everything to download.
-    """
+    """The pages of a suite."""
 
     index: str
+    """the ranking over all targets."""
     compare: str
+    """two entries side by side."""
     suite: str
+    """what the suite fixes."""
     downloads: str
+    """everything to download."""
 
 
 class BoardSuite(_BoardPart):
-    """One suite: a frozen protocol, and every entry to it.
-
-    Attributes:
-        digest: SHA-256 of the suite's text.
-        images: how many images are inverted.
-        draft: whether the suite is one, so that nothing is ranked.
-        axes: by axis, its metrics.
-        entries: by submission id.
-    """
+    """One suite: a frozen protocol, and every entry to it."""
 
     id: SuiteId
     digest: Sha256
+    """SHA-256 of the suite's text."""
     title: str
     images: int
+    """how many images are inverted."""
     draft: bool
+    """whether the suite is one, so that nothing is ranked."""
     axes: dict[Axis, tuple[Id, ...]]
+    """by axis, its metrics."""
     targets: tuple[BoardTarget, ...]
     pages: SuitePages
     downloads: tuple[BoardDownload, ...]
     entries: tuple[BoardEntry, ...]
+    """by submission id."""
 
 
 class BoardIndex(_BoardPart):
-    """Everything that a leaderboard site holds, for programs; paths are relative to its folder.
-
-    Attributes:
-        schema_version: raised when a field changes its meaning or goes.
-        rank_rule: how ranks are made, in words.
-        page: the front page.
-        feed: the changes, as Atom.
-        citation: how to cite, as BibTeX.
-    """
+    """Everything that a leaderboard site holds, for programs; paths are relative to its folder."""
 
     schema_version: Literal[2]
+    """raised when a field changes its meaning or goes."""
     rank_rule: str
+    """how ranks are made, in words."""
     page: str
+    """the front page."""
     feed: str
+    """the changes, as Atom."""
     citation: str
+    """how to cite, as BibTeX."""
     suites: tuple[BoardSuite, ...]
 
 

@@ -190,6 +190,8 @@ def test_what_is_no_receipt_names_its_field(
     with pytest.raises(SpecError, match=f"field '{field}") as caught:
         load_receipts(place, record)
     assert caught.value.where == str(path)
+    if field == "images":
+        assert caught.value.cure == "how many images were compared", "what the model says below the field"
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "{", '{"by": NaN}', '{"a":' * 5000, "\x00"])
