@@ -5,7 +5,6 @@ A superseded record lies unchanged below `superseded/`, under the beginning of i
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import date
 from pathlib import Path
@@ -73,11 +72,11 @@ def _make_event(folder: Path, **fields: Any) -> Event:
 
 def _append(folder: Path, event: Event) -> None:
     """Add an event to the end of the file; what stands there is not touched."""
-    path = folder / HISTORY
-    lines = [f"{name} = {value if name == 'date' else json.dumps(value, ensure_ascii=False)}"
-             for name, value in event.model_dump(mode="json").items() if value is not None]  # fmt: skip
+    import tomli_w  # checks, which write nothing, do without it
+
+    path, added = folder / HISTORY, tomli_w.dumps(event.model_dump(exclude_none=True))
     text = path.read_text(encoding="utf-8") if path.exists() else _HEAD
-    write_text(path, text + "\n[[events]]\n" + "\n".join(lines) + "\n")
+    write_text(path, f"{text}\n[[events]]\n{added}")
 
 
 def superseded_folders(records: Path) -> list[Path]:

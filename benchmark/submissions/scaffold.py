@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+import tomli_w
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import TypeAdapter, ValidationError
 
@@ -47,8 +47,7 @@ def write_scaffold(root: Path, submission_id: str, method: str | None, author: s
     env = Environment(
         loader=FileSystemLoader(SCAFFOLD), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
-    # A JSON string is a TOML string.
-    env.filters["toml"] = lambda value: json.dumps(value, ensure_ascii=False)
+    env.globals["toml"] = lambda **fields: tomli_w.dumps(fields).rstrip("\n")
     values = {
         "id": submission_id,
         "folder": folder,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -180,6 +179,8 @@ def find_submission(reference: str) -> tuple[Path, bool]:
 
 def render_candidate(candidate_id: str, method: str, title: str, suite_id: str) -> str:
     """Return a `submission.toml` for an inverse that was evaluated without one."""
+    import tomli_w  # checks, which write nothing, do without it
+
     fields = {
         "id": candidate_id,
         "method": method,
@@ -191,5 +192,4 @@ def render_candidate(candidate_id: str, method: str, title: str, suite_id: str) 
         "trained_on": "not stated",
         "suites": [suite_id],
     }
-    # JSON strings and lists of them are TOML, too.
-    return "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in fields.items())
+    return tomli_w.dumps(fields)

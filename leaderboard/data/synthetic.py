@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 import struct
 import zlib
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+import tomli_w
 
 from benchmark.metrics.spec import get_metric
 from benchmark.records.aggregate import (
@@ -241,8 +241,7 @@ def _render_submission(suite: Suite, name: str, method: str) -> str:
         "trained_on": "nothing",
         "suites": [suite.id],
     }
-    # JSON strings and lists of them are TOML, too.
-    return "".join(f"{field} = {json.dumps(value)}\n" for field, value in fields.items())
+    return tomli_w.dumps(fields)
 
 
 def _write_receipt(folder: Path, record: Record, kind: Literal["rescored", "reproduced"]) -> None:

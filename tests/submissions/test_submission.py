@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from itertools import pairwise
 
 import pytest
@@ -10,7 +11,7 @@ from benchmark.files.canonical import sha256_file
 from benchmark.files.paths import submissions_root
 from benchmark.records.record import Record, load_audit, load_record, load_scores
 from benchmark.records.store import record_folder
-from benchmark.submissions.submission import list_submissions, load_submission
+from benchmark.submissions.submission import Submission, list_submissions, load_submission, render_candidate
 from benchmark.suites.lock import load_lock
 from benchmark.suites.spec import Suite
 
@@ -101,3 +102,9 @@ def test_nothing_is_compared_without_features_or_above_the_mean_image(records: d
     assert records["copy"].layers == {}
     for found in records["mean"].layers.values():
         assert all(value is None for stage in found for row in stage.normalized for value in row)
+
+
+def test_what_is_evaluated_without_a_submission_is_described_as_one() -> None:
+    title = 'A "title": \\ [x] = 1 # \N{GRINNING FACE} ünïcode'
+    found = Submission.model_validate(tomllib.loads(render_candidate("mine", "ridge", title, "mini@1")))
+    assert (found.id, found.method, found.title, found.suites) == ("mine", "ridge", title, ("mini@1",))
