@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import shutil
-import struct
-import zlib
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import tomli_w
+from PIL import Image
 
 from benchmark.metrics.spec import get_metric
 from benchmark.records.aggregate import (
@@ -132,15 +132,9 @@ def _limits(anchor: Anchor | None, metric: str) -> tuple[float, float]:
 
 def _png(color: tuple[int, int, int], size: tuple[int, int]) -> bytes:
     """Return a PNG of one color; `size` is (height, width)."""
-    height, width = size
-    chunks = [
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
-        (b"IDAT", zlib.compress((b"\0" + bytes(color) * width) * height, 1)),
-        (b"IEND", b""),
-    ]
-    parts = [struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-             for name, data in chunks]  # fmt: skip
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+    buffer = io.BytesIO()
+    Image.new("RGB", size[::-1], color).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
 
 
 def _make_audit(suite: Suite, scores: Sequence[ScoreArrays], shade: int) -> pa.Table:

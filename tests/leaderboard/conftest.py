@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import io
 import json
-import struct
-import zlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from html.parser import HTMLParser
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from PIL import Image
 
 from benchmark.metrics.spec import get_metric
 from benchmark.records.aggregate import NOT_APPLICABLE, ScoreArrays, applies, scores_to_table
@@ -48,11 +48,9 @@ GAINS = ("gain_perturbed", "gain_original", "hue_error_deg")
 
 def png(color: tuple[int, int, int], size: tuple[int, int]) -> bytes:
     """Return a PNG of one color; `size` is (height, width)."""
-    height, width = size
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress((b"\0" + bytes(color) * width) * height)), (b"IEND", b"")]
-    body = b"".join(struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks)
-    return b"\x89PNG\r\n\x1a\n" + body
+    buffer = io.BytesIO()
+    Image.new("RGB", size[::-1], color).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def axis_score(suite: Suite, axis: str, value: float | None) -> AxisScore:
