@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tabulate import tabulate
+
 from benchmark.files.paths import submissions_root
 from benchmark.submissions.markdown import code
 from benchmark.submissions.review import Review, SuiteReview
@@ -25,15 +27,15 @@ def _iter_table(item: SuiteReview, submission_id: str) -> Iterator[str]:
     yield f"Record {code(item.digest[:16])} ({', '.join(state)}). Rescored from its audit images: "
     yield f"{_WORDS[item.rescored]}; run again: {_WORDS[item.rerun]}."
     yield ""
-    yield f"| submission | {' | '.join(AXES)} |"
-    yield f"|---|{'---:|' * len(AXES)}"
-    yield f"| **{code(submission_id)}** | {' | '.join(render_number(item.axes.get(axis)) for axis in AXES)} |"
+    rows = [[f"**{code(submission_id)}**", *(render_number(item.axes.get(axis)) for axis in AXES)]]
     for entry in load_entries(suite, load_lock(suite), [submissions_root()], on_unusable=lambda error: None):
         if entry.submission.id != submission_id and entry.submission.method == entry.submission.id:
             scores = (entry.record.overall.get(axis) for axis in AXES)
             role = reference_of(entry)
             name = code(entry.submission.id) + (f" ({role})" if role else "")
-            yield f"| {name} | {' | '.join(render_number(score.value if score else None) for score in scores)} |"
+            rows.append([name, *(render_number(score.value if score else None) for score in scores)])
+    align = ("left", *["right"] * len(AXES))
+    yield tabulate(rows, headers=["submission", *AXES], tablefmt="pipe", disable_numparse=True, colalign=align)
     yield ""
 
 

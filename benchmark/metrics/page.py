@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tabulate import tabulate
+
 from benchmark.metrics.spec import AXIS_WORDS, METRICS, UNDER, Metric, range_in_words, role_in_words
 from benchmark.suites.spec import AXES
 
@@ -55,8 +57,9 @@ def _section(metric: Metric) -> str:
         "tested against": metric.reference,
         "version": str(metric.version),
     }
-    body = "\n".join(f"| {name} | {text.replace('|', chr(92) + '|')} |" for name, text in rows.items())
-    return f"### `{metric.id}`: {metric.title}\n\n| | |\n|---|---|\n{body}\n"
+    lines = [(name, text.replace("|", "\\|")) for name, text in rows.items()]
+    table = tabulate(lines, headers=("", ""), tablefmt="pipe", stralign=None, disable_numparse=True)
+    return f"### `{metric.id}`: {metric.title}\n\n{table}\n"
 
 
 def render_metrics_page() -> str:

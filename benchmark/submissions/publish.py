@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,11 +81,17 @@ def _results(config: InverseConfig, record: Record) -> list[Any]:
     ]
 
 
-def _render_table(config: InverseConfig, records: Sequence[Record]) -> list[str]:
-    lines = ["| suite | detail | shape | color | images | record |", "|---|---|---|---|---|---|"]
+def _render_table(rows: Iterable[Sequence[str]], headers: Sequence[str]) -> str:
+    from tabulate import tabulate
+
+    return tabulate(rows, headers=headers, tablefmt="pipe", stralign=None, disable_numparse=True)
+
+
+def _render_scores(config: InverseConfig, records: Sequence[Record]) -> str:
+    rows = []
     for record in records:
         axes = record.targets[config.target].axes
-        cells = []
+        cells = [record.suite]
         for axis in AXES:
             score = axes.get(axis)
             if score is None or score.value is None:
@@ -94,8 +100,8 @@ def _render_table(config: InverseConfig, records: Sequence[Record]) -> list[str]
                 cells.append(f"{score.value:.3f} ({score.low:.3f} to {score.high:.3f})")
         state = [record.status, *(["draft"] if record.draft else [])]
         cells += [str(record.images), f"{', '.join(state)}, digest {record.digest[:16]}"]
-        lines.append(f"| {record.suite} | {' | '.join(cells)} |")
-    return lines
+        rows.append(cells)
+    return _render_table(rows, ["suite", *AXES, "images", "record"])
 
 
 def _render_card(repo_id: str, config: InverseConfig, records: Sequence[Record], license_id: str | None) -> str:
@@ -128,17 +134,14 @@ def _render_card(repo_id: str, config: InverseConfig, records: Sequence[Record],
         "",
     ]
     if records:
-        lines += [
-            "0 is the best trivial answer, 1 the image itself; 95 % intervals.",
-            "",
-            *_render_table(config, records),
-        ]
+        scores = _render_scores(config, records)
+        lines += ["0 is the best trivial answer, 1 the image itself; 95 % intervals.", "", scores]
     else:
         lines.append("Not evaluated yet.")
-    lines += ["", "## Training", "", "| | |", "|---|---|"]
-    lines += [f"| {plain(name)} | {plain(value)} |" for name, value in config.training.items()]
-    lines += ["", "## Layers", "", "| tap | features |", "|---|---|"]
-    lines += [f"| {tap} | {' x '.join(map(str, shape))} |" for tap, shape in config.taps.items()]
+    training = ((plain(name), plain(value)) for name, value in config.training.items())
+    layers = ((tap, " x ".join(map(str, shape))) for tap, shape in config.taps.items())
+    lines += ["", "## Training", "", _render_table(training, ["", ""])]
+    lines += ["", "## Layers", "", _render_table(layers, ["tap", "features"])]
     return str(ModelCard(f"---\n{metadata.to_yaml()}\n---\n\n" + "\n".join(lines) + "\n"))
 
 

@@ -167,4 +167,4 @@ def test_the_comment_shows_what_others_wrote_as_text() -> None:
     outside = "".join(line.split("```")[::2])
     for mark in ("<", "@", "#", "https:", "[", "|"):
         assert mark not in outside
-    assert "| **`a`** | 0.500 | – | – |" in text
+    assert "| **`a`** | 0.500 | – | – |" in " ".join(text.split())
