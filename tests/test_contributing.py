@@ -20,7 +20,9 @@ from benchmark.submissions.submission import load_submission_folder
 from benchmark.targets.taps import Features
 
 ROOT = Path(__file__).parents[1]
-COPIED = ("benchmark", "cli.py", "docs", "invbench", "leaderboard", "pyproject.toml", "submissions", "tests")
+COPIED = (
+    "CITATION.cff", "benchmark", "cli.py", "docs", "invbench", "leaderboard", "pyproject.toml", "submissions", "tests",
+)  # fmt: skip
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 IN_FULL = (ROOT / "docs" / "submitting.md").read_text(encoding="utf-8")
 PLACE = re.compile(r"`([^`]+)`, (new|below|above)(?: `([^`]+)`)?:")

@@ -14,6 +14,7 @@ __all__ = [
     "SITE",
     "SUITES",
     "checkout",
+    "citation_file",
     "key_of",
     "resource",
     "submissions_root",
@@ -53,3 +54,9 @@ def submissions_root() -> Path:
     """Folder of the committed submissions: the checkout's own, or the copy inside a wheel."""
     root = checkout()
     return root / "submissions" if root else PACKAGE / "assets" / "submissions"
+
+
+def citation_file() -> Path:
+    """`CITATION.cff`: the checkout's own, or the copy inside a wheel."""
+    root = checkout()
+    return (root or PACKAGE / "assets") / "CITATION.cff"

@@ -1,11 +1,15 @@
-"""How to cite the benchmark, a suite and a submission, as BibTeX."""
+"""How to cite the benchmark, a suite and a submission, as BibTeX; `CITATION.cff` is the source."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import yaml
+
+from benchmark.files.paths import citation_file
 from benchmark.submissions.submission import Submission
 from benchmark.suites.spec import Suite
 
@@ -14,29 +18,38 @@ __all__ = ["BENCHMARK", "ORIGIN", "Work", "cite_benchmark", "cite_submission", "
 
 @dataclass(frozen=True)
 class Work:
-    """What `CITATION.cff` says of a work; a test holds the two together."""
+    """What `CITATION.cff` says of a work."""
 
     title: str
     authors: tuple[str, ...]
     version: str | None = None
     license: str | None = None
-    year: int | None = None
+    year: str | None = None
     arxiv: str | None = None
 
 
-BENCHMARK = Work(
-    title="invbench: a reproducible benchmark of feature inversion of vision transformers",
-    authors=("invbench maintainers",),
-    version="0.1.0",
-    license="Apache-2.0",
-)
-ORIGIN = Work(
-    title="Understanding Transformer-based Vision Models through Inversion",
-    authors=("Rathjens", "Reyhanian", "Kappel", "Wiskott"),
-    year=2024,
-    arxiv="2412.06534",
-)
-"""The work that the benchmark grew from."""
+def _read_work(fields: Mapping[str, Any]) -> Work:
+    names = (person.get("name") or f"{person.get('given-names', '')} {person['family-names']}".strip()
+             for person in fields["authors"])  # fmt: skip
+    values = [identifier["value"] for identifier in fields.get("identifiers", ())]
+    return Work(
+        title=fields["title"],
+        authors=tuple(names),
+        version=fields.get("version"),
+        license=fields.get("license"),
+        year=fields.get("year"),
+        arxiv=next((value.removeprefix("arXiv:") for value in values if value.startswith("arXiv:")), None),
+    )
+
+
+def _read_works() -> tuple[Work, Work]:
+    # The base loader leaves all text as it stands: a version is no number.
+    fields = yaml.load(citation_file().read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+    return _read_work(fields), _read_work(fields["references"][0])
+
+
+BENCHMARK, ORIGIN = _read_works()
+"""The benchmark, and the work that it grew from."""
 
 # BibTeX counts every brace, escaped or not, so that only a name can stand for one.
 _SPECIALS = {"\\": "{\\textbackslash}", "{": "{\\textbraceleft}", "}": "{\\textbraceright}", "~": "{\\textasciitilde}",
@@ -77,7 +90,7 @@ def cite_benchmark() -> str:
     origin = {
         "title": f"{{{escape(ORIGIN.title)}}}",
         "author": _people(ORIGIN.authors),
-        "year": str(ORIGIN.year),
+        "year": ORIGIN.year,
         "eprint": ORIGIN.arxiv,
         "archiveprefix": "arXiv",
         "journal": f"arXiv:{ORIGIN.arxiv}",

@@ -43,6 +43,7 @@ print(json.dumps({
                 for w in load_submission(root, s).weights.values()],
     "records": [(root / s / "records/mini@1/record.json").is_file() for s in list_submissions(root)],
     "scaffold": sorted(path.name for path in paths.SCAFFOLD.iterdir()),
+    "citation": paths.citation_file().read_text(encoding="utf-8"),
     "templates": len(list((paths.SITE / "templates").iterdir())),
 }))
 """
@@ -88,6 +89,7 @@ def test_a_checkout_has_everything(here: dict[str, Any]) -> None:
     assert all(here["records"]) and here["records"]
     assert here["scaffold"] == ["inverse.py.j2", "submission.toml.j2"]
     assert here["templates"]
+    assert here["citation"] == (ROOT / "CITATION.cff").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
