@@ -16,7 +16,7 @@ from benchmark.engine import evaluation
 from benchmark.engine.chunks import ChunkStore
 from benchmark.engine.evaluation import Evaluation, Options, evaluate
 from benchmark.files.cache import cache_root
-from benchmark.files.import_graph import LIBRARIES, reachable_sources
+from benchmark.files.import_graph import LIBRARIES, code_digest, reachable_sources
 from benchmark.files.paths import PACKAGE, submissions_root
 from benchmark.inverses import code as trusted
 from benchmark.inverses import spec
@@ -174,7 +174,7 @@ def test_submitted_code_is_in_the_key_with_what_it_can_reach(
     content: Content, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entries: list[tuple[str | Path, ...]] = []
-    digest = evaluation.code_digest
+    digest = code_digest
     monkeypatch.setattr(evaluation, "code_digest", lambda *given: entries.append(given) or digest(*given))
     monkeypatch.setattr(spec, "TRUSTED", {})
     monkeypatch.setattr(trusted, "TRUSTED", spec.TRUSTED)
