@@ -47,7 +47,7 @@ INPUT = "input"
 
 
 class TapSpec(Frozen):
-    """A named point in a target: its stage, and its depth in [0, 1] (0 the first tap, 1 the last)."""
+    """A named place in a target: its stage, and its depth in [0, 1] (0 the first tap, 1 the last)."""
 
     name: Id
     stage: Id

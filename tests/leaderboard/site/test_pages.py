@@ -226,7 +226,7 @@ def test_protocols_of_photographs_say_how_they_were_chosen_and_what_is_open(suit
     assert any("draft" in limit for limit in context["limits"]) == (board.lock.draft or suite.draft)
     assert any("recolor the whole frame" in limit for limit in context["limits"]) == (kind is ImagenetData)
     for target in suite.targets:
-        assert context["place"](target.source)
+        assert context["address"](target.source)
 
 
 def test_a_withdrawn_record_stays_on_its_page_and_leaves_the_ranks(
