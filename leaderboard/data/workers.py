@@ -1,4 +1,8 @@
-"""Several processes for much work: results in the order of the jobs, errors as they were raised."""
+"""Several processes for much work: results in the order of the jobs, errors as they were raised.
+
+The standard library's pool, not joblib: the processes of joblib outlive the work by minutes unless parts of it that are
+not public end them, its interrupts print the traceback of a thread, and reading many records with it takes longer.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import gc
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, TypeVar
@@ -60,7 +65,12 @@ def _collect(executor: ProcessPoolExecutor, results: Iterator[Result]) -> Genera
     try:
         yield from results
     finally:
+        # An interrupt during this wait would make Python, up to 3.12, wait for the processes forever when it exits.
+        ours = threading.current_thread() is threading.main_thread()
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if ours else None
         executor.shutdown(cancel_futures=True)
+        if handler is not None:
+            signal.signal(signal.SIGINT, handler)
         gc.freeze()
         if collecting:
             gc.enable()
