@@ -1,6 +1,10 @@
 """Published archives: downloaded with resume, compared with their SHA-256, and unpacked name by name.
 
 Below the cache `downloads/` holds archives and parts of them. Import-light.
+
+No library does the downloading, because none keeps all of it: pooch starts again from the beginning, and the Hub
+client's `http_get` writes ten megabytes at a time, of which a killed process loses what has come, learns that the size
+is wrong only at the end, and takes any range for the one it asked for.
 """
 
 from __future__ import annotations
