@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from benchmark.commands.common import EXISTING_FOLDER, FILE_OR_FOLDER, OUTPUT_FILE, Cli
+from benchmark.commands.common import EXISTING_FOLDER, OUTPUT_FILE, Cli
 
 __all__ = ["data"]
 
@@ -62,7 +62,7 @@ def data_freeze(path: Path, seed: int, count: int) -> None:
 
 
 @data.command("lpips")
-@click.argument("file", required=False, type=FILE_OR_FOLDER)
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
 def data_lpips(file: Path | None) -> None:
     """Install the perceptual network of lpips_alex: torchvision's AlexNet, fetched by PyTorch or read from FILE.
 

@@ -229,7 +229,7 @@ def _build_judge() -> PreTrainedModel:
 BACKBONE_SIZES, BACKBONE_DEPTHS = [48, 96], [2, 2]
 
 
-def _build_backbone() -> PreTrainedModel:
+def build_backbone() -> PreTrainedModel:
     return ResNetForImageClassification(_resnet_config(BACKBONE_SIZES, BACKBONE_DEPTHS, **MULTI_LABEL))
 
 
@@ -292,7 +292,7 @@ RECIPES: dict[str, Recipe] = {
         ),
         seed=103,
     ),
-    "mini-detr-backbone": Recipe(_build_backbone, BackboneTrainer, (Round(Schedule(700, 64, 2e-3)),), seed=104),
+    "mini-detr-backbone": Recipe(build_backbone, BackboneTrainer, (Round(Schedule(700, 64, 2e-3)),), seed=104),
     "mini-detr": Recipe(
         _build_detr,
         DetectorTrainer,

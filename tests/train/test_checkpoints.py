@@ -196,7 +196,7 @@ def test_the_checkpoint_of_another_run_in_the_place_of_this_ones_is_refused(tmp_
 def short(**changes: Any) -> targets.Recipe:
     schedule = Schedule(2, 4, 1e-3, warmup_steps=1)
     rounds = (targets.Round(schedule), targets.Round(schedule, gray_every=2))
-    recipe = targets.Recipe(targets._build_backbone, targets.BackboneTrainer, rounds, seed=104)
+    recipe = targets.Recipe(targets.build_backbone, targets.BackboneTrainer, rounds, seed=104)
     return dataclasses.replace(recipe, **changes)
 
 
