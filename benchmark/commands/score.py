@@ -65,7 +65,8 @@ def score_files(
     if baseline and not seen:
         raise SpecError("goes with --seen, which is not given", where="--baseline")
 
-    from benchmark.engine.image_files import Inputs, render_table, score, to_json, write_csv
+    from benchmark.engine.image_files import score
+    from benchmark.engine.score_report import Inputs, render_table, to_json, write_csv
 
     inputs = Inputs(original, recon, seen, mask, baseline)
     metrics = [name.strip() for name in names.split(",")] if names is not None else None

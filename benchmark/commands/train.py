@@ -49,9 +49,10 @@ def train_target_command(name: str, out: Path, work_dir: Path, device: str, thre
     """
     from benchmark.errors import did_you_mean
     from benchmark.train import targets
+    from benchmark.train.recipes import RECIPES
 
-    if name not in targets.RECIPES:
-        raise did_you_mean("target", name, targets.RECIPES)
+    if name not in RECIPES:
+        raise did_you_mean("target", name, RECIPES)
     quiet()
     targets.train_target(name, out, work_dir, open_device(device, threads))
     click.echo(out / name)

@@ -86,6 +86,10 @@ class Content:
         pinned = {name: digest for name, digest in self.lock.files.items() if name in hashes}
         check_pins("file", pinned, hashes, draft=self.lock.draft, where=self.suite.lock_path, cure=cure)
 
+    def with_lock(self, lock: Lock) -> Content:
+        """The same content under another lock."""
+        return Content(self.suite, lock, self._data_folder)
+
     def revision(self, repo_id: str, revision: str | None) -> str:
         """Return the commit of a repository: the suite's, or else the lock's.
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -123,10 +123,19 @@ class _TargetResult:
     ms_per_recon: float | None
 
 
-def _iter_groups(
+class _Chunk(NamedTuple):
+    """Images that are kept together: the arrays where they are known already, else the samples to compute them from."""
+
+    name: str
+    images: int
+    arrays: dict[str, npt.NDArray[Any]] | None
+    samples: list[Sample]
+
+
+def _iter_chunks(
     images: ImageSet, size: tuple[int, int], count: int, chunk: int, store: ChunkStore
-) -> Iterator[tuple[str, int, dict[str, npt.NDArray[Any]] | None, list[Sample]]]:
-    """Yield name, size, known arrays and samples of each chunk; the samples of unknown chunks are read ahead."""
+) -> Iterator[_Chunk]:
+    """Yield the chunks of the first `count` images; the samples of those that are not known are read ahead."""
     starts = range(0, count, chunk)
     names = {start: f"{start:06d}-{min(chunk, count - start):04d}" for start in starts}
     with ThreadPoolExecutor(1, thread_name_prefix="images") as reader:
@@ -146,7 +155,7 @@ def _iter_groups(
                     following = next((other for other in missing if other > start), None)
                     if following is not None:
                         ahead[following] = reader.submit(read, following)
-                yield names[start], min(chunk, count - start), arrays, samples
+                yield _Chunk(names[start], min(chunk, count - start), arrays, samples)
         finally:
             reader.shutdown(cancel_futures=True)
 
@@ -166,15 +175,16 @@ def _evaluate_target(
     chunk = max(1, -(-options.batch_size // TILE)) * TILE
     audited = suite.audit_ids(images.ids)
     parts: list[dict[str, npt.NDArray[Any]]] = []
-    for name, count, arrays, samples in _iter_groups(images, spec.input_size, len(ids), chunk, store):
+    for item in _iter_chunks(images, spec.input_size, len(ids), chunk, store):
+        arrays = item.arrays
         if arrays is None:
             if stage is None:
                 stage = _Stage(suite, load_target(spec, content.target(spec), options.device), inverse, networks)
-            tiles = [stage.run(tile) for tile in iter_tiles(samples, options.device, audited)]
+            tiles = [stage.run(tile) for tile in iter_tiles(item.samples, options.device, audited)]
             arrays = {field: np.concatenate([tile[field] for tile in tiles]) for field in tiles[0]}
-            store.save(name, arrays)
+            store.save(item.name, arrays)
         parts.append(arrays)
-        bar.update(count)
+        bar.update(item.images)
     joined = {field: np.concatenate([part[field] for part in parts]) for field in parts[0]}
     audit = audit_to_table(suite, spec, [image for image in ids if image in audited], joined.pop("audit"))
     layers: tuple[StageLayers, ...] = ()

@@ -61,7 +61,7 @@ def make_lock(content: Content, device: torch.device) -> Lock:
         IntegrityError: something is not what is pinned already.
     """
     suite = content.suite
-    content.lock = content.lock.model_copy(update={"revisions": _find_revisions(suite, content.lock)})
+    content = content.with_lock(content.lock.model_copy(update={"revisions": _find_revisions(suite, content.lock)}))
     images = content.images
     files = content.hash_files(images)
     check_pins("file", content.lock.files, files, draft=True, where=suite.lock_path)

@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from benchmark.errors import SpecError
 from benchmark.metrics.spec import get_metric
-from benchmark.records.record import SCORE_SCHEMA, AxisScore, Cell, TapScore, TargetScore
+from benchmark.records.columns import SCORE_SCHEMA
+from benchmark.records.record import AxisScore, Cell, TapScore, TargetScore
 from benchmark.records.statistics import (
     anchored,
     bootstrap_means,
@@ -271,6 +272,23 @@ def _check_row(table: pa.Table, names: Sequence[str], wrong: npt.NDArray[np.bool
         raise SpecError(f"row {row + 1} does not belong there: {content}", cure="evaluate again")
 
 
+def _check_values(
+    suite: Suite,
+    table: pa.Table,
+    value: npt.NDArray[np.float32],
+    metric: npt.NDArray[np.int32],
+    reason: npt.NDArray[np.int32],
+) -> None:
+    """Raise for a value that is absent without a reason, present with one, or out of its metric's range."""
+    lows, highs = np.array([get_metric(name).range for name in suite.metrics], dtype=np.float32).T
+    lows, highs = lows - _SLACK, np.where(np.isnan(highs), np.inf, highs + _SLACK)
+    absent = table.column("value").is_null().to_numpy()
+    outside = ~absent & ~((value >= lows[metric]) & (value <= highs[metric]) & np.isfinite(value))
+    _check_row(table, ("image", "target", "tap", "perturbation", "metric", "value"), outside)
+    reasoned = ~table.column("reason").is_null().to_numpy()
+    _check_row(table, ("image", "target", "tap", "value", "reason"), (absent != reasoned) | (reasoned & (reason < 0)))
+
+
 def scores_from_table(suite: Suite, table: pa.Table, targets: Collection[str], images: int) -> list[ScoreArrays]:
     """Return the scores that rows (SCORE_SCHEMA) hold, as `scores_to_table` writes them; `clamped` is NaN.
 
@@ -304,13 +322,7 @@ def scores_from_table(suite: Suite, table: pa.Table, targets: Collection[str], i
     reason_names = get_reason_names(suite)
     reason = _positions(table, "reason", reason_names)
     value = table.column("value").to_numpy(zero_copy_only=False).astype(np.float32)
-    lows, highs = np.array([get_metric(name).range for name in suite.metrics], dtype=np.float32).T
-    lows, highs = lows - _SLACK, np.where(np.isnan(highs), np.inf, highs + _SLACK)
-    absent = table.column("value").is_null().to_numpy()
-    outside = ~absent & ~((value >= lows[metric]) & (value <= highs[metric]) & np.isfinite(value))
-    _check_row(table, ("image", "target", "tap", "perturbation", "metric", "value"), outside)
-    reasoned = ~table.column("reason").is_null().to_numpy()
-    _check_row(table, ("image", "target", "tap", "value", "reason"), (absent != reasoned) | (reasoned & (reason < 0)))
+    _check_values(suite, table, value, metric, reason)
 
     result, start = [], 0
     for number, target in enumerate(specs):

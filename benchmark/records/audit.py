@@ -14,7 +14,7 @@ import pyarrow as pa
 from PIL import Image, UnidentifiedImageError
 
 from benchmark.errors import IntegrityError, SpecError, first_line
-from benchmark.records.record import AUDIT_SCHEMA
+from benchmark.records.columns import AUDIT_SCHEMA
 from benchmark.suites.spec import INPUT, Suite, TargetSpec
 
 __all__ = ["audit_to_table", "check_png", "decode_png", "read_audit"]

@@ -12,12 +12,10 @@ audit images) and leaves out the `run` section (device, times, versions).
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ConfigDict, Field, model_validator
@@ -28,13 +26,12 @@ from benchmark.files.declarations import Frozen, read_json, unset
 from benchmark.files.fields import Id, Sha256
 from benchmark.files.storing import replacing, write_text
 from benchmark.files.tables import read_table
+from benchmark.records.columns import AUDIT_SCHEMA, SCORE_SCHEMA, table_digest
 from benchmark.suites.lock import Lock
 from benchmark.suites.spec import Axis, Perturbation, Suite
 
 __all__ = [
-    "AUDIT_SCHEMA",
     "MAX_RECORD_BYTES",
-    "SCORE_SCHEMA",
     "AxisScore",
     "Cell",
     "InverseInfo",
@@ -50,36 +47,11 @@ __all__ = [
     "load_audit_file",
     "load_record",
     "load_scores",
-    "table_digest",
     "write_record",
 ]
 
 
 MAX_RECORD_BYTES = 32_000_000
-_HASHED_ROWS = 4096
-"""How many rows are spelled out at a time for their hash: few, so that they stay in the processor's cache."""
-
-_NAME = pa.dictionary(pa.int32(), pa.string())
-SCORE_SCHEMA = pa.schema(
-    [
-        pa.field("image", _NAME, nullable=False),
-        pa.field("target", _NAME, nullable=False),
-        pa.field("tap", _NAME, nullable=False),
-        pa.field("perturbation", _NAME, nullable=False),
-        pa.field("metric", _NAME, nullable=False),
-        pa.field("value", pa.float32()),
-        pa.field("reason", _NAME),
-    ]
-)
-AUDIT_SCHEMA = pa.schema(
-    [
-        pa.field("image", _NAME, nullable=False),
-        pa.field("target", _NAME, nullable=False),
-        pa.field("tap", _NAME, nullable=False),
-        pa.field("perturbation", _NAME, nullable=False),
-        pa.field("png", pa.dictionary(pa.int32(), pa.binary()), nullable=False),
-    ]
-)
 
 
 class _RecordPart(Frozen):
@@ -258,63 +230,6 @@ def check_origin(suite: Suite, lock: Lock, submission_id: str, record: Record, w
         raise IntegrityError(f"made for another text of {suite.id}", where=where, cure=cure)
     if record.lock_digest != lock.digest:
         raise IntegrityError(f"made under another lock of {suite.id}", where=where, cure=cure)
-
-
-def table_digest(table: pa.Table) -> str:
-    """Return the SHA-256 of a table's content, whatever the Parquet writer made of it."""
-    names = table.column_names
-    leading = next((i for i, field in enumerate(table.schema) if pa.types.is_floating(field.type)), 0)
-    hasher = _labels.start(table.select(names[:leading])) if leading else hashlib.sha256()
-    for name in names[leading:]:
-        _update(hasher, name, table.column(name))
-    return hasher.hexdigest()
-
-
-class _Labels:
-    """Remembers the hash of the columns before the values, which all records of a suite have in common.
-
-    It is taken up again only for columns that are equal row by row.
-    """
-
-    def __init__(self) -> None:
-        self._last: tuple[pa.Table, hashlib._Hash] | None = None
-
-    def start(self, labels: pa.Table) -> hashlib._Hash:
-        """Return a hasher that has seen `labels`."""
-        last = self._last
-        if last is not None and last[0].equals(labels):
-            return last[1].copy()
-        hasher = hashlib.sha256()
-        for name in labels.column_names:
-            _update(hasher, name, labels.column(name))
-        self._last = labels, hasher.copy()
-        return hasher
-
-
-_labels = _Labels()
-
-
-def _update(hasher: hashlib._Hash, name: str, chunks: pa.ChunkedArray) -> None:
-    """Hash a column: numbers as float32, all else as the SHA-256 of every entry (absent: zeros)."""
-    hasher.update(f"{name}:{len(chunks)};".encode())
-    column = chunks.combine_chunks()
-    if pa.types.is_floating(column.type):
-        values = column.to_numpy(zero_copy_only=False).astype("<f4")
-        hasher.update(np.where(np.isnan(values), np.float32(np.nan), values).astype("<f4").tobytes())
-        return
-    codes = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    if isinstance(codes, pa.ChunkedArray):
-        codes = codes.combine_chunks()
-    entries = [hashlib.sha256(_as_bytes(v)).digest() for v in codes.dictionary.to_pylist()]
-    entries.append(b"\0" * 32)
-    words = np.frombuffer(b"".join(entries), dtype=np.uint64).reshape(-1, 4)
-    order = codes.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    for start in range(0, len(order), _HASHED_ROWS):
-        hasher.update(words.take(order[start : start + _HASHED_ROWS], axis=0))
-
-
-def _as_bytes(value: str | bytes) -> bytes:
-    return value.encode() if isinstance(value, str) else value
 
 
 def _write_table(path: Path, table: pa.Table) -> None:

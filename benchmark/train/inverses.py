@@ -158,6 +158,40 @@ def _save(inverse: Inverse, out: Path, *, samples: int, seconds: float, device: 
     save_inverse(inverse, out)
 
 
+def _train_modular(
+    target: Target,
+    folder: Path,
+    data: TrainingImages,
+    stated: dict[str, str | int | float],
+    schedule: Schedule,
+    work: Path,
+) -> tuple[ModularInverse, int, float]:
+    """A trained modular inverse, how many images it saw, and the seconds that it took; see `train_inverse`."""
+    told = {"steps": schedule.steps, "batch_size": schedule.batch_size, "learning_rate": schedule.learning_rate}
+    inverse = build_inverse(_config(target, folder / "model.safetensors", "modular", {"heads": 4}, stated | told))
+    assert isinstance(inverse, ModularInverse)
+    inverse.to(target.device).train()
+    moments = _measure_moments(inverse, target, data)
+    loss = ModularLoss(inverse, target)
+    seconds = fit(
+        loss,
+        loss,
+        schedule,
+        batches=lambda step: data.batch(step, schedule.batch_size),
+        key={
+            "code": code_digest(__name__),
+            "configuration": inverse.config.model_dump(mode="json"),
+            "target": target.spec.model_dump(mode="json"),
+            "network": {name: sha256_file(folder / name) for name in NETWORK_FILES},
+            "data": data.key(),
+        },
+        work=work,
+        device=target.device,
+        title=f"modular {target.spec.id}",
+    )
+    return inverse.eval(), moments + schedule.steps * schedule.batch_size, seconds
+
+
 def train_inverse(
     method: str,
     spec: TargetSpec,
@@ -194,33 +228,7 @@ def train_inverse(
         ridge.fit(_stream(target, data, FIT_IMAGES, f"ridge of {spec.id}"))
         _save(ridge, out, samples=samples, seconds=time.perf_counter() - began, device=device)
     elif method == "modular":
-        stated |= {
-            "steps": schedule.steps,
-            "batch_size": schedule.batch_size,
-            "learning_rate": schedule.learning_rate,
-        }
-        inverse = build_inverse(_config(target, weights, method, {"heads": 4}, stated))
-        assert isinstance(inverse, ModularInverse)
-        inverse.to(device).train()
-        moments = _measure_moments(inverse, target, data)
-        loss = ModularLoss(inverse, target)
-        seconds = fit(
-            loss,
-            loss,
-            schedule,
-            batches=lambda step: data.batch(step, schedule.batch_size),
-            key={
-                "code": code_digest(__name__),
-                "configuration": inverse.config.model_dump(mode="json"),
-                "target": spec.model_dump(mode="json"),
-                "network": {name: sha256_file(folder / name) for name in NETWORK_FILES},
-                "data": data.key(),
-            },
-            work=work,
-            device=device,
-            title=f"modular {spec.id}",
-        )
-        samples = moments + schedule.steps * schedule.batch_size
-        _save(inverse.eval(), out, samples=samples, seconds=seconds, device=device)
+        modular, samples, seconds = _train_modular(target, folder, data, stated, schedule, work)
+        _save(modular, out, samples=samples, seconds=seconds, device=device)
     else:
         raise UserError(f"method '{method}' has nothing to train", cure="trainable: mean, ridge, modular")

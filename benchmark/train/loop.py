@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
 from tqdm import tqdm
 
 from benchmark.datasets.scenes import Scene, make_scene
@@ -51,6 +53,14 @@ def get_batch(seed: int, step: int, size: int, device: torch.device) -> Batch:
     return Batch(to_tensor(np.stack([scene.image for scene in scenes]), device), scenes)
 
 
+def _make_optimizer(parameters: list[nn.Parameter], schedule: Schedule) -> tuple[AdamW, SequentialLR]:
+    """AdamW, and its learning rate: a linear warm-up, then half a cosine down to 0."""
+    optimizer = AdamW(parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
+    warmup = LinearLR(optimizer, 0.02, total_iters=schedule.warmup_steps)
+    decay = CosineAnnealingLR(optimizer, schedule.steps - schedule.warmup_steps)
+    return optimizer, SequentialLR(optimizer, [warmup, decay], [schedule.warmup_steps])
+
+
 def fit(
     model: nn.Module,
     loss: Callable[[T], Tensor],
@@ -79,10 +89,7 @@ def fit(
         IntegrityError: the checkpoint of another run was put in the place of this one's.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
-    warmup = torch.optim.lr_scheduler.LinearLR(optimizer, 0.02, total_iters=schedule.warmup_steps)
-    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, schedule.steps - schedule.warmup_steps)
-    rate = torch.optim.lr_scheduler.SequentialLR(optimizer, [warmup, decay], [schedule.warmup_steps])
+    optimizer, rate = _make_optimizer(parameters, schedule)
     circumstances = {
         "schedule": asdict(schedule),
         "libraries": library_versions(),
@@ -111,13 +118,7 @@ def fit(
         bar.set_postfix(loss=f"{average:.4f}", refresh=False)
         if (step + 1) % CHECKPOINT_EVERY == 0 or step + 1 == schedule.steps:
             spent = time.perf_counter() - began
-            checkpoint.save(
-                {
-                    "step": step + 1,
-                    "seconds": spent,
-                    "model": model.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "rate": rate.state_dict(),
-                }
-            )
+            parts = {"model": model, "optimizer": optimizer, "rate": rate}
+            states = {name: part.state_dict() for name, part in parts.items()}
+            checkpoint.save({"step": step + 1, "seconds": spent, **states})
     return spent

@@ -28,18 +28,10 @@ from benchmark.records.aggregate import (
     scores_to_table,
     summarize,
 )
+from benchmark.records.columns import AUDIT_SCHEMA, table_digest
 from benchmark.records.history import supersede, withdraw
 from benchmark.records.receipts import Difference, Environment, Receipt, write_receipt
-from benchmark.records.record import (
-    AUDIT_SCHEMA,
-    InverseInfo,
-    Matrix,
-    Record,
-    Run,
-    StageLayers,
-    SubmissionInfo,
-    table_digest,
-)
+from benchmark.records.record import InverseInfo, Matrix, Record, Run, StageLayers, SubmissionInfo
 from benchmark.records.store import record_folder
 from benchmark.suites.catalog import load_suite
 from benchmark.suites.lock import Anchor, Lock, load_lock

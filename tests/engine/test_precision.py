@@ -18,10 +18,11 @@ from benchmark.diagnostics.metric_times import measure_metrics
 from benchmark.diagnostics.target_quality import label_map
 from benchmark.engine import anchors, lock_builder
 from benchmark.engine.evaluation import Options, evaluate
-from benchmark.engine.image_files import Inputs, score
+from benchmark.engine.image_files import score
 from benchmark.engine.layer_transfer import LayerScorer
 from benchmark.engine.precision import float32
 from benchmark.engine.rescore import rescore
+from benchmark.engine.score_report import Inputs
 from benchmark.engine.scorer import Scorer, iter_tiles
 from benchmark.files.paths import submissions_root
 from benchmark.metrics import detail

@@ -40,7 +40,8 @@ from benchmark.errors import IntegrityError, SpecError, UserError
 from benchmark.files.canonical import sha256_file
 from benchmark.files.paths import submissions_root
 from benchmark.records.aggregate import scores_to_table
-from benchmark.records.record import AUDIT_SCHEMA, SCORE_SCHEMA, SubmissionInfo, load_record
+from benchmark.records.columns import AUDIT_SCHEMA, SCORE_SCHEMA
+from benchmark.records.record import SubmissionInfo, load_record
 from benchmark.records.store import record_folder
 from benchmark.submissions.submission import CODE
 from benchmark.submissions.validate import validate

@@ -17,7 +17,7 @@ import pytest
 from benchmark.errors import SpecError
 from benchmark.files import tables
 from benchmark.files.tables import read_table
-from benchmark.records.record import AUDIT_SCHEMA, SCORE_SCHEMA
+from benchmark.records.columns import AUDIT_SCHEMA, SCORE_SCHEMA
 
 ROWS = 1000
 

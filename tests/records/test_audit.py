@@ -15,7 +15,7 @@ from PIL import Image, PngImagePlugin
 
 from benchmark.errors import IntegrityError, SpecError
 from benchmark.records.audit import audit_to_table, check_png, decode_png, read_audit
-from benchmark.records.record import AUDIT_SCHEMA
+from benchmark.records.columns import AUDIT_SCHEMA
 from benchmark.suites.spec import Suite
 
 SIZE = (24, 32)

@@ -26,17 +26,8 @@ from benchmark.records.aggregate import (
     scores_to_table,
     summarize,
 )
-from benchmark.records.record import (
-    AUDIT_SCHEMA,
-    Record,
-    Run,
-    SubmissionInfo,
-    load_audit,
-    load_record,
-    load_scores,
-    table_digest,
-    write_record,
-)
+from benchmark.records.columns import AUDIT_SCHEMA, table_digest
+from benchmark.records.record import Record, Run, SubmissionInfo, load_audit, load_record, load_scores, write_record
 from benchmark.suites.lock import Anchor, Lock
 from benchmark.suites.spec import HUE_PERTURBATIONS, Suite
 

@@ -35,9 +35,10 @@ from benchmark.content.content import Content
 from benchmark.engine.rescore import make_receipt, rescore
 from benchmark.errors import UserError
 from benchmark.files.declarations import read_json
+from benchmark.records.columns import AUDIT_SCHEMA, SCORE_SCHEMA, table_digest
 from benchmark.records.history import check_history
 from benchmark.records.receipts import Difference, Receipt, load_receipts, trust_of, write_receipt
-from benchmark.records.record import AUDIT_SCHEMA, SCORE_SCHEMA, Record, load_record, table_digest
+from benchmark.records.record import Record, load_record
 from benchmark.submissions.review import MAX_REVIEW_BYTES, Review, ReviewFinding
 from benchmark.submissions.submission import CODE
 from benchmark.submissions.validate import check_additions, validate

@@ -21,7 +21,7 @@ from benchmark.errors import IntegrityError
 from benchmark.files.import_graph import reachable_sources
 from benchmark.files.paths import PACKAGE
 from benchmark.suites.spec import ImagenetData, Suite
-from benchmark.train import inverses, loop, targets
+from benchmark.train import inverses, loop, recipes, targets
 from benchmark.train.checkpoints import Checkpoint
 from benchmark.train.images import Photographs, Scenes, TrainingImages
 from benchmark.train.inverses import train_inverse
@@ -193,22 +193,22 @@ def test_the_checkpoint_of_another_run_in_the_place_of_this_ones_is_refused(tmp_
         other.load(cpu)
 
 
-def short(**changes: Any) -> targets.Recipe:
+def short(**changes: Any) -> recipes.Recipe:
     schedule = Schedule(2, 4, 1e-3, warmup_steps=1)
-    rounds = (targets.Round(schedule), targets.Round(schedule, gray_every=2))
-    recipe = targets.Recipe(targets.build_backbone, targets.BackboneTrainer, rounds, seed=104)
+    rounds = (recipes.Round(schedule), recipes.Round(schedule, gray_every=2))
+    recipe = recipes.Recipe(recipes.build_backbone, recipes.BackboneTrainer, rounds, seed=104)
     return dataclasses.replace(recipe, **changes)
 
 
 def test_targets_start_afresh_after_another_backbone_or_another_round_before(
     tmp_path: Path, cpu: torch.device, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    detector = dataclasses.replace(targets.RECIPES["mini-detr"], rounds=short().rounds[:1])
-    monkeypatch.setitem(targets.RECIPES, "mini-detr", detector)
+    detector = dataclasses.replace(recipes.RECIPES["mini-detr"], rounds=short().rounds[:1])
+    monkeypatch.setitem(recipes.RECIPES, "mini-detr", detector)
     lines = {}
-    changed = (targets.Round(Schedule(2, 4, 2e-3, warmup_steps=1)), short().rounds[1])
+    changed = (recipes.Round(Schedule(2, 4, 2e-3, warmup_steps=1)), short().rounds[1])
     for name, recipe in {"first": short(), "again": short(), "rounds": short(rounds=changed)}.items():
-        monkeypatch.setitem(targets.RECIPES, "mini-detr-backbone", recipe)
+        monkeypatch.setitem(recipes.RECIPES, "mini-detr-backbone", recipe)
         capsys.readouterr()
         targets.train_target("mini-detr", tmp_path / name, tmp_path / "work", cpu)
         said = capsys.readouterr().err.splitlines()

@@ -13,7 +13,7 @@ from transformers import AutoModelForImageClassification, DetrForObjectDetection
 from benchmark.errors import UserError
 from benchmark.inverses.base import load_inverse
 from benchmark.suites.spec import Suite
-from benchmark.train import loop, targets
+from benchmark.train import loop, recipes, targets
 from benchmark.train.images import Scenes
 from benchmark.train.inverses import ModularLoss, train_inverse
 from benchmark.train.loop import Batch, Schedule, fit, get_batch
@@ -77,8 +77,8 @@ def test_an_interrupted_training_ends_where_a_straight_one_does(
         assert torch.equal(one, other)
 
 
-def shortened(name: str) -> targets.Recipe:
-    recipe = targets.RECIPES[name]
+def shortened(name: str) -> recipes.Recipe:
+    recipe = recipes.RECIPES[name]
     short = {"steps": 2, "batch_size": 4, "warmup_steps": 1}
     rounds = tuple(dataclasses.replace(r, schedule=dataclasses.replace(r.schedule, **short)) for r in recipe.rounds)
     return dataclasses.replace(recipe, rounds=rounds)
@@ -90,7 +90,7 @@ def test_targets_train_and_load_with_plain_transformers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cpu: torch.device, name: str
 ) -> None:
     for recipe in (name, "mini-detr-backbone"):
-        monkeypatch.setitem(targets.RECIPES, recipe, shortened(recipe))
+        monkeypatch.setitem(recipes.RECIPES, recipe, shortened(recipe))
     targets.train_target(name, tmp_path / "out", tmp_path / "work", cpu)
     loader = DetrForObjectDetection if name == "mini-detr" else AutoModelForImageClassification
     model, info = loader.from_pretrained(tmp_path / "out" / name, output_loading_info=True)

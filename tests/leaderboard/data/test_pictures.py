@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.errors import IntegrityError
-from benchmark.records.record import AUDIT_SCHEMA, load_audit
+from benchmark.records.columns import AUDIT_SCHEMA
+from benchmark.records.record import load_audit
 from benchmark.suites.lock import Lock
 from benchmark.suites.spec import INPUT, Suite
 from leaderboard.data.board import Board

@@ -15,8 +15,9 @@ import pyarrow as pa
 import pytest
 
 from benchmark.errors import IntegrityError, SpecError, UserError
+from benchmark.records.columns import table_digest
 from benchmark.records.consistency import check_record
-from benchmark.records.record import Record, load_record, load_scores, table_digest
+from benchmark.records.record import Record, load_record, load_scores
 from benchmark.records.store import record_folder
 from benchmark.submissions.submission import list_submissions
 from benchmark.suites.lock import Lock
