@@ -1,6 +1,7 @@
 """Independent references of all metrics: numpy, scipy and the field's libraries in float64, image by image.
 
-Nothing here shares code with the metrics. Tests compare the two, and `invbench bench metrics` times them.
+Nothing here shares code with the metrics. Tests compare the two, and `invbench bench metrics` times them. The module
+is long because it is a second implementation of every metric, and stands alone.
 """
 
 from __future__ import annotations

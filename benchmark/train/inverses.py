@@ -167,8 +167,10 @@ def _train_modular(
     work: Path,
 ) -> tuple[ModularInverse, int, float]:
     """A trained modular inverse, how many images it saw, and the seconds that it took; see `train_inverse`."""
-    told = {"steps": schedule.steps, "batch_size": schedule.batch_size, "learning_rate": schedule.learning_rate}
-    inverse = build_inverse(_config(target, folder / "model.safetensors", "modular", {"heads": 4}, stated | told))
+    stated = stated | {
+        "steps": schedule.steps, "batch_size": schedule.batch_size, "learning_rate": schedule.learning_rate,
+    }  # fmt: skip
+    inverse = build_inverse(_config(target, folder / "model.safetensors", "modular", {"heads": 4}, stated))
     assert isinstance(inverse, ModularInverse)
     inverse.to(target.device).train()
     moments = _measure_moments(inverse, target, data)

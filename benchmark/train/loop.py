@@ -118,7 +118,6 @@ def fit(
         bar.set_postfix(loss=f"{average:.4f}", refresh=False)
         if (step + 1) % CHECKPOINT_EVERY == 0 or step + 1 == schedule.steps:
             spent = time.perf_counter() - began
-            parts = {"model": model, "optimizer": optimizer, "rate": rate}
-            states = {name: part.state_dict() for name, part in parts.items()}
+            states = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "rate": rate.state_dict()}
             checkpoint.save({"step": step + 1, "seconds": spent, **states})
     return spent

@@ -219,6 +219,7 @@ BACKBONE_DEPTHS = [2, 2]
 
 
 def build_backbone() -> PreTrainedModel:
+    """The ResNet of `mini-detr`, as the classifier that is trained first."""
     return ResNetForImageClassification(_resnet_config(BACKBONE_SIZES, BACKBONE_DEPTHS, **MULTI_LABEL))
 
 

@@ -12,7 +12,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator
 from leaderboard.figures.chart import Chart, clean, known, number, shorten, tell, text_width, title_lines
 from leaderboard.figures.labels import Box, place_labels
 from leaderboard.figures.palette import RULE, SOFT, look
-from leaderboard.figures.sheet import NOTE, XY, sheet
+from leaderboard.figures.sheet import NOTE, XY, Sheet, sheet
 
 __all__ = ["CostPoint", "cost_chart", "front"]
 
@@ -178,6 +178,33 @@ def _render_alt(title: str, cost_label: str, shown: Sequence[_Shown], best: Sequ
     return tell([*first, "On the front, nothing cheaper is as good:"], said)
 
 
+def _draw_labels(
+    page: Sheet,
+    frame: Box,
+    shown: Sequence[_Shown],
+    centers: Sequence[XY],
+    whiskers: Sequence[Sequence[XY]],
+    border: Sequence[Sequence[XY]],
+) -> None:
+    """Names beside their points, where nothing else is drawn."""
+    colors = [look(one.point.style).color for one in shown]
+    names = [shorten(one.point.name, _MOST) for one in shown]
+    sizes = [(text_width(name, _SIZE, bold=True) + 4, 13.0) for name in names]
+    taken: list[Box] = [(x - 6, y - 6, x + 6, y + 6) for x, y in centers]
+    taken += [(w[0][0] - 2, w[0][1], w[0][0] + 2, w[1][1]) for w in whiskers]
+    taken += [
+        (min(a, c) - 1, min(b, d) - 1, max(a, c) + 1, max(b, d) + 1)
+        for path in border
+        for (a, b), (c, d) in pairwise(path)
+    ]
+    boxes = place_labels(centers, sizes, taken, frame)
+    page.lines(*_leaders(centers, boxes, colors), 0.7)
+    for (x, _), (left, upper, right, lower), name, color in zip(centers, boxes, names, colors, strict=True):
+        # Tied to its point at the near end: how wide the text is depends on the font of the reader.
+        at, anchor = (right - 2, "end") if right <= x else (left + 2, "start")
+        page.text(at, (upper + lower) / 2, name, size=_SIZE, color=color, anchor=anchor, bold=color != SOFT, halo=True)
+
+
 def cost_chart(title: str, cost_label: str, points: Sequence[CostPoint]) -> Chart:
     """Return the chart of score against cost, with the Pareto front as a step line.
 
@@ -222,21 +249,6 @@ def cost_chart(title: str, cost_label: str, points: Sequence[CostPoint]) -> Char
             drawn = look(one.point.style)
             page.marks([(x, y)], drawn.marker, drawn.color, 8.0, hollow=one.point.style is None)
 
-        names = [shorten(one.point.name, _MOST) for one in shown]
-        sizes = [(text_width(name, _SIZE, bold=True) + 4, 13.0) for name in names]
-        taken: list[Box] = [(x - 6, y - 6, x + 6, y + 6) for x, y in centers]
-        taken += [(w[0][0] - 2, w[0][1], w[0][0] + 2, w[1][1]) for w in whiskers if w]
-        taken += [
-            (min(a, c) - 1, min(b, d) - 1, max(a, c) + 1, max(b, d) + 1)
-            for path in border
-            for (a, b), (c, d) in pairwise(path)
-        ]
-        boxes = place_labels(centers, sizes, taken, (LEFT, top - 8, WIDTH, bottom - 2))
-        page.lines(*_leaders(centers, boxes, colors), 0.7)
-        for (x, _), (left, upper, right, lower), name, color in zip(centers, boxes, names, colors, strict=True):
-            # Tied to its point at the near end: how wide the text is depends on the font of the reader.
-            at, anchor = (right - 2, "end") if right <= x else (left + 2, "start")
-            page.text(
-                at, (upper + lower) / 2, name, size=_SIZE, color=color, anchor=anchor, bold=color != SOFT, halo=True
-            )
+        frame = (LEFT, top - 8, WIDTH, bottom - 2)
+        _draw_labels(page, frame, shown, centers, [w for w in whiskers if w], border)
         return Chart(page.svg(title, alt), alt, WIDTH, height, HEAD, rows)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from leaderboard.figures.chart import Chart, clean, known, number, shorten, tell, text_width, title_lines
 from leaderboard.figures.labels import spread
 from leaderboard.figures.palette import RULE, SOFT, Look, look
-from leaderboard.figures.sheet import XY, sheet
+from leaderboard.figures.sheet import XY, Sheet, sheet
 
 __all__ = ["Line", "depth_chart"]
 
@@ -122,6 +122,54 @@ def _render_alt(title: str, taps: Sequence[str], lines: Sequence[Line]) -> str:
     return tell(first, said)
 
 
+def _draw_axes(page: Sheet, scale: _Scale, xs: Sequence[float], names: Sequence[str]) -> None:
+    """Rules across, and as many taps below as there is room for."""
+    marks = [(value, scale.y(value)) for value in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    page.lines([[(scale.left - 6, y), (scale.right, y)] for _, y in marks], RULE, 0.8)
+    page.texts([(scale.left - 11, y, f"{value:g}") for value, y in marks], color=SOFT, anchor="end")
+
+    every = math.ceil(_TAP_GAP * (len(names) - 1) / (scale.right - scale.left)) or 1
+    picked = range(0, len(names), every)
+    moved = spread([xs[i] for i in picked], _TAP_GAP, scale.left, scale.right)
+    ticks = [
+        [(xs[i], scale.bottom), (xs[i], scale.bottom + 3), (x, scale.bottom + 7)]
+        for i, x in zip(picked, moved, strict=True)
+    ]
+    page.lines(ticks, SOFT, 0.7)
+    page.texts(
+        [(x + 2, scale.bottom + 13, names[i]) for i, x in zip(picked, moved, strict=True)],
+        size=_TAP_SIZE,
+        color=SOFT,
+        anchor="end",
+        turn=-_TAP_TURN,
+    )
+
+
+def _draw_curves(page: Sheet, drawn: Sequence[_Drawn]) -> None:
+    """Bands, lines and markers."""
+    page.areas([band for line in drawn for band in line.bands], [d.look.color for d in drawn for _ in d.bands], 0.13)
+    page.lines(
+        [path for line in drawn for path in line.paths],
+        [line.look.color for line in drawn for _ in line.paths],
+        [1.2 if line.reference else 1.8 for line in drawn for _ in line.paths],
+        [line.look.dash for line in drawn for _ in line.paths],
+    )
+    for line in drawn:
+        # A reference line needs no markers, unless gaps leave lone points of it.
+        lone = any(len(path) == 1 for path in line.paths)
+        if lone or not line.reference:
+            page.marks([point for path in line.paths for point in path], line.look.marker, line.look.color)
+
+
+def _draw_labels(page: Sheet, scale: _Scale, drawn: Sequence[_Drawn]) -> None:
+    """Names at the right, moved apart, each tied to the end of its line."""
+    heights = spread([line.end[1] for line in drawn], _LABEL_GAP, scale.top, scale.bottom)
+    leaders = [[(line.end[0] + 5, line.end[1]), (scale.right + 14, y)] for line, y in zip(drawn, heights, strict=True)]
+    page.lines(leaders, [line.look.color for line in drawn], 0.7, alpha=0.6)
+    for line, y in zip(drawn, heights, strict=True):
+        page.text(scale.right + 17, y, line.name, size=_LABEL_SIZE, color=line.look.color, bold=not line.reference)
+
+
 def depth_chart(title: str, taps: Sequence[str], depths: Sequence[float], lines: Sequence[Line]) -> Chart:
     """Return the chart of score against depth.
 
@@ -161,48 +209,9 @@ def depth_chart(title: str, taps: Sequence[str], depths: Sequence[float], lines:
     alt = _render_alt(title, taps, lines)
     with sheet(WIDTH, height) as page:
         page.title(heading)
-        marks = [(value, scale.y(value)) for value in (0.0, 0.25, 0.5, 0.75, 1.0)]
-        page.lines([[(left - 6, y), (scale.right, y)] for _, y in marks], RULE, 0.8)
-        page.texts([(left - 11, y, f"{value:g}") for value, y in marks], color=SOFT, anchor="end")
-
-        every = math.ceil(_TAP_GAP * (len(taps) - 1) / (scale.right - scale.left)) or 1
-        picked = range(0, len(taps), every)
-        moved = spread([xs[i] for i in picked], _TAP_GAP, left, scale.right)
-        ticks = [
-            [(xs[i], scale.bottom), (xs[i], scale.bottom + 3), (x, scale.bottom + 7)]
-            for i, x in zip(picked, moved, strict=True)
-        ]
-        page.lines(ticks, SOFT, 0.7)
-        page.texts(
-            [(x + 2, scale.bottom + 13, names[i]) for i, x in zip(picked, moved, strict=True)],
-            size=_TAP_SIZE,
-            color=SOFT,
-            anchor="end",
-            turn=-_TAP_TURN,
-        )
+        _draw_axes(page, scale, xs, names)
         page.notes(height - 8, ["band: 95 % interval"] if any(line.bands for line in drawn) else [])
         page.text(scale.right, height - 8, "tap, by depth →", size=10, color=SOFT, anchor="end")
-
-        page.areas(
-            [band for line in drawn for band in line.bands], [d.look.color for d in drawn for _ in d.bands], 0.13
-        )
-        page.lines(
-            [path for line in drawn for path in line.paths],
-            [line.look.color for line in drawn for _ in line.paths],
-            [1.2 if line.reference else 1.8 for line in drawn for _ in line.paths],
-            [line.look.dash for line in drawn for _ in line.paths],
-        )
-        for line in drawn:
-            # A reference line needs no markers, unless gaps leave lone points of it.
-            lone = any(len(path) == 1 for path in line.paths)
-            if lone or not line.reference:
-                page.marks([point for path in line.paths for point in path], line.look.marker, line.look.color)
-
-        heights = spread([line.end[1] for line in drawn], _LABEL_GAP, scale.top, scale.bottom)
-        leaders = [
-            [(line.end[0] + 5, line.end[1]), (scale.right + 14, y)] for line, y in zip(drawn, heights, strict=True)
-        ]
-        page.lines(leaders, [line.look.color for line in drawn], 0.7, alpha=0.6)
-        for line, y in zip(drawn, heights, strict=True):
-            page.text(scale.right + 17, y, line.name, size=_LABEL_SIZE, color=line.look.color, bold=not line.reference)
+        _draw_curves(page, drawn)
+        _draw_labels(page, scale, drawn)
         return Chart(page.svg(title, alt), alt, WIDTH, height, HEAD, rows)
