@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from hubserver import HubServer
+from selection import pytest_collection_modifyitems as pytest_collection_modifyitems
 
 from benchmark.content.content import Content
 from benchmark.datasets.base import Sample
