@@ -207,3 +207,21 @@ def only_error(folder: Path) -> Finding:
     found = errors(folder)
     assert len(found) == 1, found
     return found[0]
+
+
+def at(content: Any, path: str) -> tuple[Any, Any]:
+    """Return the container that a path of keys leads to, and the last key."""
+    *parts, last = path.split("/")
+    for part in parts:
+        content = content[int(part) if part.isdigit() else part]
+    return content, int(last) if last.isdigit() else last
+
+
+def put(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    """Return a change that puts a value at a path, or what a function makes of the value there."""
+
+    def change(content: dict[str, Any]) -> None:
+        holder, last = at(content, path)
+        holder[last] = value(holder[last]) if callable(value) else value
+
+    return change

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import csv
-import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
-from PIL import Image, ImageFilter
+from PIL import Image
+from scoring import Run, mistake, scores, tensor
 
-from benchmark.datasets.files import EXTENSIONS, read_image, read_mask
-from benchmark.datasets.scenes import make_scene
 from benchmark.engine.scorer import load_metric
-from benchmark.errors import SpecError
 from benchmark.metrics.case import Case, FocalMask, View
 from benchmark.metrics.spec import METRICS
-from benchmark.perturbations import perturb
-from cli import main
 
-Run = Callable[..., Result]
 ROOT = Path(__file__).parents[2]
 NETWORKS = {"judge", "classifier", "detector"}
 MASKED = {"contour_f", "fg_transfer"}
@@ -33,70 +25,6 @@ PLAIN = {"psnr", "mse_norm", "ssim", "spectral_ev", "hf_ev", "f50", "lpips_alex"
 HUE = {"color_retention", "color_ev", "gain_perturbed", "gain_original", "hue_error_deg"}
 DIAGNOSTIC = {"luma_invariance", "spill"}
 ALWAYS = {"psnr", "ssim", "spectral_ev"}
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run the command in this process, in an empty folder with a cache of its own."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("INVBENCH_CACHE", str(tmp_path / "cache"))
-    return lambda *arguments: CliRunner().invoke(main, ["score", *map(str, arguments), "--device", "cpu"])
-
-
-def no_nan(name: str) -> None:
-    raise AssertionError(f"{name} in JSON")
-
-
-def scores(done: Result) -> dict[str, Any]:
-    assert done.exit_code == 0, done.stderr
-    assert done.stderr.count("Traceback") == 0
-    return json.loads(done.stdout, parse_constant=no_nan)
-
-
-def mistake(done: Result, *texts: str, code: int = 2) -> None:
-    assert done.exit_code == code, done.output
-    (line,) = [line for line in done.stderr.splitlines() if line and "image/s]" not in line]
-    assert line.startswith("Error: ")
-    for text in texts:
-        assert text in line
-    assert done.stdout == ""
-
-
-def tensor(pixels: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float().contiguous() / 255
-
-
-def write_set(folder: Path, index: int, name: str, size: tuple[int, int] | None = None, kind: str = "png") -> None:
-    """Write a scene, its recons (a blur and a stronger one), what was seen and its mask below `folder`."""
-    scene = make_scene("test", 7, index)
-    original, mask = Image.fromarray(scene.image), Image.fromarray(scene.category_mask(scene.focal_category))
-    if size:
-        original, mask = original.resize(size), mask.resize(size)
-    where = torch.from_numpy(np.array(mask))[None]
-    images = {"original": original, "mask": mask}
-    for role, perturbation in (("seen", "hue_shift_120"), ("gray", "gray")):
-        changed = perturb(perturbation, tensor(np.array(original)), where)[0].permute(1, 2, 0)
-        images[role] = Image.fromarray((changed * 255).round().byte().numpy())
-    images["recon"] = original.filter(ImageFilter.GaussianBlur(2))
-    images["recon_seen"] = images["seen"].filter(ImageFilter.GaussianBlur(1))
-    for role, image in images.items():
-        (folder / role).mkdir(parents=True, exist_ok=True)
-        image.save(folder / role / f"{name}.{kind}")
-
-
-@pytest.fixture
-def one(tmp_path: Path) -> Path:
-    """Folders of one image each, 96x96: original, recon, seen, recon_seen, gray, mask."""
-    write_set(tmp_path / "one", 0, "a")
-    return tmp_path / "one"
-
-
-@pytest.fixture
-def many(tmp_path: Path) -> Path:
-    """Folders of five images each, of three sizes."""
-    for index, size in enumerate((None, None, (128, 80), None, (70, 110))):
-        write_set(tmp_path / "many", index, f"image-{index}", size, "tif" if index == 3 else "png")
-    return tmp_path / "many"
 
 
 def expected(folder: Path, recon: str, seen: str | None, masked: bool, baseline: str | None) -> Case:
@@ -284,193 +212,3 @@ def test_help_needs_no_torch() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert "Examples:" in done.stdout
-
-
-PIXELS = make_scene("test", 7, 1).image[:40, :60]
-RGB = Image.fromarray(PIXELS)
-
-
-def test_whatever_is_plain_is_read_as_rgb(tmp_path: Path) -> None:
-    gray, palette = RGB.convert("L"), RGB.quantize(16)
-    opaque = RGB.copy()
-    opaque.putalpha(255)
-    unused = palette.copy()
-    unused.info["transparency"] = 200
-    cases = {
-        "rgb.png": RGB, "rgb.bmp": RGB, "rgb.tif": RGB, "gray.png": gray, "bits.png": gray.convert("1"),
-        "palette.png": palette, "opaque.png": opaque, "cmyk.tif": RGB.convert("CMYK"), "unused.png": unused,
-        "gray-alpha.png": opaque.convert("LA"),
-    }  # fmt: skip
-    for name, image in cases.items():
-        image.save(tmp_path / name)
-        found = read_image(tmp_path / name)
-        assert found.dtype == np.uint8
-        assert np.array_equal(found, np.array(image.convert("RGB"))), name
-    for name, mode in (("rgb.jpg", "RGB"), ("cmyk.jpg", "CMYK"), ("gray.jpeg", "L"), ("rgb.webp", "RGB")):
-        RGB.convert(mode).save(tmp_path / name, quality=95)
-        assert np.abs(read_image(tmp_path / name).astype(int) - np.array(RGB.convert(mode).convert("RGB"))).mean() < 6
-
-
-@pytest.mark.parametrize("kind", ["png", "tif", "webp", "jpg"])
-def test_exif_orientation_is_applied(tmp_path: Path, kind: str) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    options = {"webp": {"lossless": True}, "jpg": {"quality": 100, "subsampling": 0}}.get(kind, {})
-    RGB.save(tmp_path / f"turned.{kind}", exif=exif, **options)
-    found, wanted = read_image(tmp_path / f"turned.{kind}"), np.rot90(PIXELS, -1)
-    assert found.shape == wanted.shape
-    assert np.abs(found.astype(int) - wanted).mean() < 1.5
-
-
-def test_masks_are_where_something_is_not_zero(tmp_path: Path) -> None:
-    wanted = np.zeros((40, 60), bool)
-    wanted[5:20, 10:33] = True
-    ones = Image.fromarray(wanted.astype(np.uint8))
-    color = Image.fromarray(wanted[..., None] * np.array([0, 0, 1], np.uint8))
-    palette = ones.copy()
-    palette.putpalette([0, 0, 0, 128, 0, 0])
-    deep = Image.fromarray(wanted.astype(np.uint16) * 300)
-    masks = {"ones": ones, "bits": Image.fromarray(wanted), "color": color, "palette": palette, "deep": deep}
-    for name, mask in masks.items():
-        for kind in ("png", "tif"):
-            mask.save(tmp_path / f"{name}.{kind}")
-            assert np.array_equal(read_mask(tmp_path / f"{name}.{kind}"), wanted), (name, kind)
-    ones.save(tmp_path / "mask.jpg")
-    with pytest.raises(SpecError, match=r"mask.jpg: JPEG does not keep the zeros of a mask \(save"):
-        read_mask(tmp_path / "mask.jpg")
-
-
-def _deep_rgb_png(path: Path) -> None:
-    """Write a 16-bit RGB PNG, which Pillow reads but does not write."""
-    import struct
-    import zlib
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    header, rows = struct.pack(">IIBBBBB", 96, 96, 16, 2, 0, 0, 0), (b"\0" + b"\x12\x34" * 3 * 96) * 96
-    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
-
-
-def _write_bad(path: Path, what: str, good: bytes) -> None:
-    image = Image.new("RGB", (96, 96), (9, 80, 200))
-    match what:
-        case "text":
-            path.write_text("not an image")
-        case "empty":
-            path.write_bytes(b"")
-        case "truncated":
-            path.write_bytes(good[: len(good) // 2])
-        case "transparent":
-            image.putalpha(128)
-            image.save(path)
-        case "transparent palette":
-            image.quantize(4).save(path, transparency=0)
-        case "deep gray":
-            Image.fromarray(np.full((96, 96), 3000, np.uint16)).save(path)
-        case "deep rgb":
-            _deep_rgb_png(path)
-        case "animated":
-            image.save(path, save_all=True, append_images=[Image.new("RGB", (96, 96))])
-        case "gif":
-            image.save(path, format="gif")
-        case "small":
-            image.resize((95, 96)).save(path)
-
-
-@pytest.mark.parametrize(
-    ("what", "message"),
-    [
-        ("text", "not an image of a known format (give png, jpg, "),
-        ("empty", "not an image of a known format"),
-        ("gif", "not an image of a known format"),
-        ("truncated", "cannot be read as an image: image file is truncated"),
-        ("transparent", "has transparent pixels (flatten it"),
-        ("transparent palette", "has transparent pixels"),
-        ("deep gray", "has 16 bits a channel, not 8 (save it as 8-bit RGB)"),
-        ("deep rgb", "has 16 bits a channel, not 8"),
-        ("animated", "holds 2 frames (save one of them"),
-        ("small", "95x96"),
-    ],
-)
-@pytest.mark.parametrize("role", ["original", "recon", "seen", "baseline"])
-def test_a_file_that_cannot_be_scored_is_named(run: Run, one: Path, what: str, message: str, role: str) -> None:
-    files = {name: one / name / "a.png" for name in ("original", "recon", "seen", "baseline")}
-    files["baseline"] = one / "recon_seen/a.png"
-    bad = files[role]
-    _write_bad(bad, what, bad.read_bytes())
-    done = run(files["original"], files["recon"], "--seen", files["seen"], "--baseline", files["baseline"])
-    mistake(done, message, str(bad))
-
-
-@pytest.mark.parametrize("what", ["truncated", "transparent", "animated", "small", "text"])
-def test_a_mask_that_cannot_be_used_is_named(run: Run, one: Path, what: str) -> None:
-    _write_bad(one / "mask/a.png", what, (one / "mask/a.png").read_bytes())
-    mistake(run(one / "original/a.png", one / "recon/a.png", f"--mask={one}/mask/a.png"), "mask/a.png: ")
-
-
-@pytest.mark.parametrize("limit", [3000, 6000])
-def test_a_decompression_bomb_is_refused(run: Run, one: Path, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
-    # Pillow only warns up to twice its limit.
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
-    mistake(run(one / "original/a.png", one / "recon/a.png"), f"a.png: has more than {limit} pixels", "scale it down")
-
-
-def test_tiny_images_are_refused(run: Run, tmp_path: Path) -> None:
-    for side in (7, 8):
-        Image.effect_noise((side, 40), 60).save(tmp_path / f"{side}.png")
-    mistake(run("7.png", "7.png"), "7.png: is 7x40; both sides must be at least 8")
-    reasons = scores(run("8.png", "8.png", "--json"))["per_image"][0]["reasons"]
-    assert reasons["ssim"] == METRICS["ssim"].unscored
-
-
-def test_mistakes_with_files_and_folders(run: Run, many: Path, tmp_path: Path) -> None:
-    original, recon = many / "original", many / "recon"
-    mistake(run(original, many / "nowhere"), "nowhere: no such file or folder")
-    mistake(run(many / "nothing.png", recon), "nothing.png: no such file or folder")
-    mistake(run(original, recon / "image-0.png"), "image-0.png: is a file, but", "is a folder (give")
-    mistake(run(original / "image-0.png", recon), "recon: is a folder, but", "is a file (give")
-    mistake(run(original, recon, "--mask", many / "mask/image-0.png"), "mask/image-0.png: is a file, but")
-    mistake(run(original, recon, "--mask", many / "masks"), "masks: no such file or folder")
-    (tmp_path / "void").mkdir()
-    mistake(run(original, tmp_path / "void"), "void: holds no images", ", ".join(EXTENSIONS))
-    mistake(run(tmp_path / "void", recon), "void: holds no images")
-    Image.open(recon / "image-0.png").save(recon / "image-0.jpg")
-    mistake(run(original, recon), "recon: both image-0.jpg and image-0.png are named 'image-0' (keep one")
-    (recon / "image-0.jpg").unlink()
-    for index in range(4):
-        next(recon.glob(f"image-{index}.*")).unlink()
-    found = run(original, recon)
-    mistake(found, "recon: no partner for 4 of the 5 images of", "original: image-0, image-1, image-2, ... (files pair")
-    mistake(run(recon, original), "recon: no partner for 4 of the 5 images of")
-    mistake(run(original, original, "--seen", recon), "recon: no partner for 4 of the 5")
-    write_set(many, 0, "image-4", (70, 111))
-    Image.open(many / "seen/image-0.png").save(original / "image-4.png")
-    mistake(run(recon, original, "--metrics", "psnr"), "no partner for 4 of the 5")
-    for path in original.glob("image-[0-3].*"):
-        path.unlink()
-    mistake(run(recon, original), "original/image-4.png: is 96x96, but", "recon/image-4.png is 70x111", "one size")
-
-
-@pytest.mark.parametrize("kind", ["png", "jpg", "webp", "bmp", "tif"])
-def test_damaged_files_never_end_in_a_traceback(tmp_path: Path, kind: str) -> None:
-    path, rng = tmp_path / f"damaged.{kind}", np.random.default_rng(3)
-    exif = Image.Exif()
-    exif[0x0112], exif[0x010E] = 6, "x"
-    RGB.save(path, **({} if kind == "bmp" else {"exif": exif}))
-    good, refusals = path.read_bytes(), []
-    for _ in range(60):
-        damaged = bytearray(good[: rng.integers(1, len(good) + 1)] if rng.random() < 0.5 else good)
-        for place in rng.integers(0, min(len(damaged), 200 if rng.random() < 0.7 else len(damaged)), 3):
-            damaged[place] = rng.integers(256)
-        path.write_bytes(damaged)
-        for read in (read_image, read_mask):
-            try:
-                read(path)
-            except SpecError as error:
-                refusals.append(str(error))
-    assert len(refusals) > 20
-    for text in refusals:
-        assert text.startswith(f"{path}: ")
-        assert len(text.splitlines()) == 1

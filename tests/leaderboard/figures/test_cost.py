@@ -1,0 +1,68 @@
+"""The chart of cost and score: its front, its labels, its axis."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from figures import said, texts
+
+from leaderboard.figures import (
+    Point,
+    cost_chart,
+)
+from leaderboard.figures.cost import front
+from leaderboard.figures.labels import place
+
+
+def test_labels_of_points_cover_neither_each_other_nor_points() -> None:
+    rng = np.random.default_rng(5)
+    points = [(float(x), float(y)) for x, y in rng.uniform((40, 40), (320, 220), (14, 2))]
+    taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in points]
+    boxes = place(points, [(60.0, 13.0)] * 14, taken, (0, 0, 360, 260))
+    for a, b in itertools.combinations([*boxes, *taken], 2):
+        if a in boxes or b in boxes:
+            assert a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
+    assert all(min(left, top) >= 0 and right <= 360 and bottom <= 260 for left, top, right, bottom in boxes)
+
+
+def test_the_front_holds_what_nothing_beats_on_cost_and_score() -> None:
+    rng = np.random.default_rng(6)
+    for _ in range(50):
+        points = [
+            Point(str(i), i, float(c), float(v), None, None)
+            for i, (c, v) in enumerate(zip(rng.integers(1, 6, 12), rng.integers(0, 6, 12), strict=True))
+        ]
+        expected = {
+            p.name
+            for p in points
+            if not any(
+                q.cost <= p.cost and q.value >= p.value and (q.cost, q.value) != (p.cost, p.value) for q in points
+            )
+        }
+        assert {p.name for p in front(points)} == expected
+    chart = cost_chart(
+        "t",
+        "ms",
+        [
+            Point("fast", 0, 1.0, 0.4, 0.3, 0.5),
+            Point("good", 1, 90.0, 0.8, 0.7, 0.9),
+            Point("beaten", 2, 95.0, 0.7, None, None),
+            Point("untimed", 3, None, 0.9, None, None),
+            Point("copy", None, 0.0, 1.0, 1.0, 1.0),
+        ],
+    )
+    assert {row[0]: row[-1] for row in chart.rows if row[-1] == "yes"} == {"fast": "yes", "good": "yes"}
+    assert "fast 0.40 at 1; good 0.80 at 90" in chart.alt and "beaten" not in chart.alt.split("front")[1]
+    assert {"fast", "good", "beaten", "copy"} <= set(said(chart)) and "untimed" not in said(chart)
+    assert ("untimed", None, 0.9, None, None, "no") in chart.rows
+
+
+def test_the_cost_axis_is_logarithmic_only_where_costs_span_more_than_tenfold() -> None:
+    def marks(*costs: float) -> list[str]:
+        chart = cost_chart("t", "ms", [Point(f"m{i}", i, cost, 0.5, None, None) for i, cost in enumerate(costs)])
+        return [text for x, _, anchor, text in texts(chart) if anchor == "middle" and not text.startswith("m")]
+
+    assert marks(10, 90)[0] == "0"
+    assert {"1", "10", "100", "1,000"} <= set(marks(1, 1000))
+    assert "0" not in marks(1, 1000) and marks(0, 1, 1000)[0] == "0"
