@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import math
 import random
 import shutil
-from collections import Counter
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from forge import write_submission
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,18 +22,38 @@ from hypothesis import strategies as st
 from benchmark.errors import UserError
 from benchmark.submissions.submission import CODE
 
-SECONDS = 5
+CPU_SECONDS = 20
 GROWTH_MIB = 600
-done: Counter[str] = Counter()
+FEW = 1 / 50
+planned: list[int] = []
 
 
 def fuzz(examples: int) -> Callable[[Any], Any]:
-    """Run a test with so many chances, the same in every run."""
-    limits = settings(
-        max_examples=examples, deadline=SECONDS * 1000, derandomize=True, database=None,
-        suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
-    return lambda test: limits(given(chance=st.integers(0, 2**64 - 1).map(Chance))(test))
+    """Run a test with so many chances every night, and with a few of them otherwise; the same in every run."""
+    planned.append(examples)
+
+    def decorate(test: Any) -> Any:
+        def repeat(share: float, **fixtures: Any) -> None:
+            def once(chance: Chance) -> None:
+                start = time.process_time()
+                test(chance=chance, **fixtures)
+                assert time.process_time() - start < CPU_SECONDS
+
+            limits = settings(
+                max_examples=math.ceil(examples * share), deadline=None, derandomize=True, database=None,
+                suppress_health_check=list(HealthCheck),
+            )  # fmt: skip
+            limits(given(chance=st.integers(0, 2**64 - 1).map(Chance))(once))()
+
+        names = [name for name in inspect.signature(test).parameters if name != "chance"]
+        repeat.__name__, repeat.__module__ = test.__name__, test.__module__
+        repeat.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in ("share", *names)]
+        )
+        few, many = pytest.param(FEW, id="few"), pytest.param(1, id="many", marks=pytest.mark.nightly)
+        return pytest.mark.parametrize("share", [few, many])(repeat)
+
+    return decorate
 
 
 class Sandbox:
