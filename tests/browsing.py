@@ -35,7 +35,7 @@ class Reader:
     ) -> None:
         options: dict[str, Any] = {"color_scheme": scheme, "java_script_enabled": scripts, "reduced_motion": "reduce"}
         self.context = browser.new_context(viewport={"width": size[0], "height": size[1]}, **options)
-        self.context.set_default_timeout(10_000)
+        self.context.set_default_timeout(60_000)
         self.page, self.base, self.scripts = self.context.new_page(), base, scripts
         self.asked: list[str] = []
         self.trouble: list[str] = []
@@ -74,7 +74,7 @@ class Reader:
 
         status = self.page.locator("#status")
         if self.scripts and status.count():
-            expect(status).to_have_text(re.compile(r"\.$"))
+            expect(status).to_have_text(re.compile(r"\.$"), timeout=60_000)
 
     def resize(self, size: tuple[int, int]) -> None:
         """Give the window another size (width, height)."""

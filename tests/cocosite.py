@@ -83,7 +83,7 @@ def make_handler(site: Site) -> type[BaseHTTPRequestHandler]:
             end = len(content) if fault.cut is None else start + fault.cut
             self.wfile.write(content[start:end])
             if fault.pause:
-                site.go_on.wait(60)
+                site.go_on.wait(300)
             if fault.reset:
                 time.sleep(0.3)  # A reset swallows what has not been read yet.
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -50,7 +50,7 @@ def run(hub: Any, home: Path, *steps: Step, threads: int = 1, limit: int = 0, **
         text=True,
         cwd=ROOT,
         env=os.environ | hub.environment(home, **environment),
-        timeout=120,
+        timeout=500,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])  # the client may print before

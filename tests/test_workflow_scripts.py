@@ -112,12 +112,12 @@ def room() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def confine(room: Path, text: str, seconds: int = 20, **variables: str) -> subprocess.CompletedProcess[str]:
+def confine(room: Path, text: str, seconds: int = 120, **variables: str) -> subprocess.CompletedProcess[str]:
     given = [f"{name}={value}" for name, value in ({"PATH": "/usr/bin:/bin"} | variables).items()]
     command = [str(GITHUB / "scripts" / "confine"), "nobody", str(room / "home"), str(seconds), *given]
     return subprocess.run(
         [*command, "bash", "-c", text],
-        capture_output=True, text=True, env=os.environ | {"GITHUB_TOKEN": "secret"}, timeout=60,
+        capture_output=True, text=True, env=os.environ | {"GITHUB_TOKEN": "secret"}, timeout=3000,
     )  # fmt: skip
 
 
@@ -169,7 +169,7 @@ def test_confined_code_leaves_no_process_behind(room: Path) -> None:
     late = confine(room, f"trap '' TERM HUP; setsid sleep {mark} & sleep {mark}", seconds=1)
     assert late.returncode == 137
     # The kernel ends the rest as soon as the first process inside is gone.
-    for _ in range(50):
+    for _ in range(600):
         alive = [path for path in Path("/proc").glob("[0-9]*/cmdline") if mark.encode() in read(path)]
         if not alive:
             break
@@ -241,7 +241,7 @@ def comment(tmp_path: Path, number: str, sha: str = "a" * 40, body: str = BODY) 
     own = {"GH_HOST": "github.localhost", "GH_TOKEN": "t", "GH_CONFIG_DIR": str(tmp_path / "gh")}
     return subprocess.run(
         [str(GITHUB / "scripts" / "comment"), "o/r", "number", sha, "comment.md"],
-        capture_output=True, text=True, cwd=tmp_path, env=os.environ | own, timeout=30,
+        capture_output=True, text=True, cwd=tmp_path, env=os.environ | own, timeout=300,
     )  # fmt: skip
 
 

@@ -38,5 +38,5 @@ def bash(text: str, folder: Path, **environment: str) -> subprocess.CompletedPro
     script.write_text(text, encoding="utf-8")
     return subprocess.run(
         ["bash", "--noprofile", "--norc", "-eo", "pipefail", str(script)],
-        capture_output=True, text=True, cwd=folder, env=os.environ | environment, timeout=60,
+        capture_output=True, text=True, cwd=folder, env=os.environ | environment, timeout=300,
     )  # fmt: skip

@@ -99,8 +99,8 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("axe")
     try:
         done = subprocess.run(
-            ["npm", "pack", "--silent", "--fetch-retries=0", "--fetch-timeout=20000", AXE],
-            capture_output=True, text=True, cwd=folder, timeout=30,
+            ["npm", "pack", "--silent", "--fetch-retries=0", "--fetch-timeout=60000", AXE],
+            capture_output=True, text=True, cwd=folder, timeout=180,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         lack("npm does not answer")
