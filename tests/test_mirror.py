@@ -1,0 +1,180 @@
+"""Every module has a test file of its name, or a line here that says where it is tested."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = ("benchmark/**/*.py", "leaderboard/**/*.py", "invbench/**/*.py", "cli.py")
+
+# For each test file the modules that it tests beside, or instead of, the one of its name. The file imports the module,
+# or holds the text that stands here: a command, a file or a name by which the module is reached.
+ELSEWHERE: dict[str, dict[str, str]] = {
+    "content/test_archives.py": {"benchmark.datasets": ""},
+    "content/test_content.py": {
+        "benchmark.commands.data": '"data", "fetch"',
+        "benchmark.diagnostics.needs": "",
+        "benchmark.engine.lock_builder": "",
+    },
+    "content/test_pins.py": {"benchmark.engine.chunks": "", "benchmark.files.cache": ""},
+    "content/test_photographs.py": {"benchmark.errors": ""},
+    "datasets/test_imagenet.py": {"benchmark.datasets.stored": ""},
+    "datasets/test_coco.py": {"benchmark.datasets.base": ""},
+    "datasets/test_scenes.py": {"benchmark.datasets.frozen": ""},
+    "diagnostics/test_metric_times.py": {"benchmark.commands.bench": '"bench", "metrics"'},
+    "engine/test_checks.py": {"benchmark.commands.ci": '"ci"'},
+    "engine/test_degradations.py": {
+        "benchmark.diagnostics.degradation_table": "",
+        "benchmark.engine.anchors": "",
+        "benchmark.engine.networks": "",
+    },
+    "engine/test_image_files.py": {"benchmark.commands.score": "invbench score"},
+    "engine/test_real_network.py": {"benchmark.commands.suites": '"suite", "lock"'},
+    "engine/test_scorer.py": {"benchmark.files.pixels": "", "benchmark.targets.labels": ""},
+    "engine/test_sources.py": {"leaderboard.data.frames": "frames"},
+    "engine/test_tampering.py": {"benchmark.engine.rescore": ""},
+    "files/test_paths.py": {"benchmark.engine.provenance": "provenance"},
+    "inverses/test_inverses.py": {
+        f"benchmark.inverses.{name}": "" for name in ("base", "mean", "modular", "ridge", "spec")
+    }
+    | {"benchmark.inverses.copy": '"copy"'},
+    "invbench/test_package.py": {
+        "invbench": "",
+        "invbench.__main__": '"-m", "invbench"',
+        "invbench.front.benchmark": "front",
+        "invbench.front.leaderboard": "front",
+    },
+    "leaderboard/browser/test_compare.py": {"leaderboard.data.pairs": "", "leaderboard.site.pages.gallery": "gallery"},
+    "leaderboard/data/test_rankings.py": {
+        "leaderboard.data.board": "",
+        "leaderboard.data.entries": "",
+        "leaderboard.site.drawings": "",
+    },
+    "leaderboard/data/test_pictures.py": {"leaderboard.site.pages.strips": ""},
+    "leaderboard/data/test_synthetic.py": {
+        "benchmark.records.consistency": "",
+        "benchmark.records.store": "",
+        "leaderboard.commands": '"bench", "board"',
+    },
+    "leaderboard/figures/test_figures.py": {
+        "leaderboard.figures": "",
+        "leaderboard.figures.chart": "",
+        "leaderboard.figures.depth": "depth",
+        "leaderboard.figures.labels": "",
+        "leaderboard.figures.palette": "",
+    },
+    "leaderboard/site/test_downloads.py": {
+        "leaderboard.site.board_json": "",
+        "leaderboard.site.citation": "",
+        "leaderboard.site.index": "",
+    },
+    "leaderboard/site/test_pages.py": {
+        "leaderboard.site.pages.compare": "",
+        "leaderboard.site.pages.method": "method-",
+        "leaderboard.site.pages.overview": "index.html",
+        "leaderboard.site.pages.suite": "",
+    },
+    "leaderboard/site/test_templates.py": {"leaderboard.site.templating": ""},
+    "leaderboard/test_injection.py": {"benchmark.submissions.markdown": "", "leaderboard.comment": ""},
+    "metrics/test_color.py": {"benchmark.metrics.cielab": ""},
+    "metrics/test_layers.py": {"benchmark.engine.layer_transfer": ""},
+    "metrics/test_page.py": {"benchmark.commands.docs": '"docs", "metrics"'},
+    "metrics/test_references.py": {
+        "benchmark.diagnostics.references": "",
+        "benchmark.metrics.case": "",
+        "benchmark.metrics.spec": "",
+    },
+    "metrics/test_shape.py": {"benchmark.metrics.edges": ""},
+    "records/test_record.py": {"benchmark.records.aggregate": ""},
+    "submissions/test_pull_request.py": {
+        "benchmark.commands.check": '"verify"',
+        "benchmark.commands.submit": '"submit"',
+        "benchmark.inverses.code": "",
+        "benchmark.submissions.scaffold": "",
+    },
+    "submissions/test_publish.py": {"benchmark.commands.publish": '"publish"'},
+    "submissions/test_schemas.py": {"benchmark.files.declarations": "", "benchmark.submissions.review": ""},
+    "submissions/test_submission.py": {"benchmark.files.canonical": ""},
+    "submissions/test_validate.py": {"benchmark.files.fields": "fields"},
+    "suites/test_spec.py": {"benchmark.suites.catalog": "", "benchmark.suites.lock": ""},
+    "targets/test_families.py": {
+        "benchmark.targets": "",
+        "benchmark.targets.base": "",
+        "benchmark.targets.clip": '"clip"',
+        "benchmark.targets.dinov2": '"dinov2"',
+        "benchmark.targets.mae": '"mae"',
+        "benchmark.targets.normalization": "normalization",
+        "benchmark.targets.swin": '"swin"',
+        "benchmark.targets.tokens": "embeddings",
+        "benchmark.targets.vit": '"vit"',
+    },
+    "targets/test_loading.py": {
+        "benchmark.targets.config": "config.json",
+        "benchmark.targets.network": "load_target",
+    },
+    "targets/test_taps.py": {"benchmark.targets.detr": ""},
+    "test_cli.py": {
+        "benchmark.commands.common": "did you mean",
+        "benchmark.commands.doctor": '"doctor"',
+        "benchmark.commands.evaluation": '"eval"',
+        "benchmark.commands.list": '"list"',
+        "benchmark.commands.train": '"train"',
+        "benchmark.diagnostics.doctor": '"doctor"',
+        "benchmark.engine.evaluation": '"eval"',
+    },
+    "test_structure.py": {"benchmark.commands.listings": "benchmark.commands.listings"},
+    "train/test_train.py": {f"benchmark.train.{name}": "" for name in ("images", "inverses", "loop", "targets")},
+}
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def holds_code(path: Path) -> bool:
+    """Whether a file holds more than a docstring."""
+    return any(not isinstance(node, ast.Expr) for node in ast.parse(path.read_text(encoding="utf-8")).body)
+
+
+def own_file(path: Path) -> str:
+    """The test file of a module's name: the rooms of `benchmark` lie in tests/ itself."""
+    parts = path.relative_to(ROOT).parts
+    return "/".join((*parts[parts[0] == "benchmark" : -1], f"test_{path.stem}.py"))
+
+
+PATHS = {module_of(path): path for pattern in SOURCES for path in sorted(ROOT.glob(pattern)) if holds_code(path)}
+LINES = [(file, module, text) for file, modules in ELSEWHERE.items() for module, text in modules.items()]
+
+
+def imports(text: str) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom):
+            found |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("module", PATHS)
+def test_every_module_has_its_test_file_or_a_line_that_says_where(module: str) -> None:
+    own = own_file(PATHS[module])
+    listed = [file for file, other, _ in LINES if other == module]
+    if (ROOT / "tests" / own).exists():
+        assert not listed, f"it has tests/{own}: take it out of the list"
+    else:
+        assert len(listed) == 1, f"write tests/{own}, or say in this file where {module} is tested"
+
+
+@pytest.mark.parametrize(("file", "module", "text"), LINES)
+def test_the_list_is_true(file: str, module: str, text: str) -> None:
+    assert module in PATHS, "no such module"
+    content = (ROOT / "tests" / file).read_text(encoding="utf-8")
+    if text:
+        assert re.search(rf"(?<!\w){re.escape(text)}(?!\w)", content), f"tests/{file} does not hold {text}"
+    else:
+        assert module in imports(content), f"tests/{file} does not import {module}"
