@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import io
 import json
-import struct
-import zlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from html.parser import HTMLParser
@@ -14,13 +13,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from PIL import Image
 
 from benchmark.metrics.spec import get_metric
-from benchmark.records.aggregate import NOT_APPLICABLE, TargetScores, applies, scores_to_table
+from benchmark.records.aggregate import NOT_APPLICABLE, ScoreArrays, applies, scores_to_table
+from benchmark.records.columns import AUDIT_SCHEMA
 from benchmark.records.history import supersede, withdraw
 from benchmark.records.receipts import Difference, Environment, Receipt, write_receipt
 from benchmark.records.record import (
-    AUDIT_SCHEMA,
     AxisScore,
     Cell,
     InverseInfo,
@@ -46,11 +46,9 @@ GAINS = ("gain_perturbed", "gain_original", "hue_error_deg")
 
 def png(color: tuple[int, int, int], size: tuple[int, int]) -> bytes:
     """Return a PNG of one color; `size` is (height, width)."""
-    height, width = size
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress((b"\0" + bytes(color) * width) * height)), (b"IEND", b"")]
-    body = b"".join(struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks)
-    return b"\x89PNG\r\n\x1a\n" + body
+    buffer = io.BytesIO()
+    Image.new("RGB", size[::-1], color).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def axis_score(suite: Suite, axis: str, value: float | None) -> AxisScore:
@@ -112,7 +110,7 @@ def score_table(suite: Suite, level: float, targets: Collection[str], images: in
         values = np.fmin(np.fmax((level + shared + own).astype(np.float32), limits[:, 0]), limits[:, 1])
         audit = audit_names(suite)
         ids = (*audit, *(f"scene-{i:04d}" for i in range(images - len(audit))))
-        results.append(TargetScores(target, ids, values, reasons, np.zeros(shape[:3], np.float32), ()))
+        results.append(ScoreArrays(target, ids, values, reasons, np.zeros(shape[:3], np.float32), ()))
     return scores_to_table(suite, results)
 
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from leaderboard.figures import (
     Chart,
+    CostPoint,
     HueMark,
     Line,
     Panel,
-    Point,
     cost_chart,
     depth_chart,
     heat_chart,
@@ -35,11 +35,11 @@ def some_lines(count: int = 10) -> list[Line]:
     return [a_line(f"method-{i}", i, [float(v) for v in rng.uniform(0.1, 0.9, 14)]) for i in range(count)]
 
 
-def some_points(count: int = 12) -> list[Point]:
+def some_points(count: int = 12) -> list[CostPoint]:
     rng = np.random.default_rng(2)
     costs, values = 10 ** rng.uniform(0, 3, count), rng.uniform(0.2, 0.8, count)
     return [
-        Point(f"method-{i}", i, float(cost), float(value), float(value) - 0.04, float(value) + 0.04)
+        CostPoint(f"method-{i}", i, float(cost), float(value), float(value) - 0.04, float(value) + 0.04)
         for i, (cost, value) in enumerate(zip(costs, values, strict=True))
     ]
 
@@ -66,9 +66,9 @@ def charts() -> dict[str, Chart]:
         "depth": depth_chart("Fidelity", TAPS, DEPTHS, [*some_lines(), a_line("copy", None, [1.0] * 14)]),
         "depth of one": depth_chart(HOSTILE, [HOSTILE], [0.0], [a_line(HOSTILE, 11, [0.5])]),
         "depth of none": depth_chart("Nothing", [], [], []),
-        "cost": cost_chart("Cost", "ms per recon", [*some_points(), Point("copy", None, 0.0, 1.0, 1.0, 1.0)]),
-        "cost of one": cost_chart(HOSTILE, HOSTILE, [Point(HOSTILE, 3, 2.0, -4.0, None, None)]),
-        "cost of none": cost_chart("Nothing", "ms", [Point("x", 0, None, 0.5, None, None)]),
+        "cost": cost_chart("Cost", "ms per recon", [*some_points(), CostPoint("copy", None, 0.0, 1.0, 1.0, 1.0)]),
+        "cost of one": cost_chart(HOSTILE, HOSTILE, [CostPoint(HOSTILE, 3, 2.0, -4.0, None, None)]),
+        "cost of none": cost_chart("Nothing", "ms", [CostPoint("x", 0, None, 0.5, None, None)]),
         "hue": hue_chart("Hue", TAPS, some_marks()),
         "hue of one": hue_chart(HOSTILE, [HOSTILE], {HOSTILE: [HueMark(10.0, 200.0, 7.0)]}),
         "hue of none": hue_chart("Nothing", ["a"], {}),

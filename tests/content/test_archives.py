@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from cocosite import ARCHIVES, LABELS, MEMBERS, SPEC, VAL, WHOLE, Fault, Site, contents, make_release, make_zip
 
-from benchmark.content.photographs import Release, fetch_coco, locate
+from benchmark.content.photographs import Release, fetch_coco, locate_photographs
 from benchmark.datasets import open_images
 from benchmark.errors import IntegrityError, SpecError, UserError
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("cache")
 
 def test_only_what_is_needed_is_unpacked_and_archives_go(site: Site, release: Release, cache: Path) -> None:
     folder = fetch_coco(release=release)
-    assert folder == cache / "data" / "coco" == locate("coco")
+    assert folder == cache / "data" / "coco" == locate_photographs("coco")
     assert contents(folder) == WHOLE
     assert [path.name for path in (cache / "downloads").iterdir()] == ["lock"]
     assert [path.name for path in (cache / "data").iterdir()] == ["coco"]

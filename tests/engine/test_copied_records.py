@@ -23,7 +23,8 @@ from forge import (
 
 from benchmark.files.canonical import sha256_file
 from benchmark.files.paths import submissions_root
-from benchmark.records.record import SCORE_SCHEMA, SubmissionInfo
+from benchmark.records.columns import SCORE_SCHEMA
+from benchmark.records.record import SubmissionInfo
 from benchmark.records.store import record_folder
 from benchmark.submissions.submission import CODE
 from benchmark.submissions.validate import validate

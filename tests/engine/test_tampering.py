@@ -34,7 +34,8 @@ from benchmark.content.content import Content
 from benchmark.engine.rescore import compare_reruns, rescore
 from benchmark.errors import IntegrityError, SpecError, UserError
 from benchmark.records.aggregate import scores_to_table
-from benchmark.records.record import AUDIT_SCHEMA, SCORE_SCHEMA, load_record
+from benchmark.records.columns import AUDIT_SCHEMA, SCORE_SCHEMA
+from benchmark.records.record import load_record
 from benchmark.suites.spec import INPUT
 from leaderboard.data.entries import load_entries
 

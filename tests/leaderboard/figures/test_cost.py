@@ -8,18 +8,18 @@ import numpy as np
 from figures import said, texts
 
 from leaderboard.figures import (
-    Point,
+    CostPoint,
     cost_chart,
 )
 from leaderboard.figures.cost import front
-from leaderboard.figures.labels import place
+from leaderboard.figures.labels import place_labels
 
 
 def test_labels_of_points_cover_neither_each_other_nor_points() -> None:
     rng = np.random.default_rng(5)
     points = [(float(x), float(y)) for x, y in rng.uniform((40, 40), (320, 220), (14, 2))]
     taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in points]
-    boxes = place(points, [(60.0, 13.0)] * 14, taken, (0, 0, 360, 260))
+    boxes = place_labels(points, [(60.0, 13.0)] * 14, taken, (0, 0, 360, 260))
     for a, b in itertools.combinations([*boxes, *taken], 2):
         if a in boxes or b in boxes:
             assert a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
@@ -30,7 +30,7 @@ def test_the_front_holds_what_nothing_beats_on_cost_and_score() -> None:
     rng = np.random.default_rng(6)
     for _ in range(50):
         points = [
-            Point(str(i), i, float(c), float(v), None, None)
+            CostPoint(str(i), i, float(c), float(v), None, None)
             for i, (c, v) in enumerate(zip(rng.integers(1, 6, 12), rng.integers(0, 6, 12), strict=True))
         ]
         expected = {
@@ -45,11 +45,11 @@ def test_the_front_holds_what_nothing_beats_on_cost_and_score() -> None:
         "t",
         "ms",
         [
-            Point("fast", 0, 1.0, 0.4, 0.3, 0.5),
-            Point("good", 1, 90.0, 0.8, 0.7, 0.9),
-            Point("beaten", 2, 95.0, 0.7, None, None),
-            Point("untimed", 3, None, 0.9, None, None),
-            Point("copy", None, 0.0, 1.0, 1.0, 1.0),
+            CostPoint("fast", 0, 1.0, 0.4, 0.3, 0.5),
+            CostPoint("good", 1, 90.0, 0.8, 0.7, 0.9),
+            CostPoint("beaten", 2, 95.0, 0.7, None, None),
+            CostPoint("untimed", 3, None, 0.9, None, None),
+            CostPoint("copy", None, 0.0, 1.0, 1.0, 1.0),
         ],
     )
     assert {row[0]: row[-1] for row in chart.rows if row[-1] == "yes"} == {"fast": "yes", "good": "yes"}
@@ -60,7 +60,7 @@ def test_the_front_holds_what_nothing_beats_on_cost_and_score() -> None:
 
 def test_the_cost_axis_is_logarithmic_only_where_costs_span_more_than_tenfold() -> None:
     def marks(*costs: float) -> list[str]:
-        chart = cost_chart("t", "ms", [Point(f"m{i}", i, cost, 0.5, None, None) for i, cost in enumerate(costs)])
+        chart = cost_chart("t", "ms", [CostPoint(f"m{i}", i, cost, 0.5, None, None) for i, cost in enumerate(costs)])
         return [text for x, _, anchor, text in texts(chart) if anchor == "middle" and not text.startswith("m")]
 
     assert marks(10, 90)[0] == "0"

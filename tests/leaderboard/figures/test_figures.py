@@ -64,8 +64,9 @@ def test_the_same_input_gives_the_same_bytes_in_another_process_with_other_setti
     (tmp_path / "matplotlibrc").write_text(
         "font.size: 40\nlines.linewidth: 9\nsvg.fonttype: path\npath.sketch: 2,9,2\n"
     )
+    shared = str(ROOT / "tests" / "figures.py")
     program = (
-        f"import runpy, hashlib, json, sys; charts = runpy.run_path({__file__!r})['charts']()\n"
+        f"import runpy, hashlib, json, sys; charts = runpy.run_path({shared!r})['charts']()\n"
         "print(json.dumps({k: hashlib.sha256(v.svg).hexdigest() for k, v in charts.items()}))\n"
         "print(json.dumps([m for m in ('torch', 'matplotlib.pyplot') if m in sys.modules]))"
     )
