@@ -16,6 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 Invbench = Callable[..., "subprocess.CompletedProcess[str]"]
+SLOW = pytest.mark.slow
 RECORD = Path("invbench-results/modular/records/mini@1/record.json")
 
 
@@ -25,15 +26,23 @@ RECORD = Path("invbench-results/modular/records/mini@1/record.json")
         (["evil"], "unknown command 'evil' (did you mean 'eval'?)"),
         (["eval", "--suite", "mini@9"], "unknown suite 'mini@9' (did you mean 'mini@1'?)"),
         (["eval", "--submission", "modulr"], "unknown submission 'modulr' (did you mean 'modular'?)"),
-        (["eval", "--device", "cuda:77", "--limit", "1"], "--device: device 'cuda:77' cannot be used"),
+        pytest.param(
+            ["eval", "--device", "cuda:77", "--limit", "1"],
+            "--device: device 'cuda:77' cannot be used",
+            marks=pytest.mark.slow,
+        ),
         (["eval", "--limit", "0"], "Invalid value for '--limit'"),
         (["eval", "--limits", "1"], "No such option"),
         (["list", "tap"], "Invalid value"),
         (["list", "taps", "--target", "mini-vti"], "did you mean 'mini-vit'?"),
         (["train", "inverse", "rigde", "mini-vit", "--out", "x"], "did you mean 'ridge'?"),
-        (["train", "target", "mini-vat", "--out", "x"], "did you mean 'mini-vit'?"),
+        pytest.param(["train", "target", "mini-vat", "--out", "x"], "did you mean 'mini-vit'?", marks=SLOW),
         (["board", "build", "--records", "nowhere", "--out", "x"], "does not exist"),
-        (["train", "inverse", "copy", "mini-vit", "--out", "x"], "method 'copy' has nothing to train"),
+        pytest.param(
+            ["train", "inverse", "copy", "mini-vit", "--out", "x"],
+            "method 'copy' has nothing to train",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_mistakes_end_as_one_line(invbench: Invbench, arguments: list[str], message: str) -> None:
@@ -44,6 +53,7 @@ def test_mistakes_end_as_one_line(invbench: Invbench, arguments: list[str], mess
     assert done.stdout == ""
 
 
+@pytest.mark.slow
 def test_lists_are_json_for_scripts(invbench: Invbench) -> None:
     taps = json.loads(invbench("list", "taps", "--json").stdout)
     assert len(taps) == 8 + 7 + 4
@@ -54,6 +64,7 @@ def test_lists_are_json_for_scripts(invbench: Invbench) -> None:
         assert all(rows[0].keys() == row.keys() for row in rows)
 
 
+@pytest.mark.slow
 def test_doctor_says_what_works_offline(invbench: Invbench) -> None:
     report = json.loads(invbench("doctor", "--json").stdout)
     assert report["suite mini@1"]["state"] == "complete, runs offline"
@@ -68,6 +79,7 @@ def test_doctor_says_what_works_offline(invbench: Invbench) -> None:
     assert report["versions"]["torch"]
 
 
+@pytest.mark.slow
 def test_suite_check(invbench: Invbench) -> None:
     done = invbench("suite", "check")
     assert done.returncode == 0
@@ -76,16 +88,17 @@ def test_suite_check(invbench: Invbench) -> None:
 
 @pytest.mark.slow
 def test_eval_writes_a_record_and_a_board_that_any_batch_size_reproduces(invbench: Invbench, tmp_path: Path) -> None:
-    done = invbench("eval", "--limit", "12", "--threads", "1")
+    options = ("--limit", "12", "--target", "mini-swin", "--threads", "1")
+    done = invbench("eval", *options)
     assert done.returncode == 0, done.stderr
-    for text in ("mini-detr", "modular (partial)", "ridge", "ceiling", "floor", "DETAIL", "Record", "Board"):
+    for text in ("mini-swin", "modular (partial)", "ridge", "ceiling", "floor", "DETAIL", "Record", "Board"):
         assert text in done.stdout
     record = json.loads((tmp_path / RECORD).read_text())
     assert (record["status"], record["images"], record["draft"]) == ("partial", 12, False)
     page = (tmp_path / "invbench-results/board/index.html").read_text()
     assert "Modular inversion" in page
 
-    again = json.loads(invbench("eval", "--limit", "12", "--threads", "1", "--batch-size", "8", "--json").stdout)
+    again = json.loads(invbench("eval", *options, "--batch-size", "8", "--json").stdout)
     assert again["digest"] == record["digest"]
     assert again["run"]["batch_size"] == 8
     for name in ("scores_sha256", "audit_sha256"):

@@ -137,7 +137,7 @@ def run(checkout: Path, tmp_path: Path) -> Run:
     return execute
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_method_of_the_package_is_submitted(checkout: Path, run: Run) -> None:
     printed = follow("Submit a method", checkout, run)
     folder = checkout / "submissions" / "my-ridge"
@@ -147,7 +147,7 @@ def test_a_method_of_the_package_is_submitted(checkout: Path, run: Run) -> None:
     assert "submissions/my-ridge/records/mini@1/audit.parquet" in printed
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_an_architecture_of_ones_own_is_submitted(checkout: Path, run: Run) -> None:
     printed = follow("With an architecture of your own", checkout, run)
     assert printed.count("my-net: valid") == 2
@@ -177,14 +177,14 @@ def test_a_metric_is_added(checkout: Path, run: Run) -> None:
     assert re.search(r"^mae +\(report\) +lower", run("invbench list metrics --suite own.toml"), re.M)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_target_is_added(checkout: Path, run: Run) -> None:
     printed = follow("Add a target", checkout, run)
     assert "1 passed" in printed
     assert re.search(r"^deit-tiny +encoder\.11 +encoder +1$", printed, re.M)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_suite_is_added(checkout: Path, run: Run) -> None:
     printed = follow("Add a suite", checkout, run)
     (digest,) = re.findall(r"^digest +([0-9a-f]{64})$", printed, re.M)

@@ -48,7 +48,10 @@ class Found:
         (["-k", "both or fast"], ["test_fast"]),
     ],
 )
-def test_nightly_tests_are_asked_for(tmp_path: Path, arguments: list[str], expected: list[str]) -> None:
+def test_nightly_tests_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], expected: list[str]
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    slow: takes long\n    nightly: takes very long\n")
     (tmp_path / "test_suite.py").write_text(SUITE)
     found = Found()

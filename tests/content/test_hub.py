@@ -278,6 +278,7 @@ print(HfApi().upload_folder(repo_id=repo, repo_type=kind, folder_path=folder).oi
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["model", "dataset"])
 def test_what_was_uploaded_is_fetched_by_its_commit(hub: Any, tmp_path: Path, kind: str) -> None:
     files = FILES | {"README.md": b"# A net\n", "deep/er/data.parquet": os.urandom(3 << 20), "empty.txt": b""}

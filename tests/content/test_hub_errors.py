@@ -136,6 +136,7 @@ def test_a_connection_that_is_refused_is_told_in_the_end(slow_outcomes: dict[str
     check_outcome(slow_outcomes["refused"], "UserError", "cannot be reached")
 
 
+@pytest.mark.slow
 def test_a_hub_that_is_not_there_is_told(hub: Any, tmp_path: Path, nobody: str) -> None:
     for address, told in {
         nobody: "cannot be reached",

@@ -319,7 +319,7 @@ print(most // 1024)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
 def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
     def peak(count: int) -> int:

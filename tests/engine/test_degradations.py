@@ -283,7 +283,7 @@ ANCHOR_ANSWERS = ("own_mean_color", "another_image", "training_mean", "white_noi
 MILD = ("blur_2px", "jpeg_10")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 class TestAxes:
     """What the anchored axes of mini@1 say about the edits."""
 
@@ -350,7 +350,7 @@ class TestAxes:
         assert max(axes["edges_only"]["detail"], axes["edges_only"]["color"]) < 0.05
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_command(invbench: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
     done = invbench("bench", "degradations", "--limit", "12", "--threads", "1", "--json", "--out", "page.md")
     assert done.returncode == 0, done.stderr

@@ -181,6 +181,7 @@ def test_csv_that_cannot_be_written_is_said_before_anything_is_computed(run: Run
     mistake(run(*pair, "--csv", one), "is a directory")
 
 
+@pytest.mark.slow
 def test_the_installed_command_prints_tables(invbench: Any, many: Path) -> None:
     done = invbench("score", "many/original/image-0.png", "many/recon/image-0.png", "--device", "cpu")
     assert done.returncode == 0, done.stderr

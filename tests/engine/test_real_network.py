@@ -76,7 +76,7 @@ def place(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pl
         yield Place(folder, suite, data, run, hub)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(1500)
 class TestTheWholeWay:
     """What the way of a real network leaves behind."""

@@ -40,7 +40,7 @@ def succeed(done: object) -> str:
     return done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_frozen_copy_on_the_hub_scores_like_the_suite_itself(
     invbench: Invbench, hub: HubServer, hub_environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -69,7 +69,7 @@ def test_a_frozen_copy_on_the_hub_scores_like_the_suite_itself(
     assert "frozen-copy" in page
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_photographs_without_masks_are_changed_and_scored_as_whole_frames(
     invbench: Invbench, assets: Path, tmp_path: Path
 ) -> None:

@@ -101,6 +101,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return site
 
 
+@pytest.mark.slow
 def test_a_wheel_has_everything(here: dict[str, Any], wheel: Path, tmp_path: Path) -> None:
     answer = ask(wheel, tmp_path)
     assert Path(answer["package"]) == wheel / "benchmark"
@@ -124,6 +125,7 @@ def test_a_wheel_runs_beside_foreign_modules(wheel: Path, tmp_path: Path) -> Non
     assert [Path(line).parents[1] for line in done.stdout.splitlines()] == [wheel] * 3, done.stderr
 
 
+@pytest.mark.slow
 def test_an_editable_install_is_the_checkout(here: dict[str, Any], tmp_path: Path) -> None:
     site = tmp_path / "site"
     with zipfile.ZipFile(build("wheel:editable", tmp_path / "dist")) as wheel:
@@ -131,6 +133,7 @@ def test_an_editable_install_is_the_checkout(here: dict[str, Any], tmp_path: Pat
     assert ask(site, tmp_path) == here
 
 
+@pytest.mark.slow
 def test_an_sdist_has_everything(here: dict[str, Any], tmp_path: Path) -> None:
     with tarfile.open(build("sdist", tmp_path / "dist")) as sdist:
         sdist.extractall(tmp_path, filter="data")
@@ -149,6 +152,7 @@ def test_a_key_leads_back_to_its_file() -> None:
         paths.key_of(ROOT / "cli.py")
 
 
+@pytest.mark.slow
 def test_an_installed_package_takes_no_commit_from_a_repository_around_it(tmp_path: Path) -> None:
     if shutil.which("git") is None:
         pytest.skip("git is not installed")

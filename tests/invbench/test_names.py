@@ -74,6 +74,7 @@ def test_the_command_works(way: str, where: str, foreign: Path, tmp_path: Path, 
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["script", "module"])
 def test_processes_of_the_command_work(way: str, foreign: Path, tmp_path: Path, run: Run) -> None:
     log, watch = tmp_path / "log", tmp_path / "watch"
@@ -87,6 +88,7 @@ def test_processes_of_the_command_work(way: str, foreign: Path, tmp_path: Path, 
     assert sum("spawn_main" in line or "loky" in line for line in started) >= 2, started
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [POOL, LOKY], ids=["spawn", "loky"])
 def test_processes_of_a_program_work(code: str, foreign: Path, run: Run) -> None:
     done = run([PYTHON, "-c", code], foreign, foreign)

@@ -43,7 +43,7 @@ def with_tensors(change: Callable[[dict[str, torch.Tensor]], None]) -> dict[str,
     return files(**{"model.safetensors": save(tensors)})
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_an_inverse_on_the_hub_scores_like_the_same_one_in_the_package(
     invbench: Invbench, hub: HubServer, hub_environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -205,6 +205,7 @@ def test_submission_and_inverse_exclude_each_other() -> None:
     assert (done.exit_code, "not both" in done.stderr) == (2, True)
 
 
+@pytest.mark.slow
 def test_an_inverse_of_other_taps_is_refused(invbench: Invbench, tmp_path: Path) -> None:
     suite = load_suite("mini@1")
     mine = tmp_path / "mine"

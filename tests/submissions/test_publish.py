@@ -57,6 +57,7 @@ def test_text_of_a_configuration_stays_text(tmp_path: Path) -> None:
     assert card.count("---\n") == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -77,6 +78,7 @@ def test_what_could_not_be_loaded_is_not_published(
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_dry_run_shows_the_exact_files_and_asks_nobody(invbench: Invbench) -> None:
     done = invbench("publish", str(RIDGE), "owner/ridge", "--dry-run", "--json", HF_ENDPOINT="http://127.0.0.1:9")
     assert done.returncode == 0, done.stderr
@@ -105,6 +107,7 @@ def test_what_is_published_can_be_evaluated(
     assert json.loads(again.stdout)["inverses"]["mini-vit"]["revision"] == reference.partition("@")[2]
 
 
+@pytest.mark.slow
 def test_who_may_not_write_is_told(invbench: Invbench, hub_environment: dict[str, str]) -> None:
     for token, name in (
         ("", "owner/ridge"),
@@ -117,6 +120,7 @@ def test_who_may_not_write_is_told(invbench: Invbench, hub_environment: dict[str
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_publishing_twice_makes_a_second_commit(
     invbench: Invbench, hub: HubServer, hub_environment: dict[str, str]
 ) -> None:

@@ -93,7 +93,7 @@ def test_an_id_is_not_taken_twice(run: Run) -> None:
     assert "is there already" in run("init", "mine", "--root", "submissions", code=2).stderr
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_way_of_an_architecture_of_ones_own(run: Run, tmp_path: Path) -> None:
     run("init", "my-net", "--code", "--root", "submissions", "--author", "A. Author")
     folder = tmp_path / "submissions" / "my-net"
@@ -268,6 +268,7 @@ def test_the_commit_holds_the_submission_and_nothing_else(clone: Path) -> None:
         commit(clone, plan_steps(clone))
 
 
+@pytest.mark.slow
 def test_what_a_branch_has_published_is_not_edited(run: Run, clone: Path) -> None:
     commit(clone, plan_steps(clone))
     assert "ridge: valid" in run("validate", str(clone), "--base", "submit/ridge").stdout

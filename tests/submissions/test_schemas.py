@@ -85,6 +85,7 @@ def test_the_index_of_the_site_is_no_file_of_a_submission() -> None:
     assert all(set(node["required"]) == set(node["properties"]) for node in nodes), "an index leaves nothing out"
 
 
+@pytest.mark.slow
 def test_every_committed_file_is_valid() -> None:
     root = submissions_root()
     receipts = [path for folder in RECORDS for path in list_receipts(folder)]

@@ -76,7 +76,7 @@ def mean_inverse(case: Case, weights: Path, taps: tuple[str, ...], folder: Path)
     save_inverse(inverse, folder)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("case", FULL, ids=lambda case: case.family)
 def test_a_network_of_published_size_goes_through_the_engine(
     case: Case, invbench: Invbench, hub: HubServer, hub_environment: dict[str, str], assets: Path, tmp_path: Path

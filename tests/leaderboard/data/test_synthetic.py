@@ -97,6 +97,7 @@ def test_a_record_travels_between_processes_whole(entries: list[Entry]) -> None:
         assert found.content_digest() == entry.record.digest
 
 
+@pytest.mark.slow
 def test_unusable_records_among_many_keep_what_is_said_of_them(tmp_path: Path) -> None:
     suite, lock = write_load(tmp_path, MANY, targets=1, taps=2, images=4, seed=0)
     names = list_submissions(tmp_path)
@@ -140,6 +141,7 @@ def test_the_digest_of_a_table_does_not_depend_on_what_was_hashed_before(entries
     assert len({table_digest(table) for table in (head, head.slice(0, 1999), other, labels)}) == 4
 
 
+@pytest.mark.slow
 def test_the_command_measures_a_small_load(invbench: Callable[..., object], tmp_path: Path) -> None:
     size = ("--entries", "3", "--targets", "1", "--taps", "2", "--images", "4", "--keep", str(tmp_path))
     done = invbench("bench", "board", *size, "--json")
@@ -156,7 +158,7 @@ def test_the_command_measures_a_small_load(invbench: Callable[..., object], tmp_
     assert "holds submissions or a board already" in again.stderr  # type: ignore[attr-defined]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_pages_of_a_hundred_submissions_stay_light(invbench: Callable[..., object], tmp_path: Path) -> None:
     """The full load of 6 targets and 14 taps, but for fewer images, which no page shows one by one."""
     done = invbench("bench", "board", "--images", "16", "--keep", str(tmp_path), "--json", timeout=540)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import figures
 import pytest
 from figures import DEPTHS, HOSTILE, SVG, TAPS, a_line, root_of, said, texts
 
@@ -64,9 +65,8 @@ def test_the_same_input_gives_the_same_bytes_in_another_process_with_other_setti
     (tmp_path / "matplotlibrc").write_text(
         "font.size: 40\nlines.linewidth: 9\nsvg.fonttype: path\npath.sketch: 2,9,2\n"
     )
-    shared = str(ROOT / "tests" / "figures.py")
     program = (
-        f"import runpy, hashlib, json, sys; charts = runpy.run_path({shared!r})['charts']()\n"
+        f"import runpy, hashlib, json, sys; charts = runpy.run_path({figures.__file__!r})['charts']()\n"
         "print(json.dumps({k: hashlib.sha256(v.svg).hexdigest() for k, v in charts.items()}))\n"
         "print(json.dumps([m for m in ('torch', 'matplotlib.pyplot') if m in sys.modules]))"
     )
