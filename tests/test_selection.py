@@ -23,6 +23,8 @@ def test_nightly(): pass
 @pytest.mark.parametrize("kind", ["a/b", "c"])
 def test_both(kind): pass
 """
+# Plugins that speak, or that search the whole memory of this process when they end.
+QUIET = ("terminal", "cacheprovider", "faulthandler", "unraisableexception", "threadexception")
 BOTH = ["test_both[a/b]", "test_both[c]"]
 
 
@@ -55,7 +57,7 @@ def test_nightly_tests_are_asked_for(
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    slow: takes long\n    nightly: takes very long\n")
     (tmp_path / "test_suite.py").write_text(SUITE)
     found = Found()
-    quiet = [f"-pno:{plugin}" for plugin in ("terminal", "cacheprovider", "faulthandler")]
+    quiet = [f"-pno:{plugin}" for plugin in QUIET]
     options = ["--collect-only", "--capture=no", "--import-mode=importlib", f"--rootdir={tmp_path}", *quiet]
     paths = [str(tmp_path / argument) for argument in arguments if argument.startswith("test_")] or [str(tmp_path)]
     rest = [argument for argument in arguments if not argument.startswith("test_")]
