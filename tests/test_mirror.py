@@ -178,3 +178,8 @@ def test_the_list_is_true(file: str, module: str, text: str) -> None:
         assert re.search(rf"(?<!\w){re.escape(text)}(?!\w)", content), f"tests/{file} does not hold {text}"
     else:
         assert module in imports(content), f"tests/{file} does not import {module}"
+
+
+def test_no_test_file_is_so_long_that_one_process_gets_all_of_it() -> None:
+    lengths = {str(path): len(path.read_text(encoding="utf-8").splitlines()) for path in (ROOT / "tests").rglob("*.py")}
+    assert {path: length for path, length in lengths.items() if length > 400} == {}
