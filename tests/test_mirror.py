@@ -32,7 +32,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         "benchmark.engine.networks": "",
     },
     "engine/test_chunks.py": {"benchmark.files.cache": ""},
-    "engine/test_image_files.py": {"benchmark.commands.score": "invbench score", "benchmark.engine.score_report": ""},
+    "engine/test_image_files.py": {"benchmark.commands.score": "invbench score", "benchmark.engine.score_report": "--csv"},
     "engine/test_real_network.py": {"benchmark.commands.suites": '"suite", "lock"'},
     "engine/test_scorer.py": {"benchmark.files.pixels": "", "benchmark.targets.labels": ""},
     "engine/test_sources.py": {"leaderboard.data.frames": "frames"},
@@ -127,7 +127,9 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         "benchmark.engine.evaluation": '"eval"',
     },
     "test_structure.py": {"benchmark.commands.listings": "benchmark.commands.listings"},
-    "train/test_train.py": {f"benchmark.train.{name}": "" for name in ("images", "inverses", "loop", "targets")},
+    "train/test_train.py": {
+        f"benchmark.train.{name}": "" for name in ("images", "inverses", "loop", "recipes", "targets")
+    },
 }
 
 
