@@ -47,7 +47,7 @@ def write_scaffold(root: Path, submission_id: str, method: str | None, author: s
     env = Environment(
         loader=FileSystemLoader(SCAFFOLD), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
-    env.globals["toml"] = lambda **fields: tomli_w.dumps(fields).rstrip("\n")
+    env.filters["toml"] = lambda value: tomli_w.dumps({"_": value}).removeprefix("_ = ").rstrip("\n")
     values = {
         "id": submission_id,
         "folder": folder,
