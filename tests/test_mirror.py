@@ -32,7 +32,10 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         "benchmark.engine.networks": "",
     },
     "engine/test_chunks.py": {"benchmark.files.cache": ""},
-    "engine/test_image_files.py": {"benchmark.commands.score": "invbench score", "benchmark.engine.score_report": "--csv"},
+    "engine/test_image_files.py": {
+        "benchmark.commands.score": "invbench score",
+        "benchmark.engine.score_report": "--csv",
+    },
     "engine/test_real_network.py": {"benchmark.commands.suites": '"suite", "lock"'},
     "engine/test_scorer.py": {"benchmark.files.pixels": "", "benchmark.targets.labels": ""},
     "engine/test_sources.py": {"leaderboard.data.frames": "frames"},
