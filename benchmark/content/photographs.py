@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from benchmark.content.archives import Archive, download_archive, downloads_folder, storing, unpack
+from benchmark.content.archives import Archive, download_archive, downloads_folder, unpack
 from benchmark.errors import IntegrityError, SpecError, UserError
 from benchmark.files.cache import cache_root
 from benchmark.files.canonical import sha256_file
-from benchmark.files.storing import CACHE_ROOM, write_text
+from benchmark.files.storing import CACHE_ROOM, storing, write_text
 from benchmark.suites.spec import CocoData, ImagenetData
 
 __all__ = ["COCO", "Archive", "DataState", "Release", "adopt", "fetch_coco", "find_state", "locate_photographs"]
@@ -105,7 +105,7 @@ def _record(name: str) -> Path:
 def _alone() -> Iterator[None]:
     """Keep two processes from writing the same files; the system frees the lock however a process ends."""
     path = downloads_folder() / "lock"
-    with storing(path):
+    with storing(path, CACHE_ROOM):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("w")
     with file:
@@ -197,18 +197,18 @@ def fetch_coco(*, base_url: str | None = None, release: Release = COCO, keep: bo
     with _alone():
         if not _ready(release):
             unfinished = folder.with_name(f"{folder.name}.part")
-            with storing(unfinished):
+            with storing(unfinished, CACHE_ROOM):
                 shutil.rmtree(unfinished, ignore_errors=True)
                 _check_space(_missing(release)[1])
             paths = [download_archive(f"{url}/{archive.path}", archive) for archive in release.archives]
             for archive, path in zip(release.archives, paths, strict=True):
                 unpack(archive, path, unfinished)
             _check(unfinished, release)
-            with storing(folder):
+            with storing(folder, CACHE_ROOM):
                 if folder.exists():
                     shutil.rmtree(folder)
                 unfinished.replace(folder)
-        with storing(folder):
+        with storing(folder, CACHE_ROOM):
             for archive in release.archives if not keep else ():
                 (downloads_folder() / archive.name).unlink(missing_ok=True)
             _record("coco").unlink(missing_ok=True)

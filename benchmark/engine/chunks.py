@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy.typing as npt
 
 from benchmark.files.cache import cache_root
 from benchmark.files.canonical import digest_of
+from benchmark.files.storing import CACHE_ROOM, write_bytes
 
 __all__ = ["ChunkStore"]
 
@@ -37,14 +37,11 @@ class ChunkStore:
         return hashlib.sha256(f"{self._run}/{name}\n".encode() + body).digest()
 
     def save(self, name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Write a chunk: its checksum, then its arrays, under a temporary name until it is whole."""
+        """Write a chunk: its checksum, then its arrays. See `write_bytes`."""
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **dict(arrays))
         body = buffer.getvalue()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = self._path(name).with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_bytes(self._checksum(name, body) + body)
-        temporary.replace(self._path(name))
+        write_bytes(self._path(name), self._checksum(name, body), body, fix=CACHE_ROOM)
 
     def has(self, name: str) -> bool:
         """Whether a file has the name of a chunk, valid or not."""

@@ -48,17 +48,17 @@ def _mentions(text: bytes) -> frozenset[str]:
         elif (
             isinstance(node, ast.Constant)
             and isinstance(node.value, str)
-            and (found := CODE_NAME.fullmatch(node.value))
+            and (named := CODE_NAME.fullmatch(node.value))
         ):
-            names.add(found[1])
+            names.add(named[1])
     return frozenset(outer for name in names for outer in _with_packages(name))
 
 
 def _find(name: str, package: Path) -> Path | None:
     """File of a module of `package`; None if the name is not one."""
     root, *parts = name.split(".")
-    place = package.joinpath(*parts)
-    files = (place / "__init__.py", place.with_name(f"{place.name}.py")) if root == package.name else ()
+    stem = package.joinpath(*parts)
+    files = (stem / "__init__.py", stem.with_name(f"{stem.name}.py")) if root == package.name else ()
     return next((path for path in files if path.is_file()), None)
 
 
@@ -96,7 +96,7 @@ def reachable_sources(*entries: str | Path, package: Path = PACKAGE) -> tuple[Pa
 
 
 def code_digest(*entries: str | Path, package: Path = PACKAGE) -> str:
-    """SHA-256 over the files of `reachable_sources`: their places in the package and their content.
+    """SHA-256 over the files of `reachable_sources`: their paths in the package and their content.
 
     Raises:
         ValueError, SyntaxError: as `reachable_sources`.
@@ -110,10 +110,10 @@ def code_digest(*entries: str | Path, package: Path = PACKAGE) -> str:
 
 def library_versions() -> dict[str, str | None]:
     """Installed version of each of `LIBRARIES`; None where it is not installed."""
-    found: dict[str, str | None] = {}
+    versions: dict[str, str | None] = {}
     for name in LIBRARIES:
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found[name] = None
-    return found
+            versions[name] = None
+    return versions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from tqdm import tqdm
 
 from benchmark.errors import IntegrityError
 from benchmark.files.canonical import digest_of
+from benchmark.files.storing import write_bytes, write_text
 
 __all__ = ["Checkpoint"]
 
@@ -48,12 +50,11 @@ class Checkpoint:
         return state
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Write a state, with the key beside it in plain text; under a temporary name until it is whole."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "key.json").write_text(json.dumps(self.key, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        temporary = self.path.with_suffix(".tmp")
-        torch.save({"key": self.digest} | dict(state), temporary)
-        temporary.replace(self.path)
+        """Write a state, with the key beside it in plain text. See `write_bytes`."""
+        write_text(self.folder / "key.json", json.dumps(self.key, indent=1, sort_keys=True) + "\n")
+        buffer = io.BytesIO()
+        torch.save({"key": self.digest} | dict(state), buffer)
+        write_bytes(self.path, buffer.getbuffer())
 
     def _difference(self) -> str:
         """What the run does not share with the nearest of those that have a checkpoint; empty if there are none."""

@@ -76,7 +76,7 @@ def test_what_the_system_refuses_is_one_line_too(tmp_path: Path) -> None:
 
 
 def limit_files() -> None:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
 
 
 @pytest.mark.slow

@@ -240,7 +240,7 @@ def test_a_full_disk_is_one_line_and_the_download_goes_on_later(site: Site, rele
     with start(release, limit=50_000) as process:
         out, err = process.communicate(timeout=300)
     assert process.returncode == 2, err
-    assert re.fullmatch(r"\S+val2017\.zip\.part: cannot be stored: File too large \(free some space.*\)\n", out)
+    assert re.fullmatch(r"\S+val2017\.zip\.part: cannot be written: File too large \(free some space.*\)\n", out)
     assert contents(fetch_coco(release=release)) == WHOLE
 
 

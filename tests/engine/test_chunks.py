@@ -197,7 +197,8 @@ from benchmark.content.content import Content
 from benchmark.engine.evaluation import Options, evaluate
 from benchmark.files.paths import submissions_root
 from benchmark.submissions.candidates import open_submission
-from benchmark.suites.spec import load_lock, load_suite
+from benchmark.suites.catalog import load_suite
+from benchmark.suites.lock import load_lock
 suite = load_suite("mini@1")
 content, swin = Content(suite, load_lock(suite)), ("mini-swin",)
 for name, targets in {"modular": None, "ridge": swin, "mean": swin, "copy": swin}.items():

@@ -95,7 +95,7 @@ PROBE = """
 import json, sys, time
 from pathlib import Path
 from benchmark.errors import SpecError
-from benchmark.records.record import AUDIT_SCHEMA, SCORE_SCHEMA
+from benchmark.records.columns import AUDIT_SCHEMA, SCORE_SCHEMA
 from benchmark.files.tables import read_table
 
 def peak():
@@ -196,7 +196,7 @@ MUTATE = """
 import random, sys
 from pathlib import Path
 from benchmark.errors import SpecError
-from benchmark.records.record import SCORE_SCHEMA, table_digest
+from benchmark.records.columns import SCORE_SCHEMA, table_digest
 from benchmark.files.tables import read_table
 
 path, generator = Path(sys.argv[1]), random.Random(0)

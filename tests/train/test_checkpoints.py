@@ -230,7 +230,7 @@ LOADED = """
 import sys
 import torch
 from pathlib import Path
-from benchmark.suites.spec import load_suite
+from benchmark.suites.catalog import load_suite
 from benchmark.train import inverses
 from benchmark.train.images import Scenes
 from benchmark.train.loop import Schedule
