@@ -192,19 +192,21 @@ def test_submitted_code_is_in_the_key_with_what_it_can_reach(
 
 LOADED = """
 import sys
+from benchmark.suites.catalog import load_suite
+suite = load_suite("mini@1")
+before = set(sys.modules) - {"benchmark.suites.spec"}  # how the suite came about is not the evaluation's
 import torch
 from benchmark.content.content import Content
 from benchmark.engine.evaluation import Options, evaluate
 from benchmark.files.paths import submissions_root
 from benchmark.submissions.candidates import open_submission
-from benchmark.suites.catalog import load_suite
 from benchmark.suites.lock import load_lock
-suite = load_suite("mini@1")
 content, swin = Content(suite, load_lock(suite)), ("mini-swin",)
 for name, targets in {"modular": None, "ridge": swin, "mean": swin, "copy": swin}.items():
     candidate = open_submission(submissions_root() / name, suite.targets, trust_code=False)
     evaluate(content, candidate, Options(torch.device("cpu"), limit=1, targets=targets))
-files = [module.__file__ for name, module in sys.modules.items() if name.split(".")[0] in ("benchmark", "leaderboard")]
+new = {name: module for name, module in sys.modules.items() if name not in before}
+files = [module.__file__ for name, module in new.items() if name.split(".")[0] in ("benchmark", "leaderboard")]
 print(*files, sep="\\n")
 """
 

@@ -228,18 +228,20 @@ def test_targets_start_afresh_after_another_backbone_or_another_round_before(
 
 LOADED = """
 import sys
+from benchmark.suites.catalog import load_suite
+spec = load_suite("mini@1").target("mini-swin")
+before = set(sys.modules) - {"benchmark.suites.spec"}  # how the suite came about is not the training's
 import torch
 from pathlib import Path
-from benchmark.suites.catalog import load_suite
 from benchmark.train import inverses
 from benchmark.train.images import Scenes
 from benchmark.train.loop import Schedule
 inverses.MOMENT_IMAGES = 16
 cpu, work = torch.device("cpu"), Path(sys.argv[1])
-spec = load_suite("mini@1").target("mini-swin")
 schedule = Schedule(1, 2, 1e-3, warmup_steps=0)
 inverses.train_inverse("modular", spec, spec.source.directory(), Scenes(1, cpu), work / "out", work, cpu, schedule)
-files = [module.__file__ for name, module in sys.modules.items() if name.split(".")[0] in ("benchmark", "leaderboard")]
+new = {name: module for name, module in sys.modules.items() if name not in before}
+files = [module.__file__ for name, module in new.items() if name.split(".")[0] in ("benchmark", "leaderboard")]
 print(*files, sep="\\n")
 """
 
