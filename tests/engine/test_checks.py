@@ -84,7 +84,7 @@ def test_a_submission_is_rescored_and_compared_with_its_rerun(proposal: Path, ba
     assert found.passed
     assert found.submission == "ridge"
     assert [(item.suite, item.rescored, item.rerun) for item in found.suites] == [("mini@1", "agrees", "agrees")]
-    text = run("ci", "comment", str(out)).stdout
+    text = " ".join(run("ci", "comment", str(out)).stdout.split())
     for line in ("## Submission `ridge`: all checks passed", "| **`ridge`** | 0.", "| `copy` (ceiling) | 1.000",
                  "| `mean` (floor) | 0.000", "| `modular` | 0.", "Next: a maintainer reads"):  # fmt: skip
         assert line in text
