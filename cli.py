@@ -22,7 +22,7 @@ from leaderboard.commands import bench_board, board, comment, docs_schemas, show
 
 __all__ = ["main"]
 
-EXIT_CODES = "Exit codes: 0 done; 2 a mistake you can cure; 3 content differs from what was pinned; 130 interrupted."
+EXIT_CODES = "Exit codes: 0 done; 2 a fixable error; 3 content differs from what was pinned; 130 interrupted."
 
 
 @click.group(
@@ -36,7 +36,7 @@ def main() -> None:
     Examples:
       invbench eval                         score the embedded modular inverse on mini@1
       invbench eval --limit 16              a quick look (the record is marked partial)
-      invbench list taps --target mini-vit  what there is to invert
+      invbench list taps --target mini-vit  what can be inverted
       invbench board build --out board      render the leaderboard of the committed records
       invbench init my-method               begin a submission of your own
     """

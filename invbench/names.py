@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 import warnings
 from importlib.machinery import ModuleSpec, PathFinder
-from importlib.util import module_from_spec
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
@@ -54,22 +54,24 @@ def load_package(name: str) -> None:
     """Load a package from beside this one, unless it has been loaded."""
     path = _imported_path(name)
     if path is None or path.parent == _FRONT:
-        _load(name, enter=True)
+        _enter(PathFinder.find_spec(name, [str(_BESIDE)]), name)
 
 
 def load_cli() -> ModuleType:
     """The module `cli` beside this package."""
     path = _imported_path("cli")
-    return sys.modules["cli"] if path and _is_ours(path) else _load("cli", enter=False)
+    if path and _is_ours(path):
+        return sys.modules["cli"]
+    # Under a name of its own, so that nothing that looks for the module of a function finds another `cli`.
+    spec = spec_from_file_location(f"{__package__}.cli", _BESIDE / "cli.py")
+    return _enter(spec, "cli")
 
 
-def _load(name: str, enter: bool) -> ModuleType:
-    spec = PathFinder.find_spec(name, [str(_BESIDE)])
+def _enter(spec: ModuleSpec | None, name: str) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ImportError(f"the installation of invbench is incomplete: no {name!r} in {_BESIDE}", name=name)
     module = module_from_spec(spec)
-    if enter:
-        sys.modules[name] = module
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
 

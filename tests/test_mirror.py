@@ -60,7 +60,6 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "leaderboard/data/test_pictures.py": {"leaderboard.site.pages.strips": ""},
     "leaderboard/data/test_synthetic.py": {
         "benchmark.records.consistency": "",
-        "benchmark.records.store": "",
         "leaderboard.commands": '"bench", "board"',
     },
     "leaderboard/figures/test_figures.py": {

@@ -170,6 +170,7 @@ def verify(
                 content, candidate, Options(torch_device, limit=limit or record.images, targets=targets)
             )
             again = evaluation.write(Path(temporary))
+            evaluation.clear()
         check_inverses(record, again, str(submission))
         scores = scores_from_table(suite, evaluation.scores, again.targets.keys(), again.images)
     differences = compare_reruns(suite, checked[0], scores)

@@ -45,10 +45,11 @@ class OutputPath(click.Path):
         Raises:
             UserError: it cannot be written to; says why.
         """
+        if not str(value):
+            self.fail("is empty", param, ctx)
         path = Path(str(super().convert(value, param, ctx)))
         option = param.opts[0] if param and param.opts[0].startswith("-") else None
-        if self.dir_okay or path.is_file() or not path.exists():
-            check_writable(path if self.dir_okay else path.parent, option)
+        check_writable(path, option, file=not self.dir_okay)
         return path
 
 

@@ -128,6 +128,7 @@ def _state_submission(source: Path | None, candidate: Candidate, suite: Suite, r
 
 def _evaluate(request: _Request) -> Evaluated | None:
     """Evaluate, and store the record; None where only weights were to be fetched."""
+    from benchmark.errors import SpecError
     from benchmark.files.cache import cache_root
     from benchmark.files.paths import submissions_root
     from benchmark.files.storing import check_writable
@@ -141,14 +142,19 @@ def _evaluate(request: _Request) -> Evaluated | None:
     if source is not None and request.fetch_only:
         _fetch_weights(source, wanted)
         return None
-    superseding = request.supersede is not None
     if source is not None and beside:
-        store.check_free(source.name, suite.id, superseding=superseding, overwriting=request.overwrite)
+        store.check_free(source.name, suite.id, reason=request.supersede, overwriting=request.overwrite)
+    elif request.supersede is not None:
+        raise click.UsageError("--supersede goes with a submission whose record lies in it")
+    if (store.root / "submission.toml").exists():
+        cure = "name the folder that submissions lie in"
+        raise SpecError("is itself a submission", where=str(store.root), cure=cure)
     check_writable(store.root, "--out")
     check_writable(cache_root(), "INVBENCH_CACHE")
     quiet()
     candidate, evaluation = _compute(request, suite, lock, source, wanted)
-    record = store.put(candidate.id, suite.id, evaluation.write, request.supersede if beside else None)
+    record = store.put(candidate.id, suite.id, evaluation.write, request.supersede)
+    evaluation.clear()
     if record.run != evaluation.record.run:
         click.echo("This is the existing record once more; nothing is superseded.", err=True)
     if not beside:

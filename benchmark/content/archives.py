@@ -35,7 +35,7 @@ CHUNK = 1 << 20
 TIMEOUT_S = 60
 ATTEMPTS = 8
 CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)", re.ASCII)
-AGAIN = "run the same command again; it goes on where it stood"
+AGAIN = "rerun the command to resume"
 
 
 @dataclass(frozen=True)

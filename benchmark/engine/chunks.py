@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ class ChunkStore:
         """Arrays of a chunk; None where it is absent, damaged or another one, so that it is computed again."""
         try:
             content = self._path(name).read_bytes()
-        except FileNotFoundError:
+        except OSError:
             return None
         if self._checksum(name, content[32:]) != content[:32]:
             return None
@@ -60,7 +61,4 @@ class ChunkStore:
 
     def clear(self) -> None:
         """Remove the run's folder."""
-        for path in self.folder.glob("*"):
-            path.unlink()
-        if self.folder.exists():
-            self.folder.rmdir()
+        shutil.rmtree(self.folder, ignore_errors=True)

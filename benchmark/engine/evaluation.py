@@ -69,11 +69,13 @@ class Evaluation:
     chunks: tuple[ChunkStore, ...]
 
     def write(self, folder: Path) -> Record:
-        """Write the record to `folder`, drop the chunks, and return the sealed record."""
-        record = write_record(folder, self.record, self.scores, self.audit)
+        """Write the record to `folder`, and return it sealed. Its chunks stay until `clear`."""
+        return write_record(folder, self.record, self.scores, self.audit)
+
+    def clear(self) -> None:
+        """Remove the chunks, once the record is where it belongs."""
         for store in self.chunks:
             store.clear()
-        return record
 
 
 @torch.inference_mode()

@@ -19,7 +19,7 @@ from benchmark.files.paths import PACKAGE
 
 __all__ = ["LIBRARIES", "code_digest", "library_versions", "reachable_sources"]
 
-LIBRARIES = ("torch", "torchvision", "transformers", "timm", "numpy", "Pillow", "scikit-image")
+LIBRARIES = ("torch", "torchvision", "transformers", "timm", "numpy", "Pillow", "scikit-image", "lpips", "pycocotools")
 """Those that decode, resize, run networks or compute scores."""
 CODE_NAME = re.compile(r"(\w+(?:\.\w+)+)(?::\w+)?", re.ASCII)
 """A module, or `module:name` as declarations write what is imported only when it is used."""

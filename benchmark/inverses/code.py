@@ -87,4 +87,4 @@ def blame(path: Path | None) -> Iterator[None]:
         if not lines:
             raise
         message = f"line {lines[-1]}: {type(error).__name__}: {' '.join(str(error).split()):.300}"
-        raise SpecError(message, where=str(path), cure="mend it") from None
+        raise SpecError(message, where=str(path), cure="fix it") from None

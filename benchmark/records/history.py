@@ -19,9 +19,19 @@ from benchmark.files.storing import write_text
 from benchmark.records.record import load_audit, load_record, load_scores
 
 __all__ = [
-    "HISTORY", "RECORD_FILES", "SUPERSEDED", "Event", "History", "check_history", "find_withdrawal", "load_history",
-    "supersede", "superseded_folders", "withdraw",
-]  # fmt: skip
+    "HISTORY",
+    "RECORD_FILES",
+    "SUPERSEDED",
+    "Event",
+    "History",
+    "check_history",
+    "check_supersedable",
+    "find_withdrawal",
+    "load_history",
+    "supersede",
+    "superseded_folders",
+    "withdraw",
+]
 
 HISTORY = "history.toml"
 SUPERSEDED = "superseded"
@@ -84,25 +94,53 @@ def superseded_folders(records: Path) -> list[Path]:
     return sorted(path for path in (records / SUPERSEDED).glob("*") if path.is_dir())
 
 
-def supersede(folder: Path, suite_id: str, reason: str, new_digest: str, today: date) -> Path:
-    """Put the record of a suite aside, unchanged, for one with `new_digest`; return where it went.
+def check_supersedable(folder: Path, suite_id: str, reason: str) -> None:
+    """Check, before any work for its successor, that the record of a suite can be superseded for a reason.
 
     Raises:
-        SpecError: there is no record, it was superseded once before, or the reason is none.
-        IntegrityError: it is damaged.
+        SpecError: there is no record, it was superseded once before, the reason is none, or the history is damaged.
+        IntegrityError: the record is damaged.
     """
     records = folder / "records" / suite_id
     old = load_record(records)
+    load_history(folder)
+    fields = {"suite": suite_id, "record": old.digest, "by": old.digest[::-1], "reason": reason, "date": date.today()}
+    _make_event(folder, kind="superseded", **fields)
+    if (records / SUPERSEDED / old.digest[:16]).exists():
+        raise SpecError("was superseded once before", where=str(records / "record.json"), cure="keep its successor")
+
+
+def supersede(folder: Path, suite_id: str, reason: str, new_digest: str, today: date) -> Path:
+    """Archive the record of a suite, unchanged, for one with `new_digest`; return where it went.
+
+    If that fails, the record is where it was.
+
+    Raises:
+        SpecError: see `check_supersedable`; or the new record was itself superseded before.
+        IntegrityError: it is damaged.
+        UserError: the history cannot be written.
+    """
+    check_supersedable(folder, suite_id, reason)
+    records = folder / "records" / suite_id
+    old = load_record(records)
+    if (records / SUPERSEDED / new_digest[:16]).exists():
+        message = f"record {new_digest[:16]} was superseded once before"
+        raise SpecError(message, where=str(records / SUPERSEDED), cure="keep its successor")
     fields = {"suite": suite_id, "record": old.digest, "by": new_digest, "reason": reason, "date": today}
     event = _make_event(folder, kind="superseded", **fields)
     archive = records / SUPERSEDED / old.digest[:16]
-    if archive.exists():
-        raise SpecError("was superseded once before", where=str(records / "record.json"), cure="keep its successor")
     archive.mkdir(parents=True)
-    for name in (*RECORD_FILES, "receipts"):
-        if (records / name).exists():
+    moved = [name for name in (*RECORD_FILES, "receipts") if (records / name).exists()]
+    try:
+        for name in moved:
             (records / name).rename(archive / name)
-    _append(folder, event)
+        _append(folder, event)
+    except BaseException:
+        for name in moved:
+            if (archive / name).exists():
+                (archive / name).rename(records / name)
+        archive.rmdir()
+        raise
     return archive
 
 

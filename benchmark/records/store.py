@@ -12,8 +12,8 @@ from datetime import date
 from pathlib import Path
 
 from benchmark.errors import SpecError
-from benchmark.files.storing import storing
-from benchmark.records.history import RECORD_FILES, supersede
+from benchmark.files.storing import check_writable, storing
+from benchmark.records.history import RECORD_FILES, check_supersedable, supersede
 from benchmark.records.receipts import list_receipts
 from benchmark.records.record import Record, load_record
 
@@ -31,14 +31,23 @@ class RecordStore:
 
     root: Path
 
-    def check_free(self, submission_id: str, suite_id: str, *, superseding: bool, overwriting: bool) -> None:
+    def check_free(self, submission_id: str, suite_id: str, *, reason: str | None, overwriting: bool) -> None:
         """Refuse to touch a record that may have been published, unless it is said what becomes of it.
 
+        Args:
+            reason: why the existing record is to be superseded.
+
         Raises:
-            SpecError: there is one, and it is neither to be superseded nor overwritten.
+            SpecError: there is one, and it is neither to be overwritten nor can it be superseded for that reason.
+            UserError: the folder of the record cannot be written to.
         """
         folder = record_folder(self.root, submission_id, suite_id)
-        if (folder / "record.json").is_file() and not (superseding or overwriting):
+        check_writable(folder)
+        if not (folder / "record.json").is_file():
+            return
+        if reason is not None:
+            check_supersedable(self.root / submission_id, suite_id, reason)
+        elif not overwriting:
             cure = "keep it in the history: --supersede REASON; or, if nobody has seen it yet: --overwrite"
             raise SpecError(f"holds record {load_record(folder).digest[:16]} already", where=str(folder), cure=cure)
 

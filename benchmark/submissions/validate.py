@@ -104,10 +104,10 @@ def _check_files(folder: Path) -> None:
                 raise SpecError("is a link or no regular file", where=str(path), cure="put the file itself there")
             limit = next((size for pattern, size in _ALLOWED if re.fullmatch(pattern, name)), None)
             if limit is None:
-                cure = (
-                    "only submission.toml, inverse.py, README.md, history.toml and records/ do; weights go on the Hub"
-                )
-                raise SpecError("does not belong into a submission", where=str(path), cure=cure)
+                cure = "allowed: submission.toml, inverse.py, README.md, history.toml, records/; weights go on the Hub"
+                if re.search(r"(^|/)\.[^/]*\.tmp$|(^|/)\.new-", name):
+                    cure = "left by an interrupted run: delete it"
+                raise SpecError("is not allowed in a submission", where=str(path), cure=cure)
             if status.st_size > limit:
                 raise SpecError(f"takes {status.st_size:,} bytes, more than the {limit:,} allowed", where=str(path))
 

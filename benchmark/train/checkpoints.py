@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from benchmark.errors import IntegrityError
+from benchmark.errors import IntegrityError, first_line
 from benchmark.files.canonical import digest_of
 from benchmark.files.storing import write_bytes, write_text
 
@@ -38,13 +38,20 @@ class Checkpoint:
         """The run's last state, with its tensors on `device`; None if there is none. Says on stderr what it found.
 
         Raises:
-            IntegrityError: the file is of another run.
+            IntegrityError: the file is damaged, or of another run.
         """
         if not self.path.is_file():
             tqdm.write(f"{self.title}: starts afresh{self._difference()}", file=sys.stderr)
             return None
-        state: dict[str, Any] = torch.load(self.path, map_location=device, weights_only=True)
-        if state["key"] != self.digest:
+        try:
+            state: dict[str, Any] = torch.load(self.path, map_location=device, weights_only=True)
+            key, _ = state["key"], state["step"]
+        except Exception as error:  # PyTorch's reader fails in many ways on damaged files.
+            message = f"is damaged: {first_line(error)}"
+            raise IntegrityError(
+                message, where=str(self.path), cure="delete it, and the training starts afresh"
+            ) from None
+        if key != self.digest:
             raise IntegrityError("belongs to another run", where=str(self.path), cure="delete it")
         tqdm.write(f"{self.title}: resumes at step {state['step']} ({self.path})", file=sys.stderr)
         return state

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -48,7 +49,7 @@ def test_an_output_that_cannot_be_written_is_one_line_before_any_work(command: s
     # Nothing is computed: torch cannot even be imported.
     done = run(tmp_path, *WRITING[command])
     assert done.returncode == 2, done.stderr
-    assert done.stderr.startswith(f"Error: {NOPE}: cannot be written: ")
+    assert re.match(rf"Error: {NOPE}(/[a-z.]+)?: cannot be written: ", done.stderr)
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
     assert list(tmp_path.iterdir()) == []
@@ -61,6 +62,22 @@ def test_a_cache_that_cannot_be_written_is_named_before_any_work(tmp_path: Path)
         done.stderr
         == f"Error: {NOPE}: cannot be written: No such file or directory (name another with INVBENCH_CACHE)\n"
     )
+
+
+def test_an_empty_path_is_refused(tmp_path: Path) -> None:
+    done = run(tmp_path, "docs", "metrics", "--out", "")
+    assert (done.returncode, done.stderr) == (2, "Error: Invalid value for '--out': is empty\n")
+
+
+def test_a_submission_is_no_place_for_other_records(tmp_path: Path) -> None:
+    done = run(tmp_path, "init", "my-method", "--root", ".")
+    assert done.returncode == 0, done.stderr
+    done = run(tmp_path, "eval", "--submission", "my-method", "--out", "my-method")
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: my-method: is itself a submission (")
+    done = run(tmp_path, "eval", "--supersede", "Better.")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "--supersede goes with a submission whose record lies in it" in done.stderr
 
 
 def test_what_the_system_refuses_is_one_line_too(tmp_path: Path) -> None:

@@ -172,7 +172,7 @@ def test_weights_of_ones_own_architecture_are_tried_beside_the_file(run: Run, tm
     assert record.inverses["mini-vit"].parameters == 3
     assert record.inverses["mini-vit"].files.keys() == {"config.json", "model.safetensors", "inverse.py"}
     assert record.layers["mini-vit"]
-    assert any("does not belong into a submission" in line for line in errors(folder))
+    assert any("is not allowed in a submission" in line for line in errors(folder))
 
     done = run("publish", "submissions/my-net/weights/mini-vit", "name/my-net", "--dry-run", code=2)
     assert "unknown method 'my-net'" in done.stderr

@@ -230,7 +230,7 @@ def raw_name(folder: Path) -> None:
         file.write(b"x")
 
 
-BELONG, LINK, LARGE = "does not belong", "is a link or no regular file", "bytes, more than"
+BELONG, LINK, LARGE = "is not allowed in a submission", "is a link or no regular file", "bytes, more than"
 FILES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a module": (put("setup.py"), BELONG),
     "a file of pytest": (put("conftest.py"), BELONG),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import shutil
@@ -17,7 +18,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from benchmark.datasets.imagenet import open_imagenet
-from benchmark.errors import IntegrityError
+from benchmark.errors import IntegrityError, UserError
 from benchmark.files.import_graph import reachable_sources
 from benchmark.files.paths import PACKAGE
 from benchmark.suites.spec import ImagenetData, Suite
@@ -224,6 +225,38 @@ def test_targets_start_afresh_after_another_backbone_or_another_round_before(
     ]
     first, again, other = (load_file(tmp_path / name / "mini-detr/model.safetensors") for name in lines)
     assert same(first, again) and not same(first, other)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04half", None])
+def test_a_damaged_checkpoint_is_one_line(tmp_path: Path, cpu: torch.device, content: bytes | None) -> None:
+    checkpoint = Checkpoint(tmp_path, "some net", {"seed": 1})
+    checkpoint.save({"step": 3, "model": {}})
+    loaded = checkpoint.load(cpu)
+    assert loaded is not None and loaded["step"] == 3
+    if content is None:
+        torch.save([1, 2], checkpoint.path)
+    else:
+        checkpoint.path.write_bytes(content)
+    with pytest.raises(IntegrityError, match=r"checkpoint\.pt: is damaged: .+ \(delete it"):
+        checkpoint.load(cpu)
+
+
+def test_a_full_disk_leaves_the_checkpoint_of_before(
+    tmp_path: Path, cpu: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = Checkpoint(tmp_path, "some net", {"seed": 1})
+    checkpoint.save({"step": 3})
+
+    def full(self: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(UserError, match="cannot be written: No space left on device"):
+        checkpoint.save({"step": 4})
+    monkeypatch.undo()
+    loaded = checkpoint.load(cpu)
+    assert loaded is not None and loaded["step"] == 3
+    assert sorted(path.name for path in checkpoint.folder.iterdir()) == ["checkpoint.pt", "key.json"]
 
 
 LOADED = """
