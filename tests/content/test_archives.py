@@ -112,7 +112,7 @@ def test_a_server_without_lengths_will_do(site: Site, release: Release) -> None:
 
 def test_a_server_that_always_breaks_off_at_once_is_one_line(site: Site, release: Release) -> None:
     site.faults[f"/{VAL}"] = Fault(times=99, cut=0)
-    with pytest.raises(UserError, match=rf"{site.url}/{VAL}: the connection broke off.*run the same command again"):
+    with pytest.raises(UserError, match=rf"{site.url}/{VAL}: the connection broke off.*rerun the command to resume"):
         fetch_coco(release=release)
     assert len(site.asked) == 1
 
