@@ -97,6 +97,7 @@ def chunks_of(done: Evaluation) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(store.folder.iterdir())}
 
 
+@pytest.mark.slow
 def test_chunks_of_other_images_and_of_other_runs_are_computed_again(
     content: Content, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,6 +121,7 @@ def test_chunks_of_other_images_and_of_other_runs_are_computed_again(
     assert chunks_of(mean) == right
 
 
+@pytest.mark.slow
 def test_the_key_holds_what_can_change_a_chunk(content: Content, monkeypatch: pytest.MonkeyPatch) -> None:
     keys: list[dict[str, object]] = []
     init = ChunkStore.__init__
@@ -170,6 +172,7 @@ class Mine(Inverse):
 '''
 
 
+@pytest.mark.slow
 def test_submitted_code_is_in_the_key_with_what_it_can_reach(
     content: Content, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

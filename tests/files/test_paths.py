@@ -109,6 +109,7 @@ def test_a_wheel_has_everything(here: dict[str, Any], wheel: Path, tmp_path: Pat
     assert same(answer, here)
 
 
+@pytest.mark.slow
 def test_a_wheel_runs_beside_foreign_modules(wheel: Path, tmp_path: Path) -> None:
     for name in ("cli", "benchmark", "leaderboard"):
         (tmp_path / f"{name}.py").write_text("raise RuntimeError('foreign')\n")

@@ -17,6 +17,8 @@ from leaderboard.data.pairs import pairs
 from leaderboard.data.pictures import Gallery, ImageStore, kind_words, make_gallery
 from leaderboard.data.views import axes_of, columns_of, kinds_of
 
+pytestmark = pytest.mark.slow  # starts a browser
+
 Open = Callable[..., Reader]
 Site = Any
 Scores = Mapping[str, npt.NDArray[np.float64]]

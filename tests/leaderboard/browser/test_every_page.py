@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from browsing import DESKTOP, PHONE, TABLET, Reader
 
+pytestmark = pytest.mark.slow  # starts a browser
+
 Open = Callable[..., Reader]
 Site = Any
 
@@ -45,7 +47,6 @@ def kinds(site: Site) -> list[str]:
     return ["index.html", "metrics.html", *(f"{folder}/{name}.html" for name in names)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("which", ["real", "rich"])
 def test_every_page_opens_from_a_disk_and_fits_every_window(
     which: str, visit: Open, request: pytest.FixtureRequest
@@ -79,7 +80,6 @@ def test_every_page_opens_below_any_path_of_a_server(served: str, real: Site, vi
         assert reader.text("h1") == heading
 
 
-@pytest.mark.slow
 def test_axe_finds_nothing_on_any_kind_of_page(axe: str, real: Site, rich: Site, visit: Open) -> None:
     found = []
     plain = [*kinds(real), "mini-1/method-modular.html"]
@@ -234,7 +234,6 @@ WATCH_FOCUS = """
 """
 
 
-@pytest.mark.slow
 def test_everything_usable_is_reached_by_tab_and_shows_the_focus(real: Site, visit: Open) -> None:
     reader = visit(real, size=PHONE)
     for name in [*SOME, "mini-1/gallery-mini-vit.html", "mini-1/downloads.html"]:

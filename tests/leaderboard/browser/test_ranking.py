@@ -17,6 +17,8 @@ from leaderboard.data.board import Board
 from leaderboard.data.rankings import Row
 from leaderboard.data.views import kinds_of, scopes_of
 
+pytestmark = pytest.mark.slow  # starts a browser
+
 Open = Callable[..., Reader]
 Site = Any
 ASCENDING = {"place", "name", "parameters", "training", "ms"}

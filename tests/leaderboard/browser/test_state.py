@@ -10,6 +10,8 @@ import pytest
 from browsing import Reader
 from rankingtable import SORTED, choose, order
 
+pytestmark = pytest.mark.slow  # starts a browser
+
 Open = Callable[..., Reader]
 Site = Any
 

@@ -6,10 +6,13 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from browsing import Reader
 from rankingtable import SORTED, order, set_weights
 
 from leaderboard.data.board import Board
+
+pytestmark = pytest.mark.slow  # starts a browser
 
 Open = Callable[..., Reader]
 Site = Any

@@ -40,6 +40,7 @@ def test_an_error_is_the_one_that_was_raised_and_no_process_is_left() -> None:
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.slow
 def test_what_is_not_asked_for_is_not_done() -> None:
     before = time.monotonic()
     with closing(iter_results(time.sleep, [0.5] * 1000, 1)) as results:
@@ -64,6 +65,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("times", [1, 2])
 def test_impatient_interrupts_end_it_too(times: int) -> None:
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
