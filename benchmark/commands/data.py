@@ -37,16 +37,16 @@ def data_fetch(name: str, coco_dir: Path | None, imagenet_dir: Path | None, keep
     if name == "imagenet" and imagenet_dir is None:
         raise click.UsageError("ImageNet cannot be downloaded freely; give your own: --imagenet-dir DIR")
 
-    from benchmark.content import photographs as fetch
+    from benchmark.content import photographs
     from benchmark.suites.catalog import load_suite
     from benchmark.suites.spec import CocoData, ImagenetData
 
     folder, dataset = coco_dir or imagenet_dir, load_suite(f"{name}@1").dataset
     if folder is None:
-        click.echo(fetch.fetch_coco(keep=keep))
+        click.echo(photographs.fetch_coco(keep=keep))
         return
     assert isinstance(dataset, CocoData | ImagenetData)
-    click.echo(fetch.adopt(dataset.source, folder, dataset))
+    click.echo(photographs.adopt(dataset.source, folder, dataset))
 
 
 @data.command("freeze")

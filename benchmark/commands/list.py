@@ -20,9 +20,9 @@ def list_command(what: str, suite_id: str, target_id: str | None, as_json: bool)
     """List what there is: suites, submissions, targets, taps, perturbations, methods or metrics."""
     from tabulate import tabulate
 
-    from benchmark.commands import listings as catalog
+    from benchmark.commands import listings
     from benchmark.suites.catalog import load_suite
 
     suite = load_suite(suite_id)
-    rows = catalog.LISTINGS[what](suite, [suite.target(target_id)] if target_id else list(suite.targets))
+    rows = listings.LISTINGS[what](suite, [suite.target(target_id)] if target_id else list(suite.targets))
     print_json(rows) if as_json else click.echo(tabulate(rows, headers="keys", tablefmt="simple"))

@@ -27,7 +27,7 @@ from tqdm import tqdm
 from benchmark.errors import IntegrityError, UserError, first_line
 from benchmark.files.cache import cache_root
 from benchmark.files.canonical import sha256_file
-from benchmark.files.storing import CACHE_ROOM, storing
+from benchmark.files.storing import ANOTHER_CACHE, storing
 
 __all__ = ["Archive", "download_archive", "downloads_folder", "unpack"]
 
@@ -119,11 +119,11 @@ def _read_on(url: str, part: Path, archive: Archive) -> None:
         answer = urllib.request.urlopen(request, timeout=TIMEOUT_S)
     with answer:
         start = _start_offset(answer, asked, archive, url)
-        with storing(part, CACHE_ROOM):
+        with storing(part, ANOTHER_CACHE):
             file = part.open("ab")
         show: dict[str, Any] = {"unit": "B", "unit_scale": True, "desc": archive.name, "mininterval": 0.5}
         with file, tqdm(total=archive.bytes, initial=start, **show) as bar:
-            with storing(part, CACHE_ROOM):
+            with storing(part, ANOTHER_CACHE):
                 file.truncate(start)
             left = archive.bytes - start
             while left:
@@ -131,7 +131,7 @@ def _read_on(url: str, part: Path, archive: Archive) -> None:
                     body = answer.read1(min(CHUNK, left))  # what has come, so that little is lost
                 if not body:
                     raise UserError(f"the connection broke off, {left:,} bytes before the end", where=url, cure=AGAIN)
-                with storing(part, CACHE_ROOM):
+                with storing(part, ANOTHER_CACHE):
                     file.write(body)
                     file.flush()
                 left -= len(body)
@@ -181,7 +181,7 @@ def unpack(archive: Archive, path: Path, folder: Path) -> None:
         with zipfile.ZipFile(path) as file:
             for member in tqdm(_list_members(archive, file, path), desc=f"unpack {archive.name}", unit="file"):
                 target = folder / member.filename
-                with storing(target, CACHE_ROOM):
+                with storing(target, ANOTHER_CACHE):
                     target.parent.mkdir(parents=True, exist_ok=True)
                     with file.open(member) as source, target.open("wb") as out:
                         shutil.copyfileobj(source, out, CHUNK)

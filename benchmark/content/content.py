@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-from benchmark.content import hub
-from benchmark.content import photographs as fetch
+from benchmark.content import hub, photographs
 from benchmark.content.pins import (
     check_pins,
     find_gaps,
@@ -150,7 +149,7 @@ class Content:
             return PACKAGE
         if isinstance(data, HubData):
             return self._fetch(data.repo_id, data.revision, data.files, "dataset")
-        return self._data_folder or fetch.locate_photographs(data.source)
+        return self._data_folder or photographs.locate_photographs(data.source)
 
     @cached_property
     def images(self) -> ImageSet:

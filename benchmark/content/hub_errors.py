@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from benchmark.errors import NotFoundError, SpecError, UserError, first_line
+from benchmark.files.storing import NO_SPACE
 
 __all__ = ["AbsentError", "OfflineError", "absent", "one_line"]
 
 LOG_IN = "log in with 'hf auth login', or set HF_TOKEN"
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -82,7 +82,7 @@ def explain_failure(error: Exception, http: Any, where: str) -> UserError:
             message, cure = f"the connection broke off: {first_line(error)}", "run the same command again"
         case _ if isinstance(error, RuntimeError | ConnectionError) or type(error).__module__ == "hf_xet":
             message, cure = first_line(error), "run the same command again; HF_HUB_DISABLE_XET=1 goes by plain HTTP"
-        case OSError(errno=number) if number in NO_ROOM:
+        case OSError(errno=number) if number in NO_SPACE:
             message = f"no room to store it: {error.strerror}"
             cure = f"free some space under {HF_HUB_CACHE}, or set HF_HOME to another folder"
         case OSError(errno=number) if number in READ_ONLY:

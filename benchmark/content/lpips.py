@@ -17,7 +17,7 @@ from torch import Tensor
 
 from benchmark.errors import IntegrityError, SpecError, first_line
 from benchmark.files.cache import cache_root
-from benchmark.files.storing import CACHE_ROOM, write_bytes
+from benchmark.files.storing import ANOTHER_CACHE, write_bytes
 from benchmark.metrics.perceptual import check_trunk
 
 __all__ = ["describe_perceptual", "install_perceptual", "perceptual_path"]
@@ -104,7 +104,7 @@ def _download_alexnet() -> Path:
 
 def _write_trunk(trunk: Mapping[str, Tensor], path: Path) -> None:
     """Write the tensors as safetensors."""
-    write_bytes(path, save({name: tensor.float().contiguous() for name, tensor in trunk.items()}), fix=CACHE_ROOM)
+    write_bytes(path, save({name: tensor.float().contiguous() for name, tensor in trunk.items()}), fix=ANOTHER_CACHE)
 
 
 def install_perceptual(source: Path | None = None) -> Path:

@@ -18,7 +18,7 @@ from benchmark.content.archives import Archive, download_archive, downloads_fold
 from benchmark.errors import IntegrityError, SpecError, UserError
 from benchmark.files.cache import cache_root
 from benchmark.files.canonical import sha256_file
-from benchmark.files.storing import CACHE_ROOM, storing, write_text
+from benchmark.files.storing import ANOTHER_CACHE, storing, write_text
 from benchmark.suites.spec import CocoData, ImagenetData
 
 __all__ = ["COCO", "Archive", "DataState", "Release", "adopt", "fetch_coco", "find_state", "locate_photographs"]
@@ -105,7 +105,7 @@ def _record(name: str) -> Path:
 def _alone() -> Iterator[None]:
     """Keep two processes from writing the same files; the system frees the lock however a process ends."""
     path = downloads_folder() / "lock"
-    with storing(path, CACHE_ROOM):
+    with storing(path, ANOTHER_CACHE):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("w")
     with file:
@@ -197,18 +197,18 @@ def fetch_coco(*, base_url: str | None = None, release: Release = COCO, keep: bo
     with _alone():
         if not _ready(release):
             unfinished = folder.with_name(f"{folder.name}.part")
-            with storing(unfinished, CACHE_ROOM):
+            with storing(unfinished, ANOTHER_CACHE):
                 shutil.rmtree(unfinished, ignore_errors=True)
                 _check_space(_missing(release)[1])
             paths = [download_archive(f"{url}/{archive.path}", archive) for archive in release.archives]
             for archive, path in zip(release.archives, paths, strict=True):
                 unpack(archive, path, unfinished)
             _check(unfinished, release)
-            with storing(folder, CACHE_ROOM):
+            with storing(folder, ANOTHER_CACHE):
                 if folder.exists():
                     shutil.rmtree(folder)
                 unfinished.replace(folder)
-        with storing(folder, CACHE_ROOM):
+        with storing(folder, ANOTHER_CACHE):
             for archive in release.archives if not keep else ():
                 (downloads_folder() / archive.name).unlink(missing_ok=True)
             _record("coco").unlink(missing_ok=True)
@@ -235,7 +235,7 @@ def adopt(name: Name, folder: Path, spec: CocoData | ImagenetData, *, release: R
     else:
         _check(folder, release)
     record = _record(name)
-    write_text(record, json.dumps({"folder": str(folder)}), CACHE_ROOM)
+    write_text(record, json.dumps({"folder": str(folder)}), ANOTHER_CACHE)
     return folder
 
 

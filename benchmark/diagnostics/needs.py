@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from benchmark.content import hub
-from benchmark.content import photographs as fetch
+from benchmark.content import hub, photographs
 from benchmark.content.lpips import describe_perceptual, perceptual_path
 from benchmark.metrics.spec import get_metric
 from benchmark.suites.lock import Lock
@@ -72,7 +71,7 @@ def _data(suite: Suite, lock: Lock) -> Need:
             hub.is_cached(data.repo_id, revision, file, repo_type="dataset") for file in data.files
         )
         return Need("images", present, None, f"{data.repo_id} on the Hub")
-    state = fetch.find_state(data.source)
+    state = photographs.find_state(data.source)
     unpacked = -(-(state.disk_bytes - state.download_bytes) // MB)
     return Need("images", state.present, -(-state.download_bytes // MB) or None, state.note, unpacked)
 

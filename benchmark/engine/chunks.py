@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from benchmark.files.cache import cache_root
 from benchmark.files.canonical import digest_of
-from benchmark.files.storing import CACHE_ROOM, write_bytes
+from benchmark.files.storing import ANOTHER_CACHE, write_bytes
 
 __all__ = ["ChunkStore"]
 
@@ -42,7 +42,7 @@ class ChunkStore:
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **dict(arrays))
         body = buffer.getvalue()
-        write_bytes(self._path(name), self._checksum(name, body), body, fix=CACHE_ROOM)
+        write_bytes(self._path(name), self._checksum(name, body), body, fix=ANOTHER_CACHE)
 
     def has(self, name: str) -> bool:
         """Whether a file has the name of a chunk, valid or not."""

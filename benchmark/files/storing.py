@@ -17,15 +17,16 @@ from pathlib import Path
 
 from benchmark.errors import UserError, first_line
 
-__all__ = ["CACHE_ROOM", "check_writable", "replacing", "storing", "write_bytes", "write_text"]
+__all__ = ["ANOTHER_CACHE", "NO_SPACE", "check_writable", "replacing", "storing", "write_bytes", "write_text"]
 
-ROOM = "name another folder"
-CACHE_ROOM = "set INVBENCH_CACHE to another folder; then rerun the command to resume"
+ANOTHER_FOLDER = "name another folder"
+ANOTHER_CACHE = "set INVBENCH_CACHE to another folder; then rerun the command to resume"
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""Errors of the system that more space would cure."""
 
 
 @contextmanager
-def storing(path: Path, fix: str = ROOM) -> Iterator[None]:
+def storing(path: Path, fix: str = ANOTHER_FOLDER) -> Iterator[None]:
     """Turn a failure of the disk or of its rights into one line.
 
     Args:
@@ -45,7 +46,7 @@ def storing(path: Path, fix: str = ROOM) -> Iterator[None]:
 
 
 @contextmanager
-def replacing(path: Path, fix: str = ROOM) -> Iterator[Path]:
+def replacing(path: Path, fix: str = ANOTHER_FOLDER) -> Iterator[Path]:
     """Give a temporary path beside `path`, which takes its place when the block ends well, and is removed otherwise.
 
     The folder is made. Several processes may write the same file: the last one wins, and the file is always whole. A
@@ -90,14 +91,14 @@ def _put(temporary: Path, path: Path) -> None:
         shutil.copyfile(temporary, path)  # a mounted file
 
 
-def write_bytes(path: Path, *parts: bytes | memoryview, fix: str = ROOM) -> None:
+def write_bytes(path: Path, *parts: bytes | memoryview, fix: str = ANOTHER_FOLDER) -> None:
     """Write a file whose content is `parts`, one after the other; see `replacing`."""
     with replacing(path, fix) as temporary, temporary.open("wb") as file:
         for part in parts:
             file.write(part)
 
 
-def write_text(path: Path, text: str, fix: str = ROOM) -> None:
+def write_text(path: Path, text: str, fix: str = ANOTHER_FOLDER) -> None:
     """Write a UTF-8 file with `\\n` at the end of lines on every system; see `replacing`."""
     write_bytes(path, text.encode(), fix=fix)
 
@@ -112,7 +113,7 @@ def check_writable(path: Path, option: str | None = None, *, file: bool = False)
     Raises:
         UserError: it, or the nearest folder above it that exists, cannot be written to.
     """
-    fix = f"name another with {option}" if option else ROOM
+    fix = f"name another with {option}" if option else ANOTHER_FOLDER
     try:
         target = path.resolve()
         if file and target.exists():

@@ -20,7 +20,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from benchmark.content import lpips as perceptual
+from benchmark.content import lpips
 from benchmark.metrics.perceptual import TRUNK
 from cli import main
 
@@ -39,7 +39,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("INVBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.setattr(perceptual, "URL", UNREACHABLE)
+    monkeypatch.setattr(lpips, "URL", UNREACHABLE)
     return lambda *arguments: CliRunner().invoke(main, list(map(str, arguments)))
 
 
@@ -72,7 +72,7 @@ def mistake(done: Result, *texts: str, code: int = 2) -> str:
     for text in texts:
         assert text in line
     assert done.stdout == ""
-    assert not perceptual.perceptual_path().exists()
+    assert not lpips.perceptual_path().exists()
     return line
 
 
@@ -99,7 +99,7 @@ def test_torch_cache_is_used_before_the_network(run: Run, checkpoint: Weights, t
     path.parent.mkdir(parents=True)
     torch.save(checkpoint, path)
     assert run("data", "lpips").exit_code == 0
-    assert perceptual.perceptual_path().is_file()
+    assert lpips.perceptual_path().is_file()
 
 
 def test_once_installed_lpips_is_scored_and_doctor_says_so(run: Run, published: Weights, tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_once_installed_lpips_is_scored_and_doctor_says_so(run: Run, published: 
     assert reason is None
     assert state == f"installed: {tmp_path / 'cache/perceptual/alexnet_features.safetensors'}"
 
-    path = perceptual.perceptual_path()
+    path = lpips.perceptual_path()
     save_file(random_weights(), path)
     assert json.loads(run("doctor", "--json").stdout)["networks"]["perceptual"].startswith("damaged: ")
     done = run(*pair)
@@ -266,7 +266,7 @@ def test_a_download_that_is_cut_or_altered_is_refused(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, announced: int | None
 ) -> None:
     with served(b"x" * 100_000, announced) as url:
-        monkeypatch.setattr(perceptual, "URL", url)
+        monkeypatch.setattr(lpips, "URL", url)
         done = run("data", "lpips")
     assert done.exit_code == 2
     assert done.stderr.strip().splitlines()[-1].startswith(f"Error: {url}: cannot be fetched: ")
@@ -279,12 +279,12 @@ def test_a_download_is_checked_and_kept(
 ) -> None:
     buffer = io.BytesIO()
     torch.save({name: tensor for name, tensor in checkpoint.items() if name in TRUNK}, buffer)
-    monkeypatch.setattr(perceptual, "HASH_PREFIX", hashlib.sha256(buffer.getvalue()).hexdigest()[:8])
+    monkeypatch.setattr(lpips, "HASH_PREFIX", hashlib.sha256(buffer.getvalue()).hexdigest()[:8])
     with served(buffer.getvalue()) as url:
-        monkeypatch.setattr(perceptual, "URL", url)
+        monkeypatch.setattr(lpips, "URL", url)
         done = run("data", "lpips")
     assert done.exit_code == 0, done.stderr
-    assert done.stdout.strip() == str(perceptual.perceptual_path())
+    assert done.stdout.strip() == str(lpips.perceptual_path())
     assert (tmp_path / "torch" / CHECKPOINT).read_bytes() == buffer.getvalue()
 
 
@@ -302,7 +302,7 @@ def test_an_interrupted_installation_leaves_what_was_there(
     run: Run, published: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run("data", "lpips", PUBLISHED).exit_code == 0
-    before = perceptual.perceptual_path().read_bytes()
+    before = lpips.perceptual_path().read_bytes()
 
     def fail(path: Path, target: Path) -> None:
         raise OSError(28, "No space left on device")
@@ -311,5 +311,5 @@ def test_an_interrupted_installation_leaves_what_was_there(
     done = run("data", "lpips", PUBLISHED)
     assert done.exit_code == 2
     assert "cannot be written: No space left on device" in done.stderr
-    assert perceptual.perceptual_path().read_bytes() == before
-    assert len(list(perceptual.perceptual_path().parent.iterdir())) == 1
+    assert lpips.perceptual_path().read_bytes() == before
+    assert len(list(lpips.perceptual_path().parent.iterdir())) == 1
