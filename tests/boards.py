@@ -16,7 +16,7 @@ import pyarrow as pa
 from PIL import Image
 
 from benchmark.metrics.spec import get_metric
-from benchmark.records.aggregate import NOT_APPLICABLE, ScoreArrays, applies, scores_to_table
+from benchmark.records.scores import NOT_APPLICABLE, ScoreArrays, applies, scores_to_table
 from benchmark.records.columns import AUDIT_SCHEMA
 from benchmark.records.history import supersede, withdraw
 from benchmark.records.receipts import Difference, Environment, Receipt, write_receipt

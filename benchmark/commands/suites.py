@@ -75,7 +75,7 @@ def suite_diff(first: str, second: str, as_json: bool) -> None:
 @device_option
 @threads_option
 def suite_lock(suite_id: str, draft: bool, data_folder: Path | None, device: str, threads: int | None) -> None:
-    """Pin the content of a suite: hashes of files, images and perturbed images, and the anchors of its metrics.
+    """Pin the content of a suite: hashes of files, images and perturbed images, and the scores of thumbnails.
 
     What a draft pins already must hold. The lock is written beside the suite.
     """

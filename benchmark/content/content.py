@@ -32,7 +32,7 @@ PACKAGE_CURE = "install the package again"
 
 def empty_lock(suite: Suite) -> Lock:
     """Return a lock that pins nothing yet."""
-    lock = Lock(suite=suite.id, suite_digest=suite.digest, files={}, images={}, perturbed={}, anchors={})
+    lock = Lock(suite=suite.id, suite_digest=suite.digest, files={}, images={}, perturbed={})
     return lock.model_copy(update={"gaps": find_gaps(suite, lock)})
 
 

@@ -10,6 +10,7 @@ import torch
 
 from benchmark.datasets.base import ImageSet, Sample
 from benchmark.errors import IntegrityError
+from benchmark.files.canonical import canonical_json
 from benchmark.files.pixels import to_pixels, to_tensor
 from benchmark.perturbations import perturb
 from benchmark.suites.lock import Lock
@@ -25,8 +26,11 @@ def image_sizes(suite: Suite) -> tuple[tuple[int, int], ...]:
 
 
 def hash_image(sample: Sample) -> str:
-    """Return the SHA-256 of an image's pixels (uint8 RGB, rows first) followed by its focal mask."""
-    return hashlib.sha256(sample.image.tobytes() + sample.focal_mask.tobytes()).hexdigest()
+    """Return the SHA-256 of an image's pixels (uint8 RGB, rows first), its focal mask and what is known of it."""
+    known = [sample.group, sample.canonical, sample.category, [round(hue, 3) for hue in sample.prototypes_deg]]
+    labels = [sample.focal_category, list(sample.classes), [list(box) for box in sample.boxes]]
+    facts = canonical_json(known + labels).encode()
+    return hashlib.sha256(sample.image.tobytes() + sample.focal_mask.tobytes() + facts).hexdigest()
 
 
 def hash_images(suite: Suite, images: ImageSet) -> dict[str, str]:
@@ -90,7 +94,7 @@ def _source_gaps(sources: Iterable[Source], lock: Lock) -> list[str]:
 
 
 def find_gaps(suite: Suite, lock: Lock) -> tuple[str, ...]:
-    """Parts of a suite that its lock does not pin: revisions, files, images, perturbed images and anchors.
+    """Parts of a suite that its lock does not pin: revisions, files, images, perturbed images and yardsticks.
 
     The files of embedded networks and data are not looked for: whoever makes a lock has them at hand.
     """
@@ -107,6 +111,8 @@ def find_gaps(suite: Suite, lock: Lock) -> tuple[str, ...]:
     if len(lock.perturbed) != audit * sizes * len(suite.perturbations):
         gaps.append("perturbed images")
     gaps += [
-        f"anchors of {t.id}" for t in suite.targets if not suite.ranked_metrics <= lock.anchors.get(t.id, {}).keys()
+        f"yardsticks at {name}"
+        for height, width in image_sizes(suite)
+        if (name := f"{height}x{width}") not in lock.yardsticks
     ]
     return tuple(gaps)

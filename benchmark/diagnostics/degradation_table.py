@@ -18,7 +18,7 @@ from benchmark.engine.degradations import EDITS
 from benchmark.engine.scorer import TILE, Scorer, Tile, iter_tiles
 from benchmark.metrics.case import Networks
 from benchmark.metrics.spec import METRICS, Metric, get_metric
-from benchmark.records.aggregate import applies
+from benchmark.records.scores import applies
 from benchmark.records.statistics import anchored, masked_mean, masked_median
 from benchmark.suites.lock import Anchor
 from benchmark.suites.spec import AXES, HUE_PERTURBATIONS, TRAINING_MEAN, Axis, Suite

@@ -22,7 +22,7 @@ from benchmark.content.content import Content
 from benchmark.datasets.base import ImageSet, Sample
 from benchmark.engine.chunks import ChunkStore
 from benchmark.engine.layer_transfer import LayerScorer, find_groups, summarize_layers
-from benchmark.engine.networks import load_metric_networks, with_target
+from benchmark.engine.networks import load_metric_networks
 from benchmark.engine.provenance import Meter
 from benchmark.engine.scorer import TILE, Scorer, Tile, iter_tiles
 from benchmark.errors import SpecError
@@ -31,9 +31,11 @@ from benchmark.files.import_graph import code_digest, library_versions
 from benchmark.inverses.base import Inverse
 from benchmark.inverses.spec import get_method
 from benchmark.metrics.case import Networks
-from benchmark.records.aggregate import ScoreArrays, find_status, get_reason_names, scores_to_table, summarize
+from benchmark.metrics.layers import COMPARED
+from benchmark.records.aggregate import summarize
 from benchmark.records.audit import audit_to_table
 from benchmark.records.record import Record, StageLayers, SubmissionInfo, write_record
+from benchmark.records.scores import ScoreArrays, find_status, get_reason_names, scores_to_table
 from benchmark.submissions.candidates import Candidate, load_candidate
 from benchmark.suites.spec import INPUT, Source, Suite, TargetSpec
 from benchmark.targets import load_target
@@ -104,10 +106,10 @@ class _Stage:
 
         if not reads_input:
             _check_shapes(target, inverse)
-        self.scorer = Scorer(suite, taps, invert, with_target(networks, target))
+        self.scorer = Scorer(suite, taps, invert, networks)
         # Without a configuration of its own, an inverse says nothing of which taps have one shape.
         comparable = not reads_input and inverse.config.taps
-        self.layers = LayerScorer(suite, target, inverse, networks) if comparable else None
+        self.layers = LayerScorer(target, inverse, suite.layer_images) if comparable else None
 
     def run(self, tile: Tile) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays of a tile: those of Scorer, and those of LayerScorer where it applies."""
@@ -175,15 +177,17 @@ def _evaluate_target(
     suite, images = content.suite, content.images
     stage: _Stage | None = None
     chunk = max(1, -(-options.batch_size // TILE)) * TILE
-    audited = suite.audit_ids(images.ids)
+    audited, judged = suite.audit_ids(images.ids), frozenset(images.ids[: suite.judged_images])
     parts: list[dict[str, npt.NDArray[Any]]] = []
     for item in _iter_chunks(images, spec.input_size, len(ids), chunk, store):
         arrays = item.arrays
         if arrays is None:
             if stage is None:
                 stage = _Stage(suite, load_target(spec, content.target(spec), options.device), inverse, networks)
-            tiles = [stage.run(tile) for tile in iter_tiles(item.samples, options.device, audited)]
-            arrays = {field: np.concatenate([tile[field] for tile in tiles]) for field in tiles[0]}
+            first = sum(len(part["values"]) for part in parts)
+            tiles = iter_tiles(item.samples, options.device, audit=audited, judged=judged, first=first)
+            scored = [stage.run(tile) for tile in tiles]
+            arrays = {field: np.concatenate([tile[field] for tile in scored]) for field in scored[0]}
             store.save(item.name, arrays)
         parts.append(arrays)
         bar.update(item.images)
@@ -191,17 +195,9 @@ def _evaluate_target(
     audit = audit_to_table(suite, spec, [image for image in ids if image in audited], joined.pop("audit"))
     layers: tuple[StageLayers, ...] = ()
     transfer, hsics = joined.pop("transfer", None), joined.pop("hsic", None)
-    if transfer is not None and hsics is not None and content.lock.anchors.get(spec.id):
-        detail = [suite.metrics.index(metric) for metric in suite.axes["detail"]]
-        layers = summarize_layers(
-            suite,
-            content.lock.anchors[spec.id],
-            find_groups(spec, inverse.config.taps),
-            spec.tap_names,
-            own=joined["values"][:, :, 0, detail],
-            transfer=transfer,
-            hsics=hsics,
-        )
+    if transfer is not None and hsics is not None and COMPARED in suite.metrics:
+        own = joined["values"][: len(transfer), :, 0, suite.metrics.index(COMPARED)]
+        layers = summarize_layers(find_groups(spec, inverse.config.taps), spec.tap_names, own, transfer, hsics)
     scores = ScoreArrays(spec, ids, **joined, reason_names=get_reason_names(suite))
     recons = len(ids) * len(suite.perturbations) * len(spec.taps)
     ms = round(stage.scorer.seconds / recons * 1e3, 4) if stage else None
@@ -269,7 +265,7 @@ def evaluate(content: Content, candidate: Candidate, options: Options) -> Evalua
             results[spec.id] = _evaluate_target(content, spec, inverse, networks, store, options, ids, bar)
 
     scores = [result.scores for result in results.values()]
-    targets, overall, cells = summarize(suite, lock, scores)
+    summary = summarize(suite, lock, scores)
     times = {name: result.ms_per_recon for name, result in results.items() if result.ms_per_recon is not None}
     record = Record(
         suite=suite.id,
@@ -277,14 +273,14 @@ def evaluate(content: Content, candidate: Candidate, options: Options) -> Evalua
         lock_digest=lock.digest,
         submission=SubmissionInfo(id=candidate.id, method=candidate.method, title=candidate.title),
         inverses={name: info for name, (_, info) in loaded.items()},
-        code_version=meter.version,
         precision="float32",
         status=find_status(suite, scores),
         draft=lock.draft or suite.draft,
         images=len(ids),
-        targets=targets,
-        overall=overall,
-        cells=tuple(cells),
+        targets=summary.targets,
+        score=summary.score,
+        overall=summary.overall,
+        cells=tuple(summary.cells),
         layers={name: result.layers for name, result in results.items() if result.layers},
         scores_sha256="0" * 64,
         audit_sha256="0" * 64,

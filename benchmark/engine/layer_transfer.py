@@ -12,12 +12,11 @@ import torch
 from benchmark.engine.precision import float32
 from benchmark.engine.scorer import Tile, load_metric
 from benchmark.inverses.base import Inverse
-from benchmark.metrics.case import Case, FocalMask, Networks, View
-from benchmark.metrics.layers import hsic, linear_cka, normalized_transfer, summarize_transfer
+from benchmark.metrics.case import Case, FocalMask, View
+from benchmark.metrics.layers import COMPARED, hsic, linear_cka, normalized_transfer, summarize_transfer
 from benchmark.records.record import StageLayers
-from benchmark.records.statistics import anchored, masked_mean
-from benchmark.suites.lock import Anchor
-from benchmark.suites.spec import TRAINING_MEAN, Suite, TargetSpec
+from benchmark.records.statistics import masked_mean
+from benchmark.suites.spec import TargetSpec
 from benchmark.targets.base import Target
 
 __all__ = ["LayerScorer", "find_groups", "summarize_layers"]
@@ -35,11 +34,14 @@ def find_groups(spec: TargetSpec, shapes: Mapping[str, Sequence[int]]) -> tuple[
 
 
 class LayerScorer:
-    """Scores, on unperturbed tiles, what the inverse of each tap makes of the features of the others of its group."""
+    """Scores, on unperturbed tiles, what the inverse of each tap makes of the features of the others of its group.
 
-    def __init__(self, suite: Suite, target: Target, inverse: Inverse, networks: Networks) -> None:
-        self.target, self.inverse, self.networks = target, inverse, networks
-        self.metrics = [load_metric(metric_id) for metric_id in suite.axes["detail"]]
+    Only the first `images` of an evaluation are looked at.
+    """
+
+    def __init__(self, target: Target, inverse: Inverse, images: int) -> None:
+        self.target, self.inverse, self.images = target, inverse, images
+        self.metric = load_metric(COMPARED)
         self.groups = find_groups(target.spec, inverse.config.taps)
 
     @property
@@ -50,23 +52,22 @@ class LayerScorer:
     @float32()
     @torch.inference_mode()
     def run(self, tile: Tile) -> dict[str, npt.NDArray[Any]]:
-        """Return `transfer` float32 (images, pairs, detail metrics), NaN where not scored, and `hsic` (1, T, T)."""
+        """Return `transfer` float32 (images, pairs), NaN where unscored, and `hsic` (1, T, T); none beyond."""
+        names = self.target.spec.tap_names
+        count = min(tile.count, self.images - tile.first)
+        if count <= 0:
+            none = np.zeros((0, len(self.pairs)), np.float32)
+            return {"transfer": none, "hsic": np.zeros((0, len(names), len(names)))}
         original, mask = View(tile.images), FocalMask(tile.masks)
         features = self.target.features(original.rgb)
-        transfer = np.full((tile.count, len(self.pairs), len(self.metrics)), np.nan, np.float32)
+        transfer = np.full((count, len(self.pairs)), np.nan, np.float32)
         for index, (source, through) in enumerate(self.pairs):
             recon = self.inverse.invert({through: features[source]})[through].float()
-            finite = torch.isfinite(recon).flatten(1).all(1, keepdim=True)
-            case = Case(original, original, View(torch.nan_to_num(recon)), mask, self.networks)
-            scores = torch.stack([metric(case) for metric in self.metrics], dim=1)
-            transfer[:, index] = torch.where(finite, scores, torch.nan)[: tile.count].cpu().numpy()
-        shared = hsic([features[name].tensor[: tile.count] for name in self.target.spec.tap_names])
+            finite = torch.isfinite(recon).flatten(1).all(1)
+            scores = self.metric(Case(original, original, View(torch.nan_to_num(recon)), mask))
+            transfer[:, index] = torch.where(finite, scores, torch.nan)[:count].cpu().numpy()
+        shared = hsic([features[name].tensor[:count] for name in names])
         return {"transfer": transfer, "hsic": shared.cpu().numpy()[None]}
-
-
-def _detail(anchors: Sequence[Anchor], scores: Sequence[Array]) -> Array:
-    """Return the detail (...,), as the axis defines it, from the mean scores of each of its metrics."""
-    return np.mean([anchored(s, a) for a, s in zip(anchors, scores, strict=True)], axis=0)
 
 
 def _rows(matrix: Array) -> tuple[tuple[float | None, ...], ...]:
@@ -78,11 +79,9 @@ def _rounded(value: float | None) -> float | None:
 
 
 def summarize_layers(
-    suite: Suite,
-    anchors: Mapping[str, Anchor],
     groups: Sequence[Group],
     taps: Sequence[str],
-    own: Array,
+    own: npt.NDArray[np.float32],
     transfer: npt.NDArray[np.float32],
     hsics: Array,
 ) -> tuple[StageLayers, ...]:
@@ -91,13 +90,11 @@ def summarize_layers(
     Args:
         groups: what `find_groups` returned.
         taps: all taps of the target.
-        own: detail scores under identity (images, taps, detail metrics).
-        transfer: (images, pairs, detail metrics) of `LayerScorer.run`, tiles joined.
+        own: `frc` under identity of the images that were compared (images, taps).
+        transfer: (images, pairs) of `LayerScorer.run`, tiles joined.
         hsics: (tiles, taps, taps) likewise.
     """
-    chosen = [anchors[metric] for metric in suite.axes["detail"]]
-    floor = float(_detail(chosen, [np.array(a.answers[TRAINING_MEAN]) for a in chosen]))
-    diagonal, across = (_detail(chosen, list(masked_mean(x.astype(np.float64)).T)) for x in (own, transfer))
+    diagonal, across = (masked_mean(scores.astype(np.float64)) for scores in (own, transfer))
     cka, pair, result = linear_cka(hsics), 0, []
     for stage, names in groups:
         indices = [taps.index(name) for name in names]
@@ -107,13 +104,13 @@ def summarize_layers(
                 if i != j:
                     matrix[i, j] = across[pair]
                     pair += 1
-        normalized = normalized_transfer(matrix, floor)
+        normalized = normalized_transfer(matrix)
         summary = summarize_transfer(normalized)
         result.append(
             StageLayers(
                 stage=stage,
                 taps=names,
-                floor=round(floor, 6),
+                images=len(own),
                 transfer=_rows(matrix),
                 normalized=_rows(normalized),
                 neighbors=_rounded(summary.neighbors),

@@ -7,7 +7,7 @@ import torch
 from benchmark.content import hub
 from benchmark.content.content import Content, empty_lock, perceptual_pins
 from benchmark.content.pins import check_pins, find_gaps, hash_images, hash_perturbed
-from benchmark.engine.anchors import measure_suite_anchors
+from benchmark.engine.yardsticks import measure_suite_yardsticks
 from benchmark.errors import UserError
 from benchmark.suites.lock import Lock, load_lock
 from benchmark.suites.spec import HubData, Suite
@@ -27,7 +27,8 @@ def known_pins(suite: Suite) -> Lock:
         if not suite.lock_path.is_file():
             return empty_lock(suite)
         lock = Lock.model_validate_json(suite.lock_path.read_text(encoding="utf-8"))
-        changed = {"suite_digest": suite.digest, "images": {}, "perturbed": {}, "anchors": {}}
+        changed = {"suite_digest": suite.digest, "images": {}, "perturbed": {}}
+        changed |= {"groups": {}, "wear": {}, "yardsticks": {}, "answers": {}}
         lock = lock.model_copy(update=changed) if lock.draft else empty_lock(suite)
     return lock if lock.draft else empty_lock(suite)
 
@@ -52,7 +53,7 @@ def _find_revisions(suite: Suite, known: Lock) -> dict[str, str]:
 
 
 def make_lock(content: Content, device: torch.device) -> Lock:
-    """Return the lock of a suite: hashes of its files, images and perturbed images, and the measured anchors.
+    """Return the lock of a suite: hashes of its files, images and perturbed images, and the measured yardsticks.
 
     What the lock of `content` pins already must hold.
 
@@ -65,12 +66,6 @@ def make_lock(content: Content, device: torch.device) -> Lock:
     images = content.images
     files = content.hash_files(images)
     check_pins("file", content.lock.files, files, draft=True, where=suite.lock_path)
-    lock = content.lock.model_copy(
-        update={
-            "files": files,
-            "images": hash_images(suite, images),
-            "perturbed": hash_perturbed(suite, images),
-            "anchors": measure_suite_anchors(content, device),
-        }
-    )
+    hashes = {"files": files, "images": hash_images(suite, images), "perturbed": hash_perturbed(suite, images)}
+    lock = measure_suite_yardsticks(content.with_lock(content.lock.model_copy(update=hashes)), device)
     return lock.model_copy(update={"gaps": find_gaps(suite, lock)})

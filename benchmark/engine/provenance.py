@@ -73,6 +73,7 @@ class Meter:
         """Return the run section of a record; `ms_per_recon` is target and inverse time, by target."""
         dirty = _git("status", "--porcelain")
         return Run(
+            code_version=self.version,
             device=self.device.type,
             device_name=self.device_name,
             threads=torch.get_num_threads(),

@@ -17,20 +17,18 @@ import torch
 from torch import Tensor
 
 from benchmark.content.content import Content
-from benchmark.engine.networks import load_metric_networks, with_target
+from benchmark.engine.networks import load_metric_networks
 from benchmark.engine.provenance import read_environment
 from benchmark.engine.scorer import TILE, Scorer, iter_tiles
 from benchmark.errors import IntegrityError, SpecError
 from benchmark.files.pixels import to_tensor
 from benchmark.metrics.case import Networks
 from benchmark.metrics.spec import get_metric
-from benchmark.records.aggregate import NOT_APPLICABLE, NOT_FINITE, SCORED, ScoreArrays, get_reason_names
 from benchmark.records.consistency import CheckedRecord, check_record
 from benchmark.records.receipts import ROUNDING, Difference, Receipt
 from benchmark.records.record import Record, load_record
+from benchmark.records.scores import NOT_APPLICABLE, NOT_FINITE, SCORED, ScoreArrays, get_reason_names
 from benchmark.suites.spec import Suite
-from benchmark.targets import load_target
-from benchmark.targets.base import Target
 
 __all__ = [
     "check_inverses", "compare_reruns", "load_rerun", "make_receipt", "measure_differences", "rescore", "select_images",
@@ -59,28 +57,34 @@ def select_images(scores: ScoreArrays, images: Sequence[str]) -> ScoreArrays:
 
 
 def measure_differences(
-    suite: Suite, first: Sequence[ScoreArrays], second: Sequence[ScoreArrays], allowed: Mapping[str, float] | None
+    suite: Suite, first: Sequence[ScoreArrays], second: Sequence[ScoreArrays], *, exact: bool
 ) -> dict[str, Difference]:
     """Return by metric how far two evaluations of the same images and targets are apart.
 
     Args:
-        allowed: by metric, the largest absolute difference; None: float32 rounding, see ROUNDING.
+        exact: whether the same pixels were scored, so that only float32 rounding is allowed (see ROUNDING); otherwise
+            it is what the metric allows, for an image and for the signed mean over a target's values.
     """
     result = {}
     for m, name in enumerate(suite.metrics):
-        a, b = (
-            np.concatenate([s.values[..., m].ravel() for s in items]).astype(np.float64) for items in (first, second)
-        )
-        codes = [np.concatenate([s.reasons[..., m].ravel() for s in x]) for x in (first, second)]
-        both = (codes[0] == SCORED) & (codes[1] == SCORED)
-        gap = np.abs(a - b)[both]
-        limit = ROUNDING * np.maximum(1, np.abs(a[both])) if allowed is None else allowed[name]
+        metric, gaps, limits, biases = get_metric(name), [], [], []
+        unmatched = 0
+        for a, b in zip(first, second, strict=True):
+            both = (a.reasons[..., m] == SCORED) & (b.reasons[..., m] == SCORED)
+            unmatched += int((a.reasons[..., m] != b.reasons[..., m]).sum())
+            stated, again = (s.values[..., m][both].astype(np.float64) for s in (a, b))
+            gaps.append(again - stated)
+            limits.append(ROUNDING * np.maximum(1, np.abs(stated)) if exact else np.full(len(stated), metric.tolerance))
+            biases.append(abs(float(gaps[-1].mean())) if len(stated) else 0.0)
+        gap = np.abs(np.concatenate(gaps))
         result[name] = Difference(
-            compared=int(both.sum()),
-            equal=int((a == b)[both].sum()),
+            compared=len(gap),
+            equal=int((gap == 0).sum()),
             largest=float(f"{gap.max():.3g}") if gap.size else 0.0,
-            beyond=int((gap > limit).sum()),
-            unmatched=int((codes[0] != codes[1]).sum()),
+            beyond=int((gap > np.concatenate(limits)).sum()),
+            unmatched=unmatched,
+            bias=float(f"{max(biases):.3g}"),
+            biased=0 if exact else sum(bias > metric.mean_tolerance for bias in biases),
         )
     return result
 
@@ -103,15 +107,15 @@ class _StoredRecons:
 
 
 def _score_pixels(
-    content: Content, stated: ScoreArrays, pixels: Pixels, target: Target, networks: Networks
+    content: Content, stated: ScoreArrays, pixels: Pixels, networks: Networks, device: torch.device
 ) -> ScoreArrays:
     """Score the stored recons of the images that `stated` names."""
     ids, taps = content.images.ids, stated.target.tap_names
     samples = [content.images.load(ids.index(image), stated.target.input_size) for image in stated.images]
-    parts = []
-    for number, tile in enumerate(iter_tiles(samples, target.device)):
+    parts, judged = [], ids[: content.suite.judged_images]
+    for number, tile in enumerate(iter_tiles(samples, device, judged=judged)):
         recons = _StoredRecons(pixels[number * TILE : (number + 1) * TILE], taps)
-        parts.append(Scorer(content.suite, taps, recons, with_target(networks, target)).run(tile))
+        parts.append(Scorer(content.suite, taps, recons, networks).run(tile))
     values, reasons, clamped = (
         np.concatenate([part[name] for part in parts]) for name in ("values", "reasons", "clamped")
     )
@@ -137,16 +141,15 @@ def rescore(content: Content, checked: CheckedRecord, device: torch.device) -> d
         images = suite.audit_ids(scores.images)
         if not images:
             raise SpecError("the record holds no audit image", where=scores.target.id, cure="evaluate more images")
-        target = load_target(scores.target, content.target(scores.target), device)
         own = select_images(scores, images)
-        again = _score_pixels(content, own, pixels, target, networks)
+        again = _score_pixels(content, own, pixels, networks, device)
         skipped = own.reasons == not_finite
         for m, name in enumerate(suite.metrics):
             absent = networks.perceptual is None or not (own.reasons[..., m] == SCORED).any()
             skipped[..., m] |= "perceptual" in get_metric(name).needs and absent
         stated.append(replace(own, reasons=np.where(skipped, NOT_APPLICABLE, own.reasons)))
         rescored.append(replace(again, reasons=np.where(skipped, NOT_APPLICABLE, again.reasons)))
-    return measure_differences(suite, stated, rescored, None)
+    return measure_differences(suite, stated, rescored, exact=True)
 
 
 def check_inverses(record: Record, rerun: Record, where: str) -> None:
@@ -182,7 +185,7 @@ def load_rerun(
 
 
 def compare_reruns(suite: Suite, stated: Sequence[ScoreArrays], rerun: Sequence[ScoreArrays]) -> dict[str, Difference]:
-    """Compare the scores of a record with those of a rerun, on the images of the rerun, to the metrics' tolerances.
+    """Compare the scores of a record with those of a rerun, on the images of the rerun, to what the metrics allow.
 
     Raises:
         SpecError: the rerun has targets or images that the record has not.
@@ -191,8 +194,7 @@ def compare_reruns(suite: Suite, stated: Sequence[ScoreArrays], rerun: Sequence[
     if differing := sorted(known.keys() ^ {scores.target.id for scores in rerun}):
         raise SpecError(f"target '{differing[0]}' is not in both", where="rerun", cure="evaluate the same targets")
     pairs = [(select_images(known[scores.target.id], scores.images), scores) for scores in rerun]
-    allowed = {name: get_metric(name).tolerance for name in suite.metrics}
-    return measure_differences(suite, [a for a, _ in pairs], [b for _, b in pairs], allowed)
+    return measure_differences(suite, [a for a, _ in pairs], [b for _, b in pairs], exact=False)
 
 
 def make_receipt(

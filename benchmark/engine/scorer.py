@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from itertools import islice
 from typing import Any
@@ -22,11 +22,11 @@ from benchmark.datasets.base import Sample
 from benchmark.engine.precision import float32
 from benchmark.errors import UserError
 from benchmark.files.pixels import to_pixels, to_tensor
-from benchmark.metrics.case import Case, FocalMask, Networks, View
-from benchmark.metrics.spec import get_metric
+from benchmark.metrics.case import Case, FocalMask, Networks, Prototypes, View
+from benchmark.metrics.spec import Metric, get_metric
 from benchmark.perturbations import perturb
-from benchmark.records.aggregate import NOT_APPLICABLE, SCORED, applies
-from benchmark.suites.spec import Suite
+from benchmark.records.scores import NOT_APPLICABLE, SCORED, applies
+from benchmark.suites.spec import HUE_PERTURBATIONS, POOLED, Suite
 
 __all__ = ["TILE", "Invert", "Scorer", "Tile", "iter_tiles", "load_metric"]
 
@@ -35,32 +35,107 @@ Invert = Callable[[Tensor], Mapping[str, Tensor]]
 """What the target saw (N, 3, H, W) -> a recon for every tap."""
 
 
-def load_metric(metric_id: str) -> Callable[[Case], Tensor]:
-    """Return the function of a metric: Case -> float32 (N,), NaN where not scored."""
-    module, name = get_metric(metric_id).function.split(":")
-    function: Callable[[Case], Tensor] = getattr(import_module(module), name)
+def _load(path: str) -> Callable[..., Tensor]:
+    module, name = path.split(":")
+    function: Callable[..., Tensor] = getattr(import_module(module), name)
     return function
+
+
+def load_metric(metric_id: str) -> Callable[[Case], Tensor]:
+    """Return the function of a metric: Case -> float32 (N,), NaN where not scored; (N, P) parts of a pooled one."""
+    return _load(get_metric(metric_id).function)
 
 
 @dataclass(frozen=True, eq=False)
 class Tile:
-    """Eight images on the device: `count` of them real, the rest copies of the last."""
+    """Eight images on the device: `count` of them real, the rest copies of the last.
+
+    Attributes:
+        first: the position of its first image among those evaluated.
+        judged: bool (8,), whether the judge looks at an image.
+        audit: positions in the tile of the images whose pixels are kept.
+    """
 
     images: Tensor
     masks: Tensor
+    prototypes: Prototypes | None
+    first: int
     count: int
+    judged: Tensor
     audit: list[int]
 
 
-def iter_tiles(samples: Iterable[Sample], device: torch.device, audit: Collection[str] = ()) -> Iterator[Tile]:
-    """Yield samples of one size as tiles on `device`; `audit` names the images whose pixels are kept."""
+def _prototypes(samples: Sequence[Sample], device: torch.device) -> Prototypes | None:
+    """Return what the samples know of usual colors; None where one of them knows nothing."""
+    if not all(sample.prototypes_deg for sample in samples):
+        return None
+    hues = torch.tensor([sample.prototypes_deg for sample in samples], dtype=torch.float32)
+    return Prototypes(hues.to(device), torch.tensor([sample.category for sample in samples], device=device))
+
+
+def iter_tiles(
+    samples: Iterable[Sample],
+    device: torch.device,
+    *,
+    audit: Collection[str] = (),
+    judged: Collection[str] = (),
+    first: int = 0,
+) -> Iterator[Tile]:
+    """Yield samples of one size as tiles on `device`.
+
+    Args:
+        audit: names the images whose pixels are kept.
+        judged: names the images that the judge looks at.
+        first: the position of the first sample among the images evaluated.
+    """
     waiting = iter(samples)
     while part := list(islice(waiting, TILE)):
         kept = [index for index, sample in enumerate(part) if sample.id in audit]
         filled = part + part[-1:] * (TILE - len(part))
         images = to_tensor(np.stack([sample.image for sample in filled]), device).contiguous()
-        masks = torch.from_numpy(np.stack([sample.focal_mask for sample in filled]))
-        yield Tile(images, masks.to(device), len(part), kept)
+        masks = torch.from_numpy(np.stack([sample.focal_mask for sample in filled])).to(device)
+        seen = torch.tensor([sample.id in judged for sample in filled], device=device)
+        yield Tile(images, masks, _prototypes(filled, device), first, len(part), seen, kept)
+        first += len(part)
+
+
+class _Sheet:
+    """The scores of a tile as they come in: `values`, `reasons` and `clamped` as in ScoreArrays."""
+
+    def __init__(self, suite: Suite, taps: int, count: int) -> None:
+        self.count = count
+        shape = (count, taps, len(suite.conditions), len(suite.metrics))
+        self.values = np.full(shape, np.nan, np.float32)
+        self.reasons = np.full(shape, NOT_APPLICABLE, np.uint8)
+        self.clamped = np.zeros((count, taps, len(suite.perturbations)), np.float32)
+
+    def enter(self, tap: int, condition: int, chosen: Sequence[int], measured: Tensor, usable: Tensor) -> None:
+        """Enter the scores (N, chosen) of some metrics; `usable` bool alike: the recons behind them are finite."""
+        finite = usable[: self.count].cpu().numpy()
+        scores = np.where(finite, measured[: self.count].cpu().numpy(), np.nan)
+        self.values[:, tap, condition, chosen] = scores
+        codes = np.where(np.isnan(scores), np.array(chosen, np.uint8) + 2, SCORED)
+        self.reasons[:, tap, condition, chosen] = np.where(finite, codes, 1)
+
+
+class _Pool:
+    """The parts of a tap's pooled metrics, summed over the hue kinds."""
+
+    def __init__(self, metrics: Sequence[Metric]) -> None:
+        self.functions = [load_metric(metric.id) for metric in metrics]
+        self.finish = [_load(str(metric.finish)) for metric in metrics]
+        self.sums: list[Tensor] = []
+        self.finite: Tensor | None = None
+
+    def add(self, case: Case, finite: Tensor) -> None:
+        """Add one hue kind; `finite` bool (N,): its recon and the one of the unperturbed image are."""
+        parts = [function(case) for function in self.functions]
+        self.sums = [old + new for old, new in zip(self.sums, parts, strict=True)] if self.sums else parts
+        self.finite = finite if self.finite is None else self.finite & finite
+
+    def scores(self) -> Tensor:
+        """Return the scores (N, metrics)."""
+        return torch.stack([finish(total) for finish, total in zip(self.finish, self.sums, strict=True)], dim=1)
 
 
 class Scorer:
@@ -68,8 +143,10 @@ class Scorer:
 
     def __init__(self, suite: Suite, taps: Sequence[str], invert: Invert, networks: Networks) -> None:
         self.suite, self.taps, self.invert, self.networks = suite, tuple(taps), invert, networks
-        self.metrics = [load_metric(metric_id) for metric_id in suite.metrics]
-        self.needs_baseline = torch.tensor(["baseline" in get_metric(m).needs for m in suite.metrics])
+        self.metrics = [get_metric(metric_id) for metric_id in suite.metrics]
+        self.functions = [load_metric(metric_id) for metric_id in suite.metrics]
+        self.needs_baseline = torch.tensor(["baseline" in metric.needs for metric in self.metrics])
+        self.pooled = [index for index, metric in enumerate(self.metrics) if metric.perturbations == POOLED]
         self.seconds = 0.0
 
     def _timed_invert(self, seen: Tensor) -> Mapping[str, Tensor]:
@@ -84,6 +161,11 @@ class Scorer:
                 raise UserError(f"the inverse returned {shape} at tap '{tap}', not {tuple(seen.shape)}")
         return recons
 
+    def _score(self, metric: int, case: Case, judged: Tensor) -> Tensor:
+        """Return the scores (N,) of a metric; NaN where it asks the judge, and the image is not `judged`."""
+        scores = self.functions[metric](case)
+        return scores.where(judged, torch.nan) if "judge" in self.metrics[metric].needs else scores
+
     @float32()
     @torch.inference_mode()
     def run(self, tile: Tile) -> dict[str, npt.NDArray[Any]]:
@@ -91,15 +173,16 @@ class Scorer:
 
         `audit` is uint8 (audit images, 1 + taps, perturbations, H, W, 3); its first "tap" is the input.
         """
-        suite, count = self.suite, tile.count
-        shape = (count, len(self.taps), len(suite.perturbations), len(suite.metrics))
-        values = np.full(shape, np.nan, np.float32)
-        reasons = np.full(shape, NOT_APPLICABLE, np.uint8)
-        clamped = np.zeros(shape[:3], np.float32)
-        audit = np.zeros((len(tile.audit), 1 + shape[1], shape[2], *tile.images.shape[2:], 3), np.uint8)
+        suite = self.suite
+        networks = self.networks if tile.judged.any() else replace(self.networks, judge=None)
+        sheet = _Sheet(suite, len(self.taps), tile.count)
+        audit = np.zeros(
+            (len(tile.audit), 1 + len(self.taps), len(suite.perturbations), *tile.images.shape[2:], 3), np.uint8
+        )
         original, mask = View(tile.images), FocalMask(tile.masks)
         # The recon of the unperturbed image by tap, and whether it is finite: identity comes first in every suite.
         baselines: dict[str, tuple[View, Tensor]] = {}
+        pools = [_Pool([self.metrics[index] for index in self.pooled]) for _ in self.taps]
         for p, perturbation in enumerate(suite.perturbations):
             chosen = [m for m, name in enumerate(suite.metrics) if applies(name, perturbation)]
             seen = original if perturbation == "identity" else View(perturb(perturbation, original.rgb, tile.masks))
@@ -108,18 +191,21 @@ class Scorer:
             for t, tap in enumerate(self.taps):
                 finite = torch.isfinite(recons[tap]).flatten(1).all(1)
                 recon = torch.nan_to_num(recons[tap].float())
-                clamped[:, t, p] = ((recon < 0) | (recon > 1)).flatten(1).float().mean(1)[:count].cpu().numpy()
+                outside = ((recon < 0) | (recon > 1)).flatten(1).float().mean(1)
+                sheet.clamped[:, t, p] = outside[: tile.count].cpu().numpy()
                 view = View(recon)
                 audit[:, 1 + t, p] = to_pixels(view.rgb[tile.audit])
                 baseline, baseline_finite = baselines.setdefault(tap, (view, finite))
-                if not chosen:
-                    continue
-                case = Case(original, seen, view, mask, self.networks, baseline)
-                measured = torch.stack([self.metrics[metric](case) for metric in chosen], dim=1)[:count].cpu()
-                both = (finite & baseline_finite)[:count, None].cpu()
-                usable = torch.where(self.needs_baseline[chosen], both, finite[:count, None].cpu())
-                scores = torch.where(usable, measured, torch.nan).numpy()
-                values[:, t, p, chosen] = scores
-                codes = np.where(np.isnan(scores), np.array(chosen, np.uint8) + 2, SCORED)
-                reasons[:, t, p, chosen] = np.where(usable.numpy(), codes, 1)
-        return {"values": values, "reasons": reasons, "clamped": clamped, "audit": audit}
+                case = Case(original, seen, view, mask, networks, baseline, tile.prototypes)
+                both = finite & baseline_finite
+                if chosen:
+                    scores = [self._score(m, case, tile.judged) for m in chosen]
+                    usable = torch.where(self.needs_baseline[chosen].to(both.device), both[:, None], finite[:, None])
+                    sheet.enter(t, p, chosen, torch.stack(scores, dim=1), usable)
+                if self.pooled and perturbation in HUE_PERTURBATIONS:
+                    pools[t].add(case, both)
+        for t, pool in enumerate(pools):
+            if pool.finite is not None:
+                usable = pool.finite[:, None].expand(-1, len(self.pooled))
+                sheet.enter(t, suite.conditions.index(POOLED), self.pooled, pool.scores(), usable)
+        return {"values": sheet.values, "reasons": sheet.reasons, "clamped": sheet.clamped, "audit": audit}

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from benchmark.files.pixels import quantize
 
-__all__ = ["Case", "Classifier", "Detections", "FocalMask", "Networks", "Perceiver", "View"]
+__all__ = ["Case", "Classifier", "FocalMask", "Networks", "Perceiver", "Prototypes", "View"]
 
 T = TypeVar("T")
 
@@ -27,14 +27,6 @@ class Classifier(Protocol):
     def __call__(self, images: Tensor, /) -> Tensor: ...
 
     def __hash__(self) -> int: ...
-
-
-class Detections(NamedTuple):
-    """What a detector finds: `labels` int64 (N, Q), `scores` in [0, 1] (N, Q), `boxes` (N, Q, 4) as x0, y0, x1, y1."""
-
-    labels: Tensor
-    scores: Tensor
-    boxes: Tensor
 
 
 class Perceiver(Protocol):
@@ -56,14 +48,10 @@ class Networks:
 
     Attributes:
         judge: the held-out judge of the suite.
-        classifier: the target itself, if it labels images.
-        detector: the target itself, if it detects objects: RGB in [0, 1] (N, 3, H, W) -> Detections.
         perceptual: the network of LPIPS.
     """
 
     judge: Classifier | None = None
-    classifier: Classifier | None = None
-    detector: Callable[[Tensor], Detections] | None = None
     perceptual: Perceiver | None = None
 
 
@@ -103,6 +91,18 @@ class FocalMask(_Memo):
         self.pixels = pixels
 
 
+class Prototypes(NamedTuple):
+    """The colors that are usual for the categories of a suite.
+
+    Attributes:
+        hues_deg: CIELAB hue angle of every category's canonical hue, float32 (N, K); NaN where it has none.
+        own: index of the focal category, int64 (N,); -1 where it is unknown.
+    """
+
+    hues_deg: Tensor
+    own: Tensor
+
+
 @dataclass(frozen=True, eq=False)
 class Case:
     """One comparison.
@@ -114,6 +114,7 @@ class Case:
         mask: the focal mask of the original.
         networks: what metrics may ask.
         baseline: the recon of the unperturbed image (y); None where there is none.
+        prototypes: what is usual, where the suite knows it.
     """
 
     original: View
@@ -122,6 +123,7 @@ class Case:
     mask: FocalMask
     networks: Networks = Networks()
     baseline: View | None = None
+    prototypes: Prototypes | None = None
 
     def not_scored(self) -> Tensor:
         """Return the scores (N,) of a metric that lacks what it needs: NaN."""

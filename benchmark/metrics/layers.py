@@ -15,11 +15,15 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["MIN_ROOM", "TransferSummary", "hsic", "linear_cka", "normalized_transfer", "summarize_transfer"]
+__all__ = [
+    "COMPARED", "MIN_DIAGONAL", "TransferSummary", "hsic", "linear_cka", "normalized_transfer", "summarize_transfer",
+]  # fmt: skip
 
 Array = npt.NDArray[np.float64]
 MIN_IMAGES = 4
-MIN_ROOM = 1e-3
+COMPARED = "frc"
+"""The metric that layers are compared by, under identity."""
+MIN_DIAGONAL = 0.05
 
 
 def hsic(features: Sequence[Tensor]) -> Tensor:
@@ -62,17 +66,15 @@ def linear_cka(batches: Array) -> Array:
     return mean / (scale[:, None] * scale)
 
 
-def normalized_transfer(matrix: Array, floor: float) -> Array:
-    """Return N[i, j] = clip((M[i, j] - floor) / (M[j, j] - floor), 0, 1), (T, T).
+def normalized_transfer(matrix: Array) -> Array:
+    """Return N[i, j] = M[i, j] / M[j, j], (T, T).
 
     Args:
-        matrix: M[i, j], detail of the recon that the inverse trained for tap j makes of the features of tap i.
-        floor: detail of the training mean image; a column whose M[j, j] is not above it (by .001 at least, for a
-            quotient of next to nothing says nothing) is NaN.
+        matrix: M[i, j], detail of the recon that the inverse trained for tap j makes of the features of tap i; a
+            column whose M[j, j] is under .05 is NaN, for a quotient of next to nothing says nothing.
     """
-    room = np.diagonal(matrix) - floor
-    room = np.where(room > MIN_ROOM, room, np.nan)
-    return np.clip((matrix - floor) / room, 0, 1)
+    own = np.diagonal(matrix)
+    return matrix / np.where(own >= MIN_DIAGONAL, own, np.nan)
 
 
 class TransferSummary(NamedTuple):

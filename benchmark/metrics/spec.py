@@ -14,7 +14,7 @@ from benchmark.suites.spec import Axis
 
 __all__ = ["AXIS_WORDS", "METRICS", "UNDER", "Metric", "Need", "get_metric", "range_in_words", "role_in_words"]
 
-Need = Literal["mask", "seen", "baseline", "judge", "perceptual", "classifier", "detector"]
+Need = Literal["mask", "seen", "baseline", "judge", "perceptual", "prototypes"]
 
 
 class Metric(Frozen):
@@ -23,7 +23,8 @@ class Metric(Frozen):
     Attributes:
         range: smallest and largest value; None: without a limit.
         perturbations: under which perturbations it is computed: `identity` alone, `all` (the recon against
-            what the target saw), the five `hue` kinds, or `gray`.
+            what the target saw), the five `hue` kinds, each apart; the three `hue_set` ones; all `hues` pooled into one
+            score; or `gray`.
         needs: what it looks at beside original and recon: the focal `mask`, the perturbed image that was `seen`,
             the recon of the unperturbed image (`baseline`), or a network.
         aggregate: what stands for all images.
@@ -31,10 +32,13 @@ class Metric(Frozen):
         formula: what is computed.
         unscored: why an image can be left without a score.
         identity: its value for a perfect recon; None where that depends on the image.
-        tolerance: largest difference allowed between two machines in float32.
+        tolerance: largest difference of an image's score allowed between two machines in float32.
+        mean_tolerance: largest signed mean difference allowed over the images.
         source: where it comes from.
         reference: the independent implementation that it is tested against, and how closely.
-        function: `module:name` of a function `Case -> (N,)` float32; NaN means *not scored*.
+        function: `module:name` of a function `Case -> (N,)` float32; NaN means *not scored*. For pooled metrics
+            `Case -> (N, P)`: parts that are summed over the hue kinds.
+        finish: for pooled metrics, `module:name` of a function of these sums, `(N, P) -> (N,)`.
     """
 
     id: str
@@ -44,7 +48,7 @@ class Metric(Frozen):
     higher_is_better: bool
     range: tuple[float, float | None]
     unit: str = ""
-    perturbations: Literal["identity", "all", "hue", "gray"]
+    perturbations: Literal["identity", "all", "hue", "hue_set", "hues", "gray"]
     needs: tuple[Need, ...] = ()
     aggregate: Literal["mean", "median"] = "mean"
     rankable: bool = True
@@ -52,9 +56,11 @@ class Metric(Frozen):
     unscored: str
     identity: float | None
     tolerance: float
+    mean_tolerance: float
     source: str
     reference: str
     function: str
+    finish: str | None = None
 
 
 _HUE_UNSCORED = "the perturbation moves no cell of enough chroma"
@@ -445,6 +451,8 @@ UNDER = {
     "identity": "the unperturbed image",
     "all": "every perturbation, against what the target saw",
     "hue": "the five hue kinds",
+    "hue_set": "the three kinds that set the hue",
+    "hues": "the five hue kinds together: one score for all",
     "gray": "gray",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import struct
 import zlib
@@ -14,12 +15,13 @@ import pyarrow as pa
 from PIL import Image, UnidentifiedImageError
 
 from benchmark.errors import IntegrityError, SpecError, first_line
-from benchmark.records.columns import AUDIT_SCHEMA
+from benchmark.records.columns import AUDIT_SCHEMA, table_digest
 from benchmark.suites.spec import INPUT, Suite, TargetSpec
 
-__all__ = ["audit_to_table", "check_png", "decode_png", "read_audit"]
+__all__ = ["audit_digest", "audit_to_table", "check_png", "decode_png", "read_audit"]
 
 Pixels = npt.NDArray[np.uint8]
+MAX_SIDE_PX = 4096
 _HEAD = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR"
 _RGB8 = bytes([8, 2, 0, 0, 0])
 """Bit depth 8, color type RGB, and the only compression, filter and no interlacing."""
@@ -74,6 +76,35 @@ def decode_png(png: bytes, size: tuple[int, int]) -> Pixels:
             return np.asarray(image)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, zlib.error) as error:
         raise IntegrityError(f"holds a damaged PNG: {first_line(error)}") from None
+
+
+def _size_of(png: bytes) -> tuple[int, int]:
+    """Return the (height, width) that a PNG states.
+
+    Raises:
+        IntegrityError: it states none, or more than an input of a target may have.
+    """
+    if png[:16] != _HEAD or len(png) < 24:
+        raise IntegrityError("holds something that is no PNG")
+    width, height = struct.unpack(">II", png[16:24])
+    if not (0 < height <= MAX_SIDE_PX and 0 < width <= MAX_SIDE_PX):
+        raise IntegrityError(f"holds a PNG of {height}x{width} pixels, at most {MAX_SIDE_PX} a side are allowed")
+    return height, width
+
+
+def audit_digest(table: pa.Table) -> str:
+    """Return the SHA-256 of audit images (AUDIT_SCHEMA): of labels and decoded pixels, whatever encoded them.
+
+    Raises:
+        IntegrityError: one of them is no plain RGB PNG of allowed size.
+    """
+    column = table.column("png").combine_chunks()
+    pixels = []
+    for png in column.dictionary.to_pylist():
+        size = _size_of(png)
+        pixels.append(hashlib.sha256(repr(size).encode() + decode_png(png, size).tobytes()).digest())
+    hashes = pa.DictionaryArray.from_arrays(column.indices, pa.array(pixels, pa.binary()))
+    return table_digest(table.set_column(table.schema.get_field_index("png"), "png", hashes))
 
 
 def _row_labels(suite: Suite, target: TargetSpec, images: Sequence[str]) -> list[tuple[str, str, str, str]]:

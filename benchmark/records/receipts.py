@@ -43,13 +43,17 @@ class Difference(Frozen):
     """the largest difference, in the metric's unit."""
     beyond: int = Field(ge=0)
     """values farther apart than allowed."""
+    bias: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """the largest signed mean difference over the values of a target, in the metric's unit."""
+    biased: int = Field(default=0, ge=0)
+    """targets whose signed mean difference is larger than allowed."""
     unmatched: int = Field(ge=0)
     """values that only one of the two has, or lacks for another reason."""
 
     @property
     def agrees(self) -> bool:
         """Whether nothing is farther apart than allowed, or in one of the two only."""
-        return self.beyond == 0 and self.unmatched == 0
+        return self.beyond == 0 and self.unmatched == 0 and self.biased == 0
 
 
 class Environment(Frozen):

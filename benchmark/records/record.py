@@ -6,7 +6,7 @@ A record is a folder of three files:
 - `scores.parquet`: one row per image, target, tap, perturbation and metric;
 - `audit.parquet`: a handful of images, what the target saw and every recon of it, as lossless PNG.
 
-The *digest* covers everything that the same evaluation reproduces anywhere (protocol, weights, scores,
+The *digest* covers everything that the same evaluation reproduces anywhere (protocol, weights, scores, pixels of the
 audit images) and leaves out the `run` section (device, times, versions).
 """
 
@@ -26,16 +26,19 @@ from benchmark.files.declarations import Frozen, read_json, unset
 from benchmark.files.fields import Id, Sha256
 from benchmark.files.storing import replacing, write_text
 from benchmark.files.tables import read_table
+from benchmark.records.audit import audit_digest
 from benchmark.records.columns import AUDIT_SCHEMA, SCORE_SCHEMA, table_digest
-from benchmark.suites.lock import Lock
-from benchmark.suites.spec import Axis, Perturbation, Suite
+from benchmark.suites.lock import Lock, Wear
+from benchmark.suites.spec import Axis, Condition, Suite
 
 __all__ = [
     "MAX_RECORD_BYTES",
     "AxisScore",
     "Cell",
+    "Estimate",
     "InverseInfo",
     "Matrix",
+    "PullScore",
     "Record",
     "Run",
     "StageLayers",
@@ -78,38 +81,55 @@ class InverseInfo(_RecordPart):
     training: dict[str, str | int | float] = {}
 
 
-class AxisScore(_RecordPart):
-    """An anchored axis score (0 the best trivial answer, 1 identity) with its 95 % interval; None: no score."""
+class Estimate(_RecordPart):
+    """A mean over images with its 95 % interval; None: no score, or too few groups for an interval."""
 
     value: float | None
     low: float | None = None
     high: float | None = None
+
+
+class AxisScore(Estimate):
+    """The score of an axis (0 for every answer that ignores the image, 1 the image itself), and of its metrics."""
+
     parts: dict[Id, float | None]
 
 
+class PullScore(Estimate):
+    """`prototype_pull` over the images of one kind, of which `images` have a score."""
+
+    images: int
+
+
 class TapScore(_RecordPart):
-    """The axes at one tap, and the mean share of recon values that had to be clamped to [0, 1]."""
+    """The axes at one tap, and the mean share of recon values that had to be clamped to [0, 1].
+
+    `pull` holds `prototype_pull`, apart for images whose focal objects all wear the canonical hue and those of which
+    none does, where the suite knows.
+    """
 
     axes: dict[Axis, AxisScore]
     clamped: float
+    pull: dict[Wear, PullScore] = Field(default={}, exclude_if=unset)
 
 
 class TargetScore(_RecordPart):
-    """The axes of one target (unweighted mean over its taps) and of each tap."""
+    """One target: the axes (unweighted means over its taps), their mean, and each tap."""
 
+    score: Estimate
     axes: dict[Axis, AxisScore]
     taps: dict[Id, TapScore]
 
 
 class Cell(_RecordPart):
-    """One metric at one tap under one perturbation: its mean (or median, as the metric declares) over images.
+    """One metric at one tap under one perturbation, or over all hue kinds: its mean (or declared median) over images.
 
     `scored` images have a score; `unscored` counts the others by reason.
     """
 
     target: Id
     tap: Id
-    perturbation: Perturbation
+    perturbation: Condition
     metric: Id
     value: float | None
     low: float | None
@@ -127,12 +147,12 @@ class StageLayers(_RecordPart):
     stage: Id
     taps: tuple[Id, ...]
     """taps of one shape, from shallow to deep."""
-    floor: float
-    """detail of the training mean image."""
+    images: int
+    """how many it was measured on."""
     transfer: Matrix
-    """detail as the axis defines it; rows: the tap that the features are from, columns: that of the inverse."""
+    """mean `frc`; rows: the tap that the features are from, columns: that of the inverse."""
     normalized: Matrix
-    """clip((transfer - floor) / (its column's diagonal - floor), 0, 1)."""
+    """transfer over the diagonal of its column; not scored where that is under .05."""
     neighbors: float | None
     """the normalized matrix summed up; see `metrics.layers.TransferSummary`."""
     half_distance: float | None
@@ -152,8 +172,9 @@ class StageLayers(_RecordPart):
 
 
 class Run(_RecordPart):
-    """Circumstances of the run, outside the digest."""
+    """Circumstances of the run, outside the digest; `code_version` is that of this package."""
 
+    code_version: str
     device: str
     device_name: str
     threads: int
@@ -171,7 +192,8 @@ class Run(_RecordPart):
 class Record(_RecordPart):
     """One submission on one suite; see the module for the files beside it.
 
-    `layers` holds the layer comparison by target, for methods that read features.
+    `score` is the mean of the axes in `overall`. `layers` holds the layer comparison by target, for methods that read
+    features.
     """
 
     schema_version: Literal[1] = 1
@@ -180,12 +202,12 @@ class Record(_RecordPart):
     lock_digest: Sha256
     submission: SubmissionInfo
     inverses: dict[Id, InverseInfo]
-    code_version: str
     precision: Literal["float32", "bfloat16"]
     status: Literal["complete", "partial"]
     draft: bool
     images: int
     targets: dict[Id, TargetScore]
+    score: Estimate
     overall: dict[Axis, AxisScore]
     cells: tuple[Cell, ...]
     layers: dict[Id, tuple[StageLayers, ...]] = {}
@@ -240,7 +262,7 @@ def _write_table(path: Path, table: pa.Table) -> None:
 def write_record(folder: Path, record: Record, scores: pa.Table, audit: pa.Table) -> Record:
     """Seal `record` and write the three files of a record to `folder`; return the sealed record."""
     record = record.model_copy(
-        update={"scores_sha256": table_digest(scores), "audit_sha256": table_digest(audit)}
+        update={"scores_sha256": table_digest(scores), "audit_sha256": audit_digest(audit)}
     ).sealed()
     _write_table(folder / "scores.parquet", scores)
     _write_table(folder / "audit.parquet", audit)
@@ -265,16 +287,17 @@ def load_record(folder: Path) -> Record:
     return record
 
 
-def _load_table(path: Path, schema: pa.Schema, digest: str, rows: int | None) -> pa.Table:
-    table = read_table(path, schema, rows)
-    if table_digest(table) != digest:
+def _check_digest(path: Path, digest: str, stated: str) -> None:
+    if digest != stated:
         raise IntegrityError("differs from what record.json states", where=str(path), cure="evaluate again")
-    return table
 
 
 def load_scores(folder: Path, record: Record, rows: int | None = None) -> pa.Table:
     """Read `scores.parquet` (SCORE_SCHEMA) of a record folder, checked against the record; see `read_table`."""
-    return _load_table(folder / "scores.parquet", SCORE_SCHEMA, record.scores_sha256, rows)
+    path = folder / "scores.parquet"
+    table = read_table(path, SCORE_SCHEMA, rows)
+    _check_digest(path, table_digest(table), record.scores_sha256)
+    return table
 
 
 def load_audit(folder: Path, record: Record, rows: int | None = None) -> pa.Table:
@@ -283,5 +306,14 @@ def load_audit(folder: Path, record: Record, rows: int | None = None) -> pa.Tabl
 
 
 def load_audit_file(path: Path, sha256: str, rows: int | None = None) -> pa.Table:
-    """Read an `audit.parquet` (AUDIT_SCHEMA), checked against the hash of its content; see `read_table`."""
-    return _load_table(path, AUDIT_SCHEMA, sha256, rows)
+    """Read an `audit.parquet` (AUDIT_SCHEMA), checked against the hash of its pixels; see `read_table`.
+
+    Raises:
+        IntegrityError: it holds something that is no plain PNG, or other pixels.
+    """
+    table = read_table(path, AUDIT_SCHEMA, rows)
+    try:
+        _check_digest(path, audit_digest(table), sha256)
+    except IntegrityError as error:
+        raise IntegrityError(error.message, where=str(path), cure="evaluate again") from None
+    return table

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from benchmark.errors import IntegrityError, SpecError
 from benchmark.files.canonical import digest_of
 from benchmark.files.declarations import Frozen, read_json, unset
-from benchmark.files.fields import Revision, Sha256
+from benchmark.files.fields import Id, Revision, Sha256
 from benchmark.files.paths import SUITES
-from benchmark.suites.spec import Suite
+from benchmark.suites.spec import Axis, Suite
 
-__all__ = ["Anchor", "Lock", "load_lock"]
+__all__ = ["Answer", "Lock", "Wear", "load_lock"]
 
 MAX_LOCK_BYTES = 64_000_000
 
 
-class Anchor(Frozen):
-    """Score of the best trivial `answer` to a metric: what an anchored score calls 0; `ceiling` is called 1.
+Wear = Literal["canonical", "recolored"]
+"""Whether all focal objects of an image wear the canonical hue of their category, or none does."""
 
-    `answers` holds the score of every trivial answer.
-    """
 
-    answer: str
-    floor: float
-    ceiling: float
-    answers: dict[str, float] = {}
+class Answer(Frozen):
+    """What an answer that inverts nothing scores: reported metrics by id, and `prototype_pull` by what objects wear."""
+
+    metrics: dict[Id, float] = {}
+    pull: dict[Wear, float] = {}
 
 
 class Lock(Frozen):
@@ -39,8 +40,14 @@ class Lock(Frozen):
     """by image id (`id@HxW` where photographs are resized): pixels and focal mask."""
     perturbed: dict[str, Sha256]
     """by image (as above), a slash and the perturbation: pixels."""
-    anchors: dict[str, dict[str, Anchor]]
-    """by target and metric."""
+    groups: dict[str, str] = {}
+    """by image id, the group of those that share a source; an image that is not named is a group of its own."""
+    wear: dict[str, Wear] = {}
+    """by image id, what its focal objects wear, where they all wear the same and the source knows it."""
+    yardsticks: dict[str, dict[Axis, dict[int, float]]] = {}
+    """by input size (`HxW`) and axis, the scores of thumbnails of the image of so many rows."""
+    answers: dict[str, dict[Id, Answer]] = {}
+    """by input size, what the training mean image, a thumbnail, a red frame and a blend with the prototype score."""
     gaps: tuple[str, ...] = ()
     revisions: dict[str, Revision] = Field(default={}, exclude_if=unset)
     """by repository, the commit of those that the suite names without one."""

@@ -21,9 +21,10 @@ __all__ = [
     "AXES",
     "HUE_PERTURBATIONS",
     "INPUT",
-    "TRAINING_MEAN",
+    "POOLED",
     "Axis",
     "CocoData",
+    "Condition",
     "DatasetSpec",
     "FrozenData",
     "HubData",
@@ -41,7 +42,9 @@ Perturbation = Literal["identity", "hue_set_0", "hue_set_120", "hue_set_240", "h
 HUE_PERTURBATIONS: tuple[Perturbation, ...] = (
     "hue_set_0", "hue_set_120", "hue_set_240", "hue_shift_120", "hue_shift_240",
 )  # fmt: skip
-TRAINING_MEAN = "training_mean"
+POOLED: Literal["hues"] = "hues"
+"""Name of the condition under which a score stands that is taken over all hue kinds together."""
+Condition = Perturbation | Literal["hues"]
 INPUT = "input"
 """Name that stands for the tap where an audit row holds what the target saw."""
 
@@ -162,7 +165,8 @@ DatasetSpec = Annotated[FrozenData | CocoData | ImagenetData | HubData, Field(di
 class Suite(Frozen):
     """A frozen, versioned protocol; see the suite files for the meaning of every field.
 
-    Records of a `draft` are never ranked, even if its lock is whole.
+    Layers are compared on the first `layer_images` images, and the judge sees the first `judged_images`. Records of a
+    `draft` are never ranked, even if its lock is whole.
     """
 
     schema_version: Literal[1]
@@ -177,6 +181,8 @@ class Suite(Frozen):
     axes: dict[Axis, tuple[Id, ...]]
     report: tuple[Id, ...] = ()
     audit_images: tuple[str, ...] | Annotated[int, Field(gt=0)]
+    layer_images: int = Field(gt=0)
+    judged_images: int = Field(default=0, ge=0)
     bootstrap_resamples: int = Field(gt=0)
     bootstrap_seed: int
     draft: bool = Field(default=False, exclude_if=unset)
@@ -210,6 +216,13 @@ class Suite(Frozen):
     def metrics(self) -> tuple[str, ...]:
         """Every metric of the suite: those of the axes, then those only reported."""
         return tuple(m for axis in AXES for m in self.axes.get(axis, ())) + self.report
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """What scores can stand under: every perturbation, then `hues` where there are hue kinds to pool."""
+        if not set(HUE_PERTURBATIONS) & set(self.perturbations):
+            return self.perturbations
+        return (*self.perturbations, POOLED)
 
     @property
     def ranked_metrics(self) -> frozenset[str]:

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmark.errors import UserError
-from benchmark.records.aggregate import image_axes, scores_from_table
+from benchmark.records.aggregate import image_axes
+from benchmark.records.scores import scores_from_table
 from benchmark.records.consistency import check_complete
 from benchmark.records.history import Event, History, find_withdrawal, load_history, superseded_folders
 from benchmark.records.receipts import Receipt, Trust, load_receipts, trust_of

@@ -19,7 +19,7 @@ from benchmark.errors import UserError
 from benchmark.files.pixels import quantize
 from benchmark.metrics.case import Networks
 from benchmark.metrics.spec import METRICS
-from benchmark.records.aggregate import NOT_APPLICABLE, NOT_FINITE, SCORED, applies, get_reason_names
+from benchmark.records.scores import NOT_APPLICABLE, NOT_FINITE, SCORED, applies, get_reason_names
 from benchmark.suites.spec import Suite
 from benchmark.targets.labels import LabelProbabilities
 
