@@ -16,7 +16,6 @@ import pyarrow as pa
 from PIL import Image
 
 from benchmark.metrics.spec import get_metric
-from benchmark.records.scores import NOT_APPLICABLE, ScoreArrays, applies, scores_to_table
 from benchmark.records.columns import AUDIT_SCHEMA
 from benchmark.records.history import supersede, withdraw
 from benchmark.records.receipts import Difference, Environment, Receipt, write_receipt
@@ -33,6 +32,7 @@ from benchmark.records.record import (
     load_record,
     write_record,
 )
+from benchmark.records.scores import NOT_APPLICABLE, ScoreArrays, applies, scores_to_table
 from benchmark.records.store import record_folder
 from benchmark.suites.lock import Anchor, Lock
 from benchmark.suites.spec import HUE_PERTURBATIONS, INPUT, Suite, TargetSpec

@@ -16,7 +16,7 @@ from selection import pytest_collection_modifyitems as pytest_collection_modifyi
 
 from benchmark.content.content import Content
 from benchmark.datasets.base import Sample
-from benchmark.metrics.case import Detections, Networks
+from benchmark.metrics.case import Networks
 from benchmark.suites.catalog import load_suite
 from benchmark.suites.lock import load_lock
 from benchmark.suites.spec import Suite
@@ -68,23 +68,6 @@ class Labels:
         return logits.softmax(1) if self.exclusive_labels else logits.sigmoid()
 
 
-def detect(images: torch.Tensor) -> Detections:
-    """Find one object a color channel, about where the channel is bright; none in flat images."""
-    mass = images / images.sum((2, 3), keepdim=True).clamp(min=1e-6)
-    places = (mass.sum(2), mass.sum(3))
-    grids = [torch.linspace(0, 1, place.shape[-1]) for place in places]
-    centers = [(place * grid).sum(-1) for place, grid in zip(places, grids, strict=True)]
-    spreads = [
-        (place * (grid - center[..., None]).square()).sum(-1).sqrt()
-        for place, grid, center in zip(places, grids, centers, strict=True)
-    ]
-    low = [center - spread for center, spread in zip(centers, spreads, strict=True)]
-    high = [center + spread for center, spread in zip(centers, spreads, strict=True)]
-    scores = 1 - (-20 * images.flatten(2).std(2)).exp()
-    labels = torch.arange(3).expand_as(scores)
-    return Detections(labels, scores, torch.stack([*low, *high], dim=-1))
-
-
 class Pooled:
     """Stands in for the network of LPIPS: its features are pooled luma."""
 
@@ -98,8 +81,7 @@ class Pooled:
 @pytest.fixture(scope="session")
 def networks() -> Networks:
     """Small deterministic networks, one for everything that a metric may ask."""
-    judge, classifier = Labels(1, exclusive_labels=False), Labels(0, exclusive_labels=True)
-    return Networks(judge, classifier, detect, Pooled())  # type: ignore[arg-type]
+    return Networks(Labels(1, exclusive_labels=False), Pooled())
 
 
 @pytest.fixture(scope="session")

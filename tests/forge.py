@@ -17,11 +17,11 @@ from benchmark.engine.rescore import select_images
 from benchmark.files.paths import submissions_root
 from benchmark.metrics.layers import normalized_transfer, summarize_transfer
 from benchmark.records.aggregate import summarize
-from benchmark.records.scores import ScoreArrays, find_status, scores_from_table, scores_to_table
 from benchmark.records.audit import audit_to_table
 from benchmark.records.columns import table_digest
 from benchmark.records.consistency import check_record
 from benchmark.records.record import Record, StageLayers, SubmissionInfo, load_record, write_record
+from benchmark.records.scores import ScoreArrays, find_status, scores_from_table, scores_to_table
 from benchmark.records.statistics import anchored
 from benchmark.records.store import record_folder
 from benchmark.submissions.validate import Finding, validate

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -14,7 +14,6 @@ from torch import Tensor
 from benchmark.errors import SpecError, first_line
 from benchmark.suites.spec import TargetSpec
 from benchmark.targets.config import CONFIG
-from benchmark.targets.labels import LabelProbabilities, has_exclusive_labels
 from benchmark.targets.network import load_network
 from benchmark.targets.normalization import load_normalization
 from benchmark.targets.taps import Features, Point, capture
@@ -41,12 +40,10 @@ class Target(ABC):
 
     Attributes:
         model_class: the class of transformers.
-        answers: what `predict` gives: labels, boxes, or None for networks without a head of their own.
         unused: prefixes of the names of those weights of a checkpoint that belong to parts the target does not have.
     """
 
     model_class: ClassVar[Any]
-    answers: ClassVar[Literal["labels", "boxes"] | None] = None
     unused: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, spec: TargetSpec, folder: Path, device: torch.device) -> None:
@@ -96,13 +93,6 @@ class Target(ABC):
             SpecError: the network has no head; see `answers`.
         """
         raise SpecError(f"target '{self.spec.id}' has no head of its own: it gives features, no answers")
-
-    def labels(self) -> LabelProbabilities | None:
-        """Return the network as a function from images to label probabilities; None where it does not label images."""
-        if self.answers != "labels":
-            return None
-        exclusive = has_exclusive_labels(self.model.config)
-        return LabelProbabilities(lambda images: self.predict(images).logits, exclusive_labels=exclusive)
 
     def make_features(self, name: str, tensor: Tensor, side: dict[str, Tensor]) -> Features:
         """Return the features of a tap from its raw tensor and the side inputs of `get_side_points`."""

@@ -36,7 +36,6 @@ class DetrTarget(Target):
     """
 
     model_class = DetrForObjectDetection
-    answers = "boxes"
 
     @classmethod
     def prepare_config(cls, config: dict[str, Any]) -> dict[str, Any]:
@@ -90,14 +89,3 @@ class DetrTarget(Target):
         """See Target; logits are (N, queries, labels + 1), the last one `no object`."""
         output = self.forward(images)
         return Prediction(output.logits, output.pred_boxes)
-
-    def detect(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return DETR's detections, one a query: its likeliest label but `no object`, the score, and the box.
-
-        Returns:
-            Labels int64 (N, queries), scores in [0, 1] (N, queries), boxes (N, queries, 4) as x0, y0, x1, y1 in [0, 1].
-        """
-        output = self.forward(images)
-        scores, labels = output.logits.softmax(-1)[..., :-1].max(-1)
-        center, size = output.pred_boxes.chunk(2, dim=-1)
-        return labels, scores, torch.cat([center - size / 2, center + size / 2], dim=-1)

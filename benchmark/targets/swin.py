@@ -16,7 +16,6 @@ class SwinTarget(Target):
     """Features are (N, rows * columns, channels)."""
 
     model_class = SwinForImageClassification
-    answers = "labels"
 
     def get_points(self) -> dict[str, Point]:
         """See Target."""

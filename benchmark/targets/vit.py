@@ -17,7 +17,6 @@ class ViTTarget(ClassTokenTarget):
 
     model_class = ViTForImageClassification
     embeddings_class, block_class = ViTEmbeddings, ViTLayer
-    answers = "labels"
 
     def predict(self, images: Tensor) -> Prediction:
         """See Target; logits are (N, labels)."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from benchmark.engine.anchors import load_training_mean
 from torch import Tensor
 
 from benchmark.content.content import Content
@@ -22,7 +23,6 @@ from benchmark.diagnostics.degradation_table import (
     render_degradations,
     with_every_metric,
 )
-from benchmark.engine.anchors import load_training_mean
 from benchmark.engine.degradations import (
     EDITS,
     add_noise,

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pytest
 import torch
+from benchmark.engine.anchors import ANSWERS, measure_anchors
 from PIL import Image
 from torch import Tensor
 
 from benchmark.datasets.base import Sample
 from benchmark.diagnostics.degradation_table import with_every_metric
-from benchmark.engine.anchors import ANSWERS, measure_anchors
 from benchmark.engine.scorer import TILE, Scorer, iter_tiles
 from benchmark.errors import UserError
 from benchmark.files.pixels import quantize

@@ -33,9 +33,9 @@ from forge import (
 from benchmark.content.content import Content
 from benchmark.engine.rescore import compare_reruns, rescore
 from benchmark.errors import IntegrityError, SpecError, UserError
-from benchmark.records.scores import scores_to_table
 from benchmark.records.columns import AUDIT_SCHEMA, SCORE_SCHEMA
 from benchmark.records.record import load_record
+from benchmark.records.scores import scores_to_table
 from benchmark.suites.spec import INPUT
 from leaderboard.data.entries import load_entries
 

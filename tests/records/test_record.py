@@ -14,9 +14,18 @@ import pytest
 from benchmark.errors import IntegrityError, SpecError
 from benchmark.metrics.spec import get_metric
 from benchmark.records.aggregate import image_axes, image_scores, summarize
-from benchmark.records.scores import NOT_APPLICABLE, NOT_FINITE, ScoreArrays, applies, find_status, get_reason_names, scores_from_table, scores_to_table
 from benchmark.records.columns import AUDIT_SCHEMA, table_digest
 from benchmark.records.record import Record, Run, SubmissionInfo, load_audit, load_record, load_scores, write_record
+from benchmark.records.scores import (
+    NOT_APPLICABLE,
+    NOT_FINITE,
+    ScoreArrays,
+    applies,
+    find_status,
+    get_reason_names,
+    scores_from_table,
+    scores_to_table,
+)
 from benchmark.suites.lock import Anchor, Lock
 from benchmark.suites.spec import HUE_PERTURBATIONS, Suite
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from benchmark.records.scores import NOT_APPLICABLE, ScoreArrays, applies
 from benchmark.records.record import AxisScore, load_scores
+from benchmark.records.scores import NOT_APPLICABLE, ScoreArrays, applies
 from benchmark.records.statistics import bootstrap_weights
 from benchmark.suites.catalog import load_suite
 from benchmark.suites.lock import Anchor, Lock
