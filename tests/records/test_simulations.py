@@ -1,0 +1,78 @@
+"""Coverage of the group bootstrap's intervals and level of the sign-flip tests, by simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from benchmark.records.bootstrap import GroupBootstrap
+from benchmark.records.pairs import EXACT_GROUPS, compare_pairs
+from benchmark.records.statistics import masked_mean
+
+TRIALS, RESAMPLES, SIGNS = 2000, 2000, 2000
+COUNTS = (11, 20, 40, 64, 128)
+
+
+def singles(groups: int) -> list[int]:
+    """Sizes as of mini@1: one group in ten has three images, the others one."""
+    return [3 if index % 10 == 0 else 1 for index in range(groups)]
+
+
+def geometric(groups: int) -> list[int]:
+    """Sizes 1, 1, 2, 3, 4, 6, 9, 13, and again."""
+    return [int(1.45 ** (index % 8)) for index in range(groups)]
+
+
+def steep(groups: int) -> list[int]:
+    """Sizes 1, 2, 4, 8, 16 and again: the largest fifth of the groups holds half of the images."""
+    return [2 ** (index % 5) for index in range(groups)]
+
+
+def normal(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return generator.standard_normal(shape)
+
+
+def skewed(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Exponential values, of mean 0 and variance 1: skewness 2."""
+    return generator.exponential(size=shape) - 1
+
+
+Sizes = Callable[[int], list[int]]
+Law = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+
+
+def draw(sizes: list[int], law: Law, correlation: float, seed: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Values of mean 0 (images, *shape), of which those of a group have the given correlation."""
+    generator = np.random.default_rng(seed)
+    members = np.repeat(np.arange(len(sizes)), sizes)
+    shared = law(generator, (len(sizes), *shape))[members]
+    return np.sqrt(correlation) * shared + np.sqrt(1 - correlation) * law(generator, (len(members), *shape))
+
+
+def names(sizes: list[int]) -> list[str]:
+    return [str(group) for group in np.repeat(np.arange(len(sizes)), sizes)]
+
+
+def coverage(sizes: list[int], law: Law, correlation: float, seed: int) -> float:
+    """Share of trials whose interval contains the truth."""
+    values = draw(sizes, law, correlation, seed, (TRIALS,))
+    found = GroupBootstrap(names(sizes), RESAMPLES, seed).estimate(values)
+    return float(((found.low <= 0) & (found.high >= 0)).mean())
+
+
+def level(sizes: list[int], law: Law, correlation: float, seed: int) -> float:
+    """Share of trials in which the test of one pair finds a difference that is not there.
+
+    Every trial is an entry whose sums are compared with those of an entry of zeros by the same signs.
+    """
+    values = draw(sizes, law, correlation, seed, (TRIALS,))
+    sums = GroupBootstrap(names(sizes), 1, 0).sums(values)
+    if len(sizes) <= EXACT_GROUPS:
+        signs = 1.0 - 2 * (np.arange(2 ** (len(sizes) - 1))[:, None] >> np.arange(len(sizes)) & 1)
+    else:
+        signs = np.random.default_rng(seed).integers(0, 2, (SIGNS, len(sizes))) * 2.0 - 1
+    reached = (np.abs(signs @ sums) >= np.abs(sums.sum(0)) - 1e-9).sum(0)
+    exact = len(sizes) <= EXACT_GROUPS
+    return float(((reached + (not exact)) / (len(signs) + (not exact)) <= 0.05).mean())
