@@ -23,9 +23,11 @@ from benchmark.metrics.edges import dilate_disk, pixel_tolerance
 __all__ = [
     "Region",
     "cell_means",
+    "cell_px",
     "color_ev",
     "color_retention",
     "delta_e_2000",
+    "focal_region",
     "gain_original",
     "gain_perturbed",
     "gray_residual",
@@ -43,13 +45,14 @@ MIN_HUE_CHROMA, NO_HUE_DEG = 5.0, 90.0
 MIN_ORIGINAL_CHROMA = 5.0
 
 
-def _cell_px(height: int) -> int:
+def cell_px(height: int) -> int:
+    """Side of the square color cells of images of a height, in pixels: round(H / 28), at least 1."""
     return max(1, round(height / CELLS_PER_HEIGHT))
 
 
 def _cell_sums(images: Tensor) -> Tensor:
     """Return the sums over cells of images (N, C, H, W), (N, C, cells)."""
-    side = _cell_px(images.shape[-2])
+    side = cell_px(images.shape[-2])
     return F.avg_pool2d(images, side, ceil_mode=True, divisor_override=1).flatten(2)
 
 
@@ -65,7 +68,7 @@ def region_of(pixels: Tensor) -> Region:
     """Return the region of the pixels chosen, bool (N, H, W)."""
     weights = pixels.float()[:, None]
     covered = _cell_sums(weights)[:, 0]
-    return Region(weights, covered, covered >= MIN_COVERAGE * _cell_px(pixels.shape[-2]) ** 2)
+    return Region(weights, covered, covered >= MIN_COVERAGE * cell_px(pixels.shape[-2]) ** 2)
 
 
 def cell_means(view: View, region: Region) -> Tensor:
@@ -73,7 +76,8 @@ def cell_means(view: View, region: Region) -> Tensor:
     return _cell_sums(view.get(lab) * region.weights) / region.pixels.clamp(min=1)[:, None]
 
 
-def _focal_region(mask: FocalMask) -> Region:
+def focal_region(mask: FocalMask) -> Region:
+    """Region of the focal object: the mask eroded by the edge tolerance, itself where under 64 pixels would remain."""
     tolerance = pixel_tolerance(*mask.pixels.shape[-2:])
     eroded = ~dilate_disk(~mask.pixels, tolerance)
     enough = eroded.flatten(1).sum(1) >= MIN_ERODED_PX
@@ -82,14 +86,14 @@ def _focal_region(mask: FocalMask) -> Region:
 
 def _focal_cells(view: View, mask: FocalMask) -> Tensor:
     """Return the mean CIELAB of the focal cells, (N, 3, cells); arbitrary where a cell is dropped."""
-    return cell_means(view, mask.get(_focal_region))
+    return cell_means(view, mask.get(focal_region))
 
 
 def _frame_cells(view: View) -> Tensor:
     """Return the mean CIELAB of all cells of the frame that are at least a quarter inside it, (N, 3, cells)."""
     image = view.get(lab)
     pixels = _cell_sums(torch.ones_like(image[:1, :1]))[0, 0]
-    kept = (pixels >= MIN_COVERAGE * _cell_px(image.shape[-2]) ** 2).nonzero().squeeze(1)
+    kept = (pixels >= MIN_COVERAGE * cell_px(image.shape[-2]) ** 2).nonzero().squeeze(1)
     return (_cell_sums(image) / pixels).index_select(2, kept)
 
 
@@ -122,7 +126,7 @@ class _Moved(NamedTuple):
 def _moved(seen: View, original: View, mask: FocalMask) -> _Moved:
     after, before = seen.get(_focal_cells, mask), original.get(_focal_cells, mask)
     distance = ciede2000(after, before)
-    cells = (distance >= MOVED_DE00) & mask.get(_focal_region).kept
+    cells = (distance >= MOVED_DE00) & mask.get(focal_region).kept
     shown, kept_color = after[:, 1:] * cells[:, None], before[:, 1:] * cells[:, None]
     energy = shown.square().sum((1, 2))
     mean_color = seen.get(lab).mean((2, 3))[..., None].expand_as(after)
@@ -214,18 +218,17 @@ def gain_original(case: Case) -> Tensor:
 def hue_error_deg(case: Case) -> Tensor:
     """Return the hue error in degrees, (N,) in [0, 180].
 
-    Mean over the moved cells of the circular difference between the hues of a_y and a_p, weighted by the chroma
-    of a_p; a cell whose chroma in y is under 5 has no hue and counts as 90 (also where x_p is as faint, so that a
-    perfect recon reaches 0 only if every moved cell has a hue). NaN as for `color_retention`.
+    Mean of the circular difference between the hues of a_y and a_p, weighted by the chroma of a_p, over the focal cells
+    of chroma at least 5 in x_p, moved or not. A cell whose chroma in y is under 5 has no hue and counts as 90. NaN
+    where x_p has no such cell.
     """
-    moved = case.seen.get(_moved, case.original, case.mask)
-    chroma = _chroma_of_recon(case.recon, case.mask, moved)
-    (a_y, b_y), (a_p, b_p) = chroma.unbind(1), moved.shown.unbind(1)
+    recon, seen = (view.get(_focal_cells, case.mask) for view in (case.recon, case.seen))
+    (a_y, b_y), (a_p, b_p) = recon[:, 1:].unbind(1), seen[:, 1:].unbind(1)
     turn = torch.rad2deg(torch.atan2((a_p * b_y - b_p * a_y).abs(), a_p * a_y + b_p * b_y))
     turn = torch.where(torch.hypot(a_y, b_y) < MIN_HUE_CHROMA, NO_HUE_DEG, turn)
-    weights = torch.hypot(a_p, b_p)
-    error = (turn * weights).sum(1) / weights.sum(1).clamp(min=1e-6)
-    return error.masked_fill(~moved.chroma_scored, math.nan)
+    chroma = torch.hypot(a_p, b_p)
+    weights = chroma * (case.mask.get(focal_region).kept & (chroma >= MIN_HUE_CHROMA))
+    return (turn * weights).sum(1) / weights.sum(1)
 
 
 def delta_e_2000(case: Case) -> Tensor:
