@@ -29,9 +29,11 @@ def _whole_cells(image: Array) -> Array:
 
 def _concordance(shown: Sequence[Array], answers: Sequence[Array]) -> float:
     """Lin's concordance coefficient of paired complex samples, pooled over the pairs: 1 - error / expected error."""
-    error = sum(float((np.abs(d - e) ** 2).sum()) for d, e in zip(shown, answers, strict=True))
-    spread = sum(d.size * (np.var(d) + np.var(e) + abs(d.mean() - e.mean()) ** 2) for d, e in zip(shown, answers))
-    return 1 - error / float(spread)
+    error = spread = 0.0
+    for d, e in zip(shown, answers, strict=True):
+        error += float((np.abs(d - e) ** 2).sum())
+        spread += d.size * float(np.var(d) + np.var(e) + abs(d.mean() - e.mean()) ** 2)
+    return 1 - error / spread
 
 
 def _mean_mirrored(shown: Sequence[Array], answers: Sequence[Array]) -> float:

@@ -291,8 +291,8 @@ METRICS: dict[str, Metric] = {
             needs=("seen", "baseline"),
             formula="(v - c) / (1 - c_x); v = sum 2<d', e'> / sum (|d'|^2 + |e'|^2 + n |D - E|^2) over the hue kinds "
             "that are scored, d and e the changes from x to x_p and from y to y_p of the mean (a*, b*) of the n "
-            "cells of the frame, D and E their means, d' and e' what remains; c the mean of v with e mirrored left-right, "
-            "top-bottom and both, c_x the same for e = d",
+            "cells of the frame, D and E their means, d' and e' what remains; c the mean of v with e mirrored "
+            "left-right, top-bottom and both, c_x the same for e = d",
             unscored="under no hue kind does a cell change by more than 10 beyond the mean, or the change resembles "
             "its mirror images (c_x > .5)",
             identity=1,
