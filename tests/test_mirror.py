@@ -87,6 +87,10 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "metrics/test_page.py": {"benchmark.commands.docs": '"docs", "metrics"'},
     "metrics/test_references.py": {
         "benchmark.diagnostics.references": "",
+        "benchmark.diagnostics.references_color": "REFERENCES",
+        "benchmark.diagnostics.references_common": "REFERENCES",
+        "benchmark.diagnostics.references_detail": "REFERENCES",
+        "benchmark.diagnostics.references_shape": "REFERENCES",
         "benchmark.metrics.case": "",
         "benchmark.metrics.spec": "",
     },
