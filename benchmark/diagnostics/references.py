@@ -8,20 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from benchmark.diagnostics.references_color import COLOR
-from benchmark.diagnostics.references_common import DetectedBoxes, Labeler, OneImage, area, images_of, luma
+from benchmark.diagnostics.references_common import Labeler, OneImage, area, images_of, luma
 from benchmark.diagnostics.references_detail import DETAIL, load_lpips
-from benchmark.diagnostics.references_shape import SHAPE, boundary, coco_ap, label_agreement, matched, peaks
+from benchmark.diagnostics.references_shape import SHAPE, bin_of, boundary, label_agreement, limit_of, matched, peaks
 
 __all__ = [
     "REFERENCES",
-    "DetectedBoxes",
     "Labeler",
     "OneImage",
     "area",
+    "bin_of",
     "boundary",
-    "coco_ap",
     "images_of",
     "label_agreement",
+    "limit_of",
     "load_lpips",
     "luma",
     "matched",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -15,11 +14,10 @@ import torch
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
-from benchmark.metrics.case import Case, Classifier, Detections, View
+from benchmark.metrics.case import Case, Classifier, View
 
 __all__ = [
     "Array",
-    "DetectedBoxes",
     "Labeler",
     "OneImage",
     "Pixels",
@@ -45,14 +43,6 @@ class Labeler(NamedTuple):
     exclusive: bool
 
 
-class DetectedBoxes(NamedTuple):
-    """What a detector finds in one image: labels (P,), scores (P,), boxes (P, 4) as x0, y0, x1, y1."""
-
-    labels: npt.NDArray[np.int64]
-    scores: Array
-    boxes: Array
-
-
 @dataclass(frozen=True, eq=False)
 class OneImage:
     """One comparison. Images are float64 RGB (H, W, 3) in [0, 1], already rounded to 8 bits.
@@ -64,8 +54,6 @@ class OneImage:
         mask: bool (H, W), the focal mask.
         baseline: the reconstruction of `original`.
         judge: the held-out judge.
-        classifier: the target, if it labels images.
-        detector: the target, if it detects objects.
         perceptual: LPIPS of two images, as `load_lpips` returns it.
     """
 
@@ -75,8 +63,6 @@ class OneImage:
     mask: Pixels
     baseline: Array | None = None
     judge: Labeler | None = None
-    classifier: Labeler | None = None
-    detector: Callable[[Array], DetectedBoxes] | None = None
     perceptual: Callable[[Array, Array], float] | None = None
 
 
@@ -94,12 +80,6 @@ def images_of(case: Case, perceptual: Callable[[Array, Array], float] | None = N
             return None
         return Labeler(lambda image: network(batch(image))[0].double().cpu().numpy(), network.exclusive_labels)
 
-    def detect(image: Array, network: Callable[[Tensor], Detections]) -> DetectedBoxes:
-        labels, scores, boxes = (part[0].cpu() for part in network(batch(image)))
-        return DetectedBoxes(labels.numpy(), scores.double().numpy(), boxes.double().numpy())
-
-    networks = case.networks
-    detector = partial(detect, network=networks.detector) if networks.detector else None
     originals, seen, recons = (arrays(view) for view in (case.original, case.seen, case.recon))
     baselines = arrays(case.baseline) if case.baseline else [None] * len(originals)
     return [
@@ -109,9 +89,7 @@ def images_of(case: Case, perceptual: Callable[[Array, Array], float] | None = N
             recons[i],
             case.mask.pixels[i].cpu().numpy(),
             baselines[i],
-            labeler(networks.judge),
-            labeler(networks.classifier),
-            detector,
+            labeler(case.networks.judge),
             perceptual,
         )
         for i in range(len(originals))

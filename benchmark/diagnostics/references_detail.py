@@ -5,15 +5,20 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from scipy.signal.windows import tukey
 from skimage.metrics import peak_signal_noise_ratio
 
 from benchmark.diagnostics.references_common import Array, OneImage, luma, mean_of_scored, ssim_map
 
 __all__ = ["DETAIL", "load_lpips"]
+
+Spectrum = npt.NDArray[np.complex128]
 
 
 def _psnr(one: OneImage) -> float:
@@ -52,22 +57,67 @@ def _spectral_ev(one: OneImage) -> float:
     return mean_of_scored([ev for _, _, ev in _bands(one)])
 
 
-def _hf_ev(one: OneImage) -> float:
-    return mean_of_scored([ev for low, _, ev in _bands(one) if low >= 28])
+def _spectrum(image: Array) -> Spectrum:
+    """Return the Fourier transform of windowed luma over the full plane, complex (H, W)."""
+    gray = luma(image)
+    window = np.outer(*(tukey(side, 0.5) for side in gray.shape))
+    return np.fft.fft2((gray - np.average(gray, weights=window)) * window)
 
 
-def _f50(one: OneImage) -> float:
-    points = [(math.log2(low * high) / 2, ev) for low, high, ev in _bands(one) if not math.isnan(ev)]
+def _ring_sums(one: OneImage, limits: list[tuple[Fraction, Fraction]]) -> Iterator[tuple[float, float, float]]:
+    """Yield sum |X|^2, sum |Y|^2 and Re sum X conj Y of each ring; its limits are squares of cycles per height."""
+    x, y = _spectrum(one.seen), _spectrum(one.recon)
+    height, width = x.shape
+    ky, kx = np.meshgrid(np.fft.fftfreq(height, 1 / height), np.fft.fftfreq(width, 1 / width), indexing="ij")
+    squared = np.rint(ky).astype(int) ** 2 * width**2 + np.rint(kx).astype(int) ** 2 * height**2
+    for low, high in limits:
+        ring = (squared > math.floor(low * width**2)) & (squared <= math.floor(high * width**2))
+        power_x, power_y = (float((np.abs(part[ring]) ** 2).sum()) for part in (x, y))
+        yield power_x, power_y, float((x[ring] * y[ring].conj()).real.sum())
+
+
+def _octave_rings(height: int) -> list[tuple[Fraction, Fraction]]:
+    octaves = [(Fraction(7, 4) * 2**j, min(Fraction(7, 2) * 2**j, Fraction(height, 2))) for j in range(6)]
+    return [(low**2, high**2) for low, high in octaves if high**2 >= 2 * low**2]
+
+
+def _correlation(power_x: float, power_y: float, cross: float) -> float:
+    return cross / math.sqrt(power_x * max(power_y, 0.01 * power_x))
+
+
+def _octave_sums(one: OneImage) -> list[tuple[float, float, float]]:
+    """Return the sums of the octave rings in which x is not flat."""
+    sums = _ring_sums(one, _octave_rings(one.mask.shape[0]))
+    return [ring for ring in sums if ring[0] / one.mask.size**2 >= 1e-8]
+
+
+def _frc(one: OneImage) -> float:
+    return mean_of_scored([_correlation(*ring) for ring in _octave_sums(one)])
+
+
+def _ring_contrast(one: OneImage) -> float:
+    return mean_of_scored([math.sqrt(power_y / power_x) for power_x, power_y, _ in _octave_sums(one)])
+
+
+def _resolution_px(one: OneImage) -> float:
+    height = one.mask.shape[0]
+    nyquist, lows = Fraction(height, 2) ** 2, [Fraction(49, 16)]
+    while lows[-1] * 2 < nyquist:
+        lows.append(lows[-1] * 2)
+    limits = [(low, min(2 * low, nyquist)) for low in lows if low < nyquist]
+    centers = [math.log2(low * high) / 4 for low, high in limits]
+    rings = zip(centers, _ring_sums(one, limits), strict=True)
+    points = [(center, _correlation(*ring)) for center, ring in rings if ring[0] / one.mask.size**2 >= 1e-8]
     if not points:
         return math.nan
-    for k in reversed(range(len(points))):
-        center, ev = points[k]
-        if ev >= 0.5 and k == len(points) - 1:
-            return float(2**center)
-        if ev >= 0.5:
-            finer_center, finer_ev = points[k + 1]
-            return float(2 ** np.interp(0.5, [finer_ev, ev], [finer_center, center]))
-    return 3.5
+    below = [value < 0.5 for _, value in points]
+    if not any(below):
+        return float(height)
+    first = below.index(True)
+    if first == 0:
+        return 0.0
+    (coarse, higher), (fine, lower) = points[first - 1 : first + 1]
+    return float(2 * 2 ** np.interp(0.5, [lower, higher], [fine, coarse]))
 
 
 def load_lpips(path: Path) -> Callable[[Array, Array], float]:
@@ -103,11 +153,12 @@ def _lpips_alex(one: OneImage) -> float:
 
 
 DETAIL: dict[str, Callable[[OneImage], float]] = {
+    "frc": _frc,
+    "resolution_px": _resolution_px,
+    "ring_contrast": _ring_contrast,
     "psnr": _psnr,
     "mse_norm": _mse_norm,
     "ssim": _ssim,
     "spectral_ev": _spectral_ev,
-    "hf_ev": _hf_ev,
-    "f50": _f50,
     "lpips_alex": _lpips_alex,
 }

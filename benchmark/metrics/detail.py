@@ -1,7 +1,8 @@
 """Detail: how much of the fine structure of what the target saw is in the recon.
 
 All functions compare `recon` with `seen`, so that they hold under every perturbation. Besides the metrics
-the module holds the two image operations that they share with the shape axis: `luma` and `gaussian_valid`.
+the module holds the two image operations that they share with the shape axis: `luma` and `gaussian_valid`. The ranked
+metric of the axis, Fourier ring correlation, has a module of its own.
 """
 
 from __future__ import annotations
@@ -16,9 +17,7 @@ from benchmark.metrics.case import Case, View
 
 __all__ = [
     "SSIM_RADIUS",
-    "f50",
     "gaussian_valid",
-    "hf_ev",
     "luma",
     "mse_norm",
     "octave_bands",
@@ -34,8 +33,6 @@ SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2
 OCTAVES = ((3.5, 7.0), (7.0, 14.0), (14.0, 28.0), (28.0, 56.0), (56.0, 112.0))
 MIN_BAND_BINS = 8
 FLAT_BAND_ENERGY = 1e-8
-FINE_CYCLES = 28.0
-HALF_EV = 0.5
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
@@ -199,37 +196,3 @@ def spectral_ev(case: Case) -> Tensor:
     """
     explained = case.recon.get(_explained, case.seen)
     return explained.nanmean(1) if explained.shape[1] else case.not_scored()
-
-
-def hf_ev(case: Case) -> Tensor:
-    """Return the explained variance of luma averaged over the bands above 28 cycles per height, (N,) in [0, 1].
-
-    As `spectral_ev`; NaN where x is flat in all of them, or the image too small to have one.
-    """
-    fine = [index for index, (low, _) in enumerate(case.seen.get(octave_bands).limits) if low >= FINE_CYCLES]
-    return case.recon.get(_explained, case.seen)[:, fine].nanmean(1) if fine else case.not_scored()
-
-
-def f50(case: Case) -> Tensor:
-    """Return the frequency of half explained variance in cycles per image height, (N,) in [3.5, 112].
-
-    The bands of `spectral_ev` are scanned from fine to coarse. At the first whose explained variance reaches .5
-    the frequency is its (geometric) center if it is the finest, else interpolated linearly in log2 between its
-    center and that of the next finer one; 3.5, the lower end of all bands, where none reaches it. Bands in which x
-    is flat are left out; NaN where none remains. Images are summed up by the median.
-    """
-    explained = case.recon.get(_explained, case.seen)
-    frequency = case.not_scored()
-    finer_ev, finer_log = torch.full_like(frequency, math.nan), torch.full_like(frequency, math.nan)
-    pending = torch.ones_like(frequency, dtype=torch.bool)
-    for index in reversed(range(explained.shape[1])):
-        ev = explained[:, index]
-        center = math.log2(math.prod(case.seen.get(octave_bands).limits[index])) / 2
-        reached = pending & (ev >= HALF_EV)
-        rise = (ev - HALF_EV) / (ev - finer_ev)
-        position = torch.where(finer_ev.isnan(), center, center + (finer_log - center) * rise)
-        frequency = torch.where(reached, position.exp2(), frequency)
-        pending = pending & ~reached
-        scored = ~ev.isnan()
-        finer_ev, finer_log = torch.where(scored, ev, finer_ev), torch.where(scored, center, finer_log)
-    return torch.where(pending & ~finer_ev.isnan(), OCTAVES[0][0], frequency)

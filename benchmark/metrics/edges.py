@@ -24,6 +24,8 @@ __all__ = [
     "dilate_disk",
     "matches",
     "maxima",
+    "mirrored",
+    "mirrored_bits",
     "nearby_bits",
     "pixel_tolerance",
     "reference_edges",
@@ -37,6 +39,7 @@ REFERENCE_SHARE_OF_P99 = 0.3
 BINS = 8
 _OWN_BIT = tuple(1 << k for k in range(BINS))
 _ACCEPTED_BITS = tuple(1 << k | 1 << (k - 1) % BINS for k in range(BINS))
+_REVERSED_BITS = tuple(int(f"{bits:08b}"[::-1], 2) for bits in range(1 << BINS))
 
 
 def pixel_tolerance(height: int, width: int) -> int:
@@ -160,6 +163,21 @@ def nearby_bits(peaks: Maxima, edges: Tensor, tolerance: int) -> Tensor:
 def matches(accepted: Tensor, nearby: Tensor) -> Tensor:
     """Return where one of the accepted orientations is nearby, bool (N, h, w)."""
     return (accepted & nearby) != 0
+
+
+def mirrored(maps: Tensor) -> Tensor:
+    """Return maps (..., h, w) as they are and mirrored left-right, top-bottom, and both: (4, ..., h, w)."""
+    return torch.stack((maps, maps.flip(-1), maps.flip(-2), maps.flip(-2, -1)))
+
+
+def mirrored_bits(bits: Tensor) -> Tensor:
+    """Return orientation bits uint8 (N, h, w) as they are and under the three mirrors: (4, N, h, w).
+
+    One mirror turns an orientation of d degrees to 180 - d, bin k to 7 - k; two leave it.
+    """
+    table = torch.tensor(_REVERSED_BITS, dtype=torch.uint8, device=bits.device)
+    turned = table.index_select(0, bits.flatten().to(torch.int32)).view(bits.shape)
+    return torch.stack((bits, turned.flip(-1), turned.flip(-2), bits.flip(-2, -1)))
 
 
 class ReferenceEdges(NamedTuple):

@@ -9,18 +9,28 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmark.metrics.case import Case, Classifier, FocalMask, View
+from benchmark.metrics.case import Case, FocalMask, View
 from benchmark.metrics.cielab import lab
-from benchmark.metrics.detail import luma
-from benchmark.metrics.edges import contour, matches, maxima, nearby_bits, reference_edges, smooth, strongest
+from benchmark.metrics.edges import (
+    contour,
+    matches,
+    maxima,
+    mirrored,
+    mirrored_bits,
+    nearby_bits,
+    reference_edges,
+    smooth,
+    strongest,
+)
 
-__all__ = ["agreement", "contour_f", "edge_f", "fg_transfer", "recognition"]
+__all__ = ["contour_f", "edge_f", "fg_transfer"]
 
+MAX_OWN_DECOY = 0.5
 CONTOUR_SCALES = ((1, 20), (2, 10), (4, 8))
 MIN_EDGES = 20
 FG_SIDE = 96
 FG_SIGMAS = (0.8, 2.0, 4.0)
-FG_STD_FLOOR = 5e-3
+FG_STD_FLOOR = 0.02
 FG_SQUARE_CAP = 9.0
 FG_RIDGE = 0.05
 FG_AREA = (0.01, 0.99)
@@ -29,69 +39,129 @@ FG_SCORE_STEPS = 1e4
 FG_MAX_LEVEL = 2**24
 
 
+def _corrected(scores: Tensor, own: Tensor) -> Tensor:
+    """Return (v - c) / (1 - c_x), (N,): a score less what its mirror images get; NaN where c_x is over 0.5.
+
+    Args:
+        scores: raw scores (4, N) of the recon as it is (v) and mirrored in three ways (their mean is c).
+        own: the same of the original as its own recon (c_x).
+    """
+    decoy, own_decoy = scores[1:].mean(0), own[1:].mean(0)
+    return ((scores[0] - decoy) / (1 - own_decoy)).masked_fill(own_decoy > MAX_OWN_DECOY, math.nan)
+
+
 def _count(pixels: Tensor) -> Tensor:
-    return pixels.flatten(1).sum(1)
+    return pixels.flatten(-2).sum(-1, dtype=torch.int32)
 
 
-def _f_score(right: Tensor, shown_edges: Tensor, recalled: Tensor, wanted: Tensor) -> Tensor:
-    """Return F = 2PR / (P + R) with P = right / shown_edges and R = recalled / wanted; 0 where either is 0."""
-    precision, recall = right / shown_edges.clamp(min=1), recalled / wanted.clamp(min=1)
-    return 2 * precision * recall / (precision + recall).clamp(min=1e-12)
+class _Wanted(NamedTuple):
+    """What the edges of a recon are compared with at one scale, as it is and mirrored in three ways.
 
+    Mirroring the reference instead of the recon compares the same pairs, and is done once for all recons.
 
-class _Visible(NamedTuple):
-    """The part of the mask contour that the original's edges show: bool (N, h, w), and its size (N,)."""
+    Attributes:
+        accepted: bits of the orientations that match each wanted pixel, 0 elsewhere, uint8 (4, N, h, w).
+        counts: wanted pixels per image, (N,).
+        vicinity: where an edge of the recon counts, bool (4, N, h, w).
+        nearby: bits of the orientations of the original's edges within the tolerance there, uint8 (4, N, h, w).
+        scored: which images have enough wanted pixels, bool (N,).
+    """
 
-    pixels: Tensor
+    accepted: Tensor
     counts: Tensor
+    vicinity: Tensor
+    nearby: Tensor
+    scored: Tensor
 
 
-def _visible(original: View, mask: FocalMask, divisor: int) -> _Visible:
-    outline = mask.get(contour, divisor)
-    pixels = outline.pixels & matches(outline.accepted, original.get(reference_edges, divisor).nearby)
-    return _Visible(pixels, _count(pixels))
+def _wanted_contour(original: View, mask: FocalMask, divisor: int, fewest: int) -> _Wanted:
+    outline, x = mask.get(contour, divisor), original.get(reference_edges, divisor)
+    visible = outline.pixels & matches(outline.accepted, x.nearby)
+    counts = _count(visible)
+    return _Wanted(
+        mirrored_bits(outline.accepted * visible),
+        counts,
+        mirrored(outline.vicinity),
+        mirrored_bits(x.nearby * outline.vicinity),
+        counts >= fewest,
+    )
+
+
+def _wanted_edges(original: View, divisor: int) -> _Wanted:
+    x = original.get(reference_edges, divisor)
+    everywhere = torch.ones_like(x.edges).expand(4, *x.edges.shape)
+    accepted = mirrored_bits(original.get(maxima, divisor).accepted * x.edges)
+    return _Wanted(accepted, x.counts, everywhere, mirrored_bits(x.nearby), x.counts >= MIN_EDGES)
+
+
+class _Shown(NamedTuple):
+    """The edges of a recon at one scale, all (N, h, w).
+
+    Attributes:
+        edges: bool.
+        accepted: bits of the orientations that match each edge, 0 elsewhere, uint8.
+        nearby: bits of the orientations of all edges within the tolerance, uint8.
+    """
+
+    edges: Tensor
+    accepted: Tensor
+    nearby: Tensor
+
+
+def _shown(recon: View, seen: View, divisor: int) -> _Shown:
+    reference, peaks = seen.get(reference_edges, divisor), recon.get(maxima, divisor)
+    edges = strongest(peaks, reference)
+    return _Shown(edges, peaks.accepted * edges, nearby_bits(peaks, edges, reference.tolerance))
+
+
+def _f_scores(shown: _Shown, wanted: _Wanted) -> Tensor:
+    """Return F = 2PR / (P + R) of a recon and of its three mirror images, (4, N); NaN where not scored."""
+    recall = _count(matches(wanted.accepted, shown.nearby)) / wanted.counts.clamp(min=1)
+    precision = _count(matches(shown.accepted, wanted.nearby)) / _count(shown.edges & wanted.vicinity).clamp(min=1)
+    scores = 2 * precision * recall / (precision + recall).clamp(min=1e-12)
+    return scores.masked_fill(~wanted.scored, math.nan)
+
+
+def _contour_scores(recon: View, seen: View, mask: FocalMask) -> Tensor:
+    scales = [
+        _f_scores(recon.get(_shown, seen, divisor), seen.get(_wanted_contour, mask, divisor, fewest))
+        for divisor, fewest in CONTOUR_SCALES
+    ]
+    return torch.stack(scales).nanmean(0)
+
+
+def _edge_scores(recon: View, seen: View) -> Tensor:
+    scales = [
+        _f_scores(recon.get(_shown, seen, divisor), seen.get(_wanted_edges, divisor)) for divisor, _ in CONTOUR_SCALES
+    ]
+    return torch.stack(scales).nanmean(0)
 
 
 def contour_f(case: Case) -> Tensor:
-    """Return the boundary F-score of the focal object, (N,) in [0, 1].
+    """Return the boundary F-score of the focal object less that of mirror decoys, (N,): 1 for the image itself.
 
-    R: share of the visible mask contour (its pixels matched by an edge of x) matched by an edge of y. P: share
-    of the edges of y within 3 tol of the mask contour, visible or not, matched by an edge of x; 0 where there
-    are none. F = 2PR / (P + R), mean over the scales 1, 1/2, 1/4 that have at least 20, 10, 8 visible contour
+    Raw value: R is the share of the visible mask contour (its pixels matched by an edge of x) matched by an edge of y;
+    P the share of the edges of y within 3 tol of the mask contour, visible or not, matched by an edge of x; 0 where
+    there are none. F = 2PR / (P + R), mean over the scales 1, 1/2, 1/4 that have at least 20, 10, 8 visible contour
     pixels; NaN where no scale has. Edges match within tol pixels, in the same orientation bin or the nearer
     neighbouring one. After Martin, Fowlkes and Malik 2004 and the contour accuracy of DAVIS (Perazzi et al. 2016).
+
+    Score: (v - c) / (1 - c_x), v the raw value, c its mean over the edge maps of y mirrored left-right, top-bottom and
+    both, c_x the same of x as its own recon; 0 in the mean for what ignores the image. NaN where c_x is over 0.5. x
+    is what was seen.
     """
-    scores = []
-    for divisor, fewest in CONTOUR_SCALES:
-        x = case.original.get(reference_edges, divisor)
-        visible = case.original.get(_visible, case.mask, divisor)
-        outline = case.mask.get(contour, divisor)
-        peaks = case.recon.get(maxima, divisor)
-        edges = strongest(peaks, x)
-        shown = visible.pixels & matches(outline.accepted, nearby_bits(peaks, edges, x.tolerance))
-        relevant = edges & outline.vicinity
-        right = relevant & matches(peaks.accepted, x.nearby)
-        score = _f_score(_count(right), _count(relevant), _count(shown), visible.counts)
-        scores.append(score.masked_fill(visible.counts < fewest, math.nan))
-    return torch.stack(scores).nanmean(0)
+    scores = case.recon.get(_contour_scores, case.seen, case.mask)
+    return _corrected(scores, case.seen.get(_contour_scores, case.seen, case.mask))
 
 
 def edge_f(case: Case) -> Tensor:
-    """Return the edge F-score of the whole frame, (N,) in [0, 1]: `contour_f` without a mask.
+    """Return the edge F-score of the whole frame less that of mirror decoys, (N,): `contour_f` without a mask.
 
-    R: share of the edges of x matched by an edge of y. P: share of the edges of y matched by an edge of x. F = 2PR /
-    (P + R), mean over the scales 1, 1/2, 1/4 at which x has at least 20 edge pixels; NaN where none has.
+    Raw value: R is the share of the edges of x matched by an edge of y, P the share of the edges of y matched by an
+    edge of x. F = 2PR / (P + R), mean over the scales 1, 1/2, 1/4 at which x has at least 20 edge pixels; NaN where
+    none has. Decoys as for `contour_f`.
     """
-    scores = []
-    for divisor, _ in CONTOUR_SCALES:
-        x, peaks_x = case.original.get(reference_edges, divisor), case.original.get(maxima, divisor)
-        peaks = case.recon.get(maxima, divisor)
-        edges = strongest(peaks, x)
-        shown = x.edges & matches(peaks_x.accepted, nearby_bits(peaks, edges, x.tolerance))
-        right = edges & matches(peaks.accepted, x.nearby)
-        score = _f_score(_count(right), _count(edges), _count(shown), x.counts)
-        scores.append(score.masked_fill(x.counts < MIN_EDGES, math.nan))
-    return torch.stack(scores).nanmean(0)
+    return _corrected(case.recon.get(_edge_scores, case.seen), case.seen.get(_edge_scores, case.seen))
 
 
 class _Lightness(NamedTuple):
@@ -129,24 +199,44 @@ def _object_pixels(mask: FocalMask, size: tuple[int, int]) -> Tensor:
     return (coverage >= 0.5).flatten(1)
 
 
-def _separation(scores: Tensor, positive: Tensor) -> Tensor:
-    """Return 2 AUC - 1 of scores (N, P) rounded to 1e-4, ties counting half; 0 where a class is empty."""
+class _Figures(NamedTuple):
+    """The object's pixels on the figure/ground grid, as they are and mirrored in three ways.
+
+    Attributes:
+        bits: bit k of each pixel says whether it is inside in the k-th of the four, int64 (N, P).
+        counts: pixels inside, int64 (4, N).
+    """
+
+    bits: Tensor
+    counts: Tensor
+
+
+def _figures(mask: FocalMask, size: tuple[int, int]) -> _Figures:
+    inside = mirrored(mask.get(_object_pixels, size).unflatten(1, size)).flatten(2).long()
+    return _Figures(inside[0] | inside[1] << 1 | inside[2] << 2 | inside[3] << 3, inside.sum(2))
+
+
+def _separations(scores: Tensor, figures: _Figures) -> Tensor:
+    """Return 2 AUC - 1 of scores (N, P), rounded to 1e-4, for an object as it is and mirrored: (4, N).
+
+    Ties count half; 0 where there is no pixel inside, or none outside.
+    """
     count, pixels = scores.shape
     levels = (scores * FG_SCORE_STEPS).round().clamp(-FG_MAX_LEVEL, FG_MAX_LEVEL).long() + FG_MAX_LEVEL
     image = torch.arange(count, device=scores.device)[:, None]
-    # One sort of integers that hold image, score and class: integers sort several times faster than floats.
-    keys = (image * (2 * FG_MAX_LEVEL + 1) + levels) * 2 + positive
+    # One sort of integers that hold image, score and bits: integers sort several times faster than floats.
+    keys = (image * (2 * FG_MAX_LEVEL + 1) + levels) << 4 | figures.bits
     ranked = keys.flatten().sort().values.view(count, pixels)
-    hits = (ranked % 2).cumsum(1)
-    misses = torch.arange(1, pixels + 1, device=scores.device) - hits
-    tied = ranked // 2
-    ends = F.pad(tied[:, 1:] != tied[:, :-1], (0, 1), value=True)
-    # Counts only grow, so a running maximum over group ends carries each group's end to the next one.
-    hits_before, misses_before = (
-        F.pad(torch.where(ends, number, 0).cummax(1).values[:, :-1], (1, 0)) for number in (hits, misses)
-    )
-    twice_won = torch.where(ends, (hits - hits_before) * (misses + misses_before), 0).sum(1)
-    pairs = hits[:, -1] * misses[:, -1]
+    tied = ranked >> 4
+    new = F.pad(tied[:, 1:] != tied[:, :-1], (1, 1), value=True)
+    place = torch.arange(pixels, device=scores.device)
+    # Places only grow, so running extrema carry the ends of a group of equal scores to all of its members.
+    first = torch.where(new[:, :-1], place, 0).cummax(1).values
+    last = torch.where(new[:, 1:], place, pixels).flip(1).cummin(1).values.flip(1)
+    twice_rank = first + last + 2
+    twice_ranks = torch.stack([(twice_rank * (ranked >> k & 1)).sum(1) for k in range(4)])
+    pairs = figures.counts * (pixels - figures.counts)
+    twice_won = twice_ranks - figures.counts * (figures.counts + 1)
     return (twice_won - pairs) / pairs.clamp(min=1)
 
 
@@ -173,55 +263,32 @@ def _rule(original: View, mask: FocalMask) -> _Rule:
     weighted = features * balance[:, None]
     gram = weighted @ features.mT + FG_RIDGE * torch.eye(features.shape[1], device=features.device)
     weights = torch.linalg.solve(gram, weighted @ (2 * positive - 1)[..., None])[..., 0]
-    separation = _separation(_scores(features, weights), inside)
+    separation = _separations(_scores(features, weights), mask.get(_figures, size))[0]
     low, high = FG_AREA
     scored = (share >= low) & (share <= high) & (separation >= 2 * FG_MIN_AUC - 1)
     return _Rule(weights, separation.masked_fill(~scored, math.nan))
 
 
+def _fg_scores(recon: View, seen: View, mask: FocalMask) -> Tensor:
+    """Return the raw transfer of a recon and of its three mirror images, (4, N) in [-1, 1]."""
+    rule = seen.get(_rule, mask)
+    features, size = recon.get(_lightness)
+    separations = _separations(_scores(features, rule.weights), mask.get(_figures, size))
+    return (separations / rule.separation).clamp(-1, 1)
+
+
 def fg_transfer(case: Case) -> Tensor:
-    """Return how well the original's own figure/ground rule works on the recon, (N,) in [-1, 1].
+    """Return how well the original's own figure/ground rule works on the recon, less mirror decoys, (N,).
 
-    (2 AUC_y - 1) / (2 AUC_x - 1), held to [-1, 1], of a ridge linear discriminant analysis (Fisher 1936) fitted
-    on x and applied unchanged to y. Features per pixel: Gaussian blur and local standard deviation of z = L*/100
-    at sigma .8, 2, 4, standardized per image, their squares and a constant. Everything happens on a 96x96 grid
-    (area) if both sides are at least 96, else at full size; the mask counts where it covers half a grid cell.
-    NaN where it holds under 1 % or over 99 % of the grid, or AUC_x is under .6.
+    Raw value: (2 AUC_y - 1) / (2 AUC_x - 1), held to [-1, 1], of a ridge linear discriminant analysis (Fisher 1936)
+    fitted on x and applied unchanged to y. Features per pixel: Gaussian blur and local standard deviation of z = L*/100
+    at sigma .8, 2, 4, standardized per image (deviation at least .02), their squares and a constant. Everything
+    happens on a 96x96 grid (area) if both sides are at least 96, else at full size; the mask counts where it covers
+    half a grid cell. NaN where it holds under 1 % or over 99 % of the grid, or AUC_x is under .6.
+
+    Score: (v - c) / (1 - c_x), v the raw value, c its mean over the feature maps of y mirrored left-right, top-bottom
+    and both, c_x the same of x as its own recon: 1 for the image itself, 0 in the mean for what ignores it. NaN where
+    c_x is over 0.5. x is what was seen.
     """
-    rule = case.original.get(_rule, case.mask)
-    features, size = case.recon.get(_lightness)
-    scores = _scores(features, rule.weights)
-    return (_separation(scores, case.mask.get(_object_pixels, size)) / rule.separation).clamp(-1, 1)
-
-
-def _divergence_terms(p: Tensor, q: Tensor) -> Tensor:
-    """Contribution of each pair of probabilities to the Jensen-Shannon divergence, in nats."""
-    middle = (p + q) / 2
-    return (torch.xlogy(p, p) + torch.xlogy(q, q)) / 2 - torch.xlogy(middle, middle)
-
-
-def agreement(p: Tensor, q: Tensor, exclusive_labels: bool) -> Tensor:
-    """Return 1 - JS / ln 2 (Lin 1991) of label probabilities p and q, both (N, L): (N,) in [0, 1].
-
-    Exclusive labels are one distribution; independent ones a Bernoulli each, whose divergences are averaged.
-    """
-    divergence = _divergence_terms(p, q)
-    divergence = divergence.sum(1) if exclusive_labels else (divergence + _divergence_terms(1 - p, 1 - q)).mean(1)
-    return (1 - divergence / math.log(2)).clamp(0, 1)
-
-
-def _judgement(view: View, judge: Classifier) -> Tensor:
-    return judge(view.get(luma)[:, None].expand(-1, 3, -1, -1))
-
-
-def recognition(case: Case) -> Tensor:
-    """Return the agreement of the held-out judge on original and recon, (N,) in [0, 1].
-
-    1 - JS / ln 2 of the judge's label probabilities (see `agreement`) on luma replicated to 3 channels. NaN where
-    the suite has no judge.
-    """
-    judge = case.networks.judge
-    if judge is None:
-        return case.not_scored()
-    p, q = (view.get(_judgement, judge) for view in (case.original, case.recon))
-    return agreement(p, q, judge.exclusive_labels)
+    scores = case.recon.get(_fg_scores, case.seen, case.mask)
+    return _corrected(scores, case.seen.get(_fg_scores, case.seen, case.mask))
