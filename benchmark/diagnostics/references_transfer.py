@@ -37,8 +37,8 @@ def _concordance(shown: Sequence[Array], answers: Sequence[Array]) -> float:
 
 
 def _mean_mirrored(shown: Sequence[Array], answers: Sequence[Array]) -> float:
-    turns = (np.fliplr, np.flipud, lambda field: field[::-1, ::-1])
-    return float(np.mean([_concordance(shown, [turn(field) for field in answers]) for turn in turns]))
+    mirrored = ([np.flip(field, axes) for field in answers] for axes in (0, 1, (0, 1)))
+    return float(np.mean([_concordance(shown, fields) for fields in mirrored]))
 
 
 def color_transfer(original: Array, baseline: Array | None, kinds: Iterable[tuple[Array, Array]]) -> float:

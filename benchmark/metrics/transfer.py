@@ -35,19 +35,19 @@ def _chroma_cells(view: View) -> Tensor:
     return F.avg_pool2d(chroma, side)
 
 
-class _Change(NamedTuple):
+class _ChangeField(NamedTuple):
     """A field of change: its frame mean (N, 2, 1, 1) and what remains, (N, 2, rows, columns)."""
 
     mean: Tensor
     rest: Tensor
 
 
-def _change(after: View, before: View) -> _Change:
+def _change(after: View, before: View) -> _ChangeField:
     field = after.get(_chroma_cells) - before.get(_chroma_cells)
     # MPS has no float64.
     field = field if field.device.type == "mps" else field.double()
     mean = field.mean((2, 3), keepdim=True)
-    return _Change(mean, field - mean)
+    return _ChangeField(mean, field - mean)
 
 
 def _squares(field: Tensor) -> Tensor:

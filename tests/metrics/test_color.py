@@ -15,6 +15,7 @@ from skimage.color import deltaE_ciede2000, hsv2rgb, rgb2hsv, rgb2lab
 from skimage.transform import resize
 from torch import Tensor
 
+from benchmark.diagnostics import references_transfer
 from benchmark.metrics.case import Case, FocalMask, View
 from benchmark.metrics.cielab import ciede2000, lab, srgb_to_lab
 from benchmark.metrics.color import (
@@ -27,7 +28,7 @@ from benchmark.metrics.color import (
     hue_error_deg,
 )
 
-HUE_METRICS = (color_retention, color_ev, gain_perturbed, gain_original, hue_error_deg)
+MOVED_METRICS = (color_retention, color_ev, gain_perturbed, gain_original)
 TOLERANCE = {
     color_retention: 5e-4, color_ev: 1e-3, gain_perturbed: 1e-3, gain_original: 1e-3, hue_error_deg: 0.02,
     delta_e_2000: 2e-3, gray_residual: 5e-4,
@@ -135,7 +136,7 @@ def test_parity_under_hue_changes(size: tuple[int, int], degrees: float, parity:
     seen = turn_hue(original, mask, degrees)
     gray = seen.mean(1, keepdim=True).expand_as(seen)
     for recon in (noisy(seen, 0.1), noisy(original, 0.05), 0.5 * seen + 0.5 * gray, seen.roll(1, 0), seen.flip(1)):
-        parity(case_of(original, seen, recon, mask), [metric.__name__ for metric in HUE_METRICS])
+        parity(case_of(original, seen, recon, mask), [metric.__name__ for metric in MOVED_METRICS])
 
 
 @pytest.mark.parametrize("size", [(96, 96), (100, 130), (480, 640)])
@@ -149,13 +150,9 @@ def test_identity_scores_the_best_value() -> None:
     original, mask = photos(96, 96), ellipses(96, 96)
     seen = turn_hue(original, mask, 120)
     case = case_of(original, seen, seen, mask)
-    for metric, best in zip(HUE_METRICS[:4], (1, 1, 1, 0), strict=True):
+    for metric, best in zip(MOVED_METRICS, (1, 1, 1, 0), strict=True):
         np.testing.assert_allclose(metric(case)[:2], best, atol=1e-3, err_msg=metric.__name__)
-    # Cells of little chroma have no hue, not even where the recon is perfect.
-    assert (hue_error_deg(case)[:2] < 2).all()
-    vivid = (original + torch.tensor([0.5, -0.2, -0.2])[:, None, None]).clamp(0, 1)
-    seen = turn_hue(vivid, mask, 120)
-    np.testing.assert_allclose(hue_error_deg(case_of(vivid, seen, seen, mask)), 0, atol=1e-3)
+    assert hue_error_deg(case).tolist() == [0, 0, 0]
     unperturbed = case_of(original, original, original, mask)
     assert delta_e_2000(unperturbed).tolist() == [0, 0, 0]
     gray = original.mean(1, keepdim=True).expand_as(original)
@@ -183,6 +180,43 @@ def test_a_frame_wide_mask_reaches_the_frame() -> None:
     assert color_retention(case_of(original, seen, recon, mask)).item() == pytest.approx(expected.item(), abs=1e-4)
 
 
+def expected_hue_error(case: Case) -> list[float]:
+    seen, recon = (
+        np.round(view.rgb.permute(0, 2, 3, 1).double().numpy() * 255) / 255 for view in (case.seen, case.recon)
+    )
+    return list(map(references_transfer.hue_error_deg, seen, recon, case.mask.pixels.numpy()))
+
+
+@pytest.mark.parametrize("size", [(96, 96), (33, 47), (8, 8), (100, 130), (224, 224)])
+def test_parity_of_the_hue_error(size: tuple[int, int]) -> None:
+    original, mask = photos(*size), ellipses(*size)
+    mask[2] = False
+    mask[2, size[0] // 2, size[1] // 2] = True
+    seen = turn_hue(original, mask, 120)
+    faint = seen.mean(1, keepdim=True) + 0.2 * (seen - seen.mean(1, keepdim=True))
+    for recon in (noisy(seen, 0.1), original, faint, seen.roll(1, 0), seen.flip(1)):
+        case = case_of(original, seen, recon, mask)
+        np.testing.assert_allclose(hue_error_deg(case), expected_hue_error(case), atol=0.05)
+
+
+def test_the_hue_error_counts_colored_cells_that_did_not_move() -> None:
+    """Nothing is moved here; where the recon of a third is gray, that third counts 90 degrees."""
+    image = torch.tensor([0.8, 0.2, 0.2])[None, :, None, None].repeat(1, 1, 96, 96)
+    everywhere = torch.ones(1, 96, 96, dtype=torch.bool)
+    assert hue_error_deg(case_of(image, image, image, everywhere)).item() == 0
+    recon = image.clone()
+    recon[..., :33, :] = 0.5
+    assert hue_error_deg(case_of(image, image, recon, everywhere)).item() == pytest.approx(90 * 11 / 32, abs=1e-3)
+    # A gray part of x_p has no hue to get wrong; a gray x_p is not scored.
+    half = image.clone()
+    half[..., 48:, :] = 0.5
+    wrong_there = torch.where(torch.arange(96)[:, None] < 48, image, image.flip(1))
+    assert hue_error_deg(case_of(image, half, wrong_there, everywhere)).item() == 0
+    gray = torch.full_like(image, 0.5)
+    assert hue_error_deg(case_of(image, gray, image, everywhere)).isnan().all()
+    assert hue_error_deg(case_of(image, image, image, torch.zeros_like(everywhere))).isnan().all()
+
+
 def test_what_does_not_move_is_not_scored() -> None:
     original, mask = photos(96, 96), ellipses(96, 96)
     recon = noisy(original, 0.1)
@@ -193,7 +227,7 @@ def test_what_does_not_move_is_not_scored() -> None:
         case_of(gray, turn_hue(gray, mask, 120), recon, mask),
         case_of(original, turn_hue(original, mask, 120), recon, empty),
     ):
-        for metric in HUE_METRICS:
+        for metric in MOVED_METRICS:
             assert metric(case).isnan().all(), metric.__name__
 
 
