@@ -148,7 +148,7 @@ def verify(
 
     from benchmark.engine.rescore import check_inverses, compare_reruns, load_rerun, make_receipt
     from benchmark.metrics.spec import get_metric
-    from benchmark.records.aggregate import scores_from_table
+    from benchmark.records.scores import scores_from_table
     from benchmark.records.store import record_folder
 
     quiet()

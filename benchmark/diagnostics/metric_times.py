@@ -18,7 +18,7 @@ from torch import Tensor
 from benchmark.content.content import Content
 from benchmark.content.lpips import perceptual_path
 from benchmark.diagnostics.references import REFERENCES, images_of, load_lpips
-from benchmark.engine.networks import load_networks_with_targets
+from benchmark.engine.networks import load_metric_networks
 from benchmark.engine.precision import float32
 from benchmark.engine.scorer import TILE, load_metric
 from benchmark.metrics.case import Case, FocalMask, Networks, View
@@ -35,7 +35,7 @@ Size = tuple[int, int]
 
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
 SEED = 0
-NETWORKS: tuple[Need, ...] = ("judge", "classifier", "detector", "perceptual")
+NETWORKS: tuple[Need, ...] = ("judge", "perceptual")
 
 
 def _photos(size: Size) -> Tensor:
@@ -58,10 +58,10 @@ def _softened(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _networks(suite: Suite, size: Size, perceptual: Path | None) -> Networks:
-    """Return the networks there are for a size: those of the suite work at their own size only."""
+    """Return the networks there are for a size: the judge of the suite is asked at the input size of its targets."""
     cpu = torch.device("cpu")
     if all(target.input_size == size for target in suite.targets):
-        return load_networks_with_targets(Content(suite, load_lock(suite)), cpu, perceptual)
+        return load_metric_networks(Content(suite, load_lock(suite)), cpu, perceptual)
     return Networks(perceptual=load_perceptual(perceptual, cpu) if perceptual else None)
 
 
@@ -122,7 +122,7 @@ def measure_metrics(suite: Suite, sizes: Sequence[Size], repeats: int, perceptua
     by image.
 
     Args:
-        suite: whose judge and targets are asked at their input size; elsewhere the metrics that need them are skipped.
+        suite: whose judge is asked at the input size of the targets; elsewhere the metrics that need it are skipped.
         sizes: heights and widths.
         repeats: how often each is measured, in turn.
         perceptual: weights for `lpips_alex`; None: the installed ones, if there are any.
@@ -143,7 +143,7 @@ def measure_metrics(suite: Suite, sizes: Sequence[Size], repeats: int, perceptua
                 rows.append(name | _skipped(reason))
                 continue
             seen, recon = original, baseline
-            if metric.perturbations in ("hue", "gray"):
+            if metric.recolored or metric.perturbations == "gray":
                 kind: Perturbation = "gray" if metric.perturbations == "gray" else "hue_shift_120"
                 seen = View(perturb(kind, original.rgb, mask.pixels))
                 recon = View(_softened(seen.rgb, generator))

@@ -46,10 +46,10 @@ class _Item:
 def _why_not(metric: Metric, given: Collection[str]) -> str | None:
     """Return why a metric does not apply to what is given; None if it does."""
     if not set(metric.needs) <= {*FILES, "perceptual"}:
-        return "needs a network of a suite"
+        return "needs what only a suite has: its judge, or what colors are usual"
     if metric.perturbations == "identity" and "seen" in given:
         return "for the recon of the unperturbed image: without --seen"
-    needs = {*metric.needs, *(["seen"] if metric.perturbations in ("hue", "gray") else [])}
+    needs = {*metric.needs, *(["seen"] if metric.recolored or metric.perturbations == "gray" else [])}
     missing = [f"--{role}" for role in FILES if role in needs and role not in given]
     return f"needs {' and '.join(missing)}" if missing else None
 
@@ -119,7 +119,7 @@ def _load_case(items: Sequence[_Item], networks: Networks, device: torch.device)
 
 def _reason(metric: Metric, value: float, gray: bool, networks: Networks) -> str | None:
     """Return why a score must not stand; None if it may."""
-    if metric.perturbations == "hue" and gray:
+    if metric.recolored and gray:
         return SEEN_GRAY
     if metric.perturbations == "gray" and not gray:
         return SEEN_COLORED

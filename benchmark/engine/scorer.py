@@ -42,8 +42,13 @@ def _load(path: str) -> Callable[..., Tensor]:
 
 
 def load_metric(metric_id: str) -> Callable[[Case], Tensor]:
-    """Return the function of a metric: Case -> float32 (N,), NaN where not scored; (N, P) parts of a pooled one."""
-    return _load(get_metric(metric_id).function)
+    """Return the function of a metric: Case -> float32 (N,), NaN where not scored; a pooled one of this kind alone."""
+    metric = get_metric(metric_id)
+    function = _load(metric.function)
+    if metric.finish is None:
+        return function
+    finish = _load(metric.finish)
+    return lambda case: finish(function(case))
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +127,7 @@ class _Pool:
     """The parts of a tap's pooled metrics, summed over the hue kinds."""
 
     def __init__(self, metrics: Sequence[Metric]) -> None:
-        self.functions = [load_metric(metric.id) for metric in metrics]
+        self.functions = [_load(metric.function) for metric in metrics]
         self.finish = [_load(str(metric.finish)) for metric in metrics]
         self.sums: list[Tensor] = []
         self.finite: Tensor | None = None

@@ -62,6 +62,11 @@ class Metric(Frozen):
     function: str
     finish: str | None = None
 
+    @property
+    def recolored(self) -> bool:
+        """Whether it is computed under hue kinds: some, each of them, or all together."""
+        return self.perturbations in ("hue", "hue_set", "hues")
+
 
 _HUE_UNSCORED = "the perturbation moves no cell of enough chroma"
 _CELLS = "over the CIELAB cells of the focal object that the perturbation moved"
