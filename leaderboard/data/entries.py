@@ -12,11 +12,12 @@ import numpy.typing as npt
 
 from benchmark.errors import UserError
 from benchmark.records.aggregate import image_axes
-from benchmark.records.scores import scores_from_table
+from benchmark.records.bootstrap import groups_of
 from benchmark.records.consistency import check_complete
 from benchmark.records.history import Event, History, find_withdrawal, load_history, superseded_folders
 from benchmark.records.receipts import Receipt, Trust, load_receipts, trust_of
 from benchmark.records.record import Record, check_origin, load_record, load_scores
+from benchmark.records.scores import NOT_FINITE, scores_from_table
 from benchmark.records.store import record_folder
 from benchmark.submissions.submission import Submission, list_submissions, load_submission_folder
 from benchmark.suites.lock import Lock
@@ -34,9 +35,9 @@ _ALONE = 8
 class Entry:
     """A submission with its record on a suite; `folder` holds the files of the record.
 
-    `image_axes` gives, by target and axis, the anchored score of every image (images,); it is empty for
-    records that may not be ranked. `superseded` holds the records that this one replaced, the oldest first.
-    `images` are the ids of its images, sorted, as in `image_axes` and `views`; both are absent likewise.
+    `image_axes` gives, for every target that the record is complete on, by axis the score of every image (images,);
+    it is empty for records that may not be ranked. `superseded` holds the records that this one replaced, the oldest
+    first. `images` are the ids of its images, sorted, as in `image_axes` and `views`, and `groups` their groups.
     `shown` holds the scores of all its parts, by target and under None for all targets; see `views.shown_of`.
     """
 
@@ -48,6 +49,7 @@ class Entry:
     superseded: tuple[tuple[Event, Record], ...] = ()
     image_axes: Mapping[str, Mapping[Axis, npt.NDArray[np.float64]]] = field(default_factory=dict, compare=False)
     images: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
     views: Views | None = field(default=None, compare=False)
     shown: Mapping[str | None, npt.NDArray[np.float32]] = field(default_factory=dict, compare=False)
 
@@ -61,13 +63,9 @@ class Entry:
         """What the receipts say of the record."""
         return trust_of(self.record, self.receipts, self.submission.authors)
 
-    def image_axis(self, target: str | None, axis: Axis) -> npt.NDArray[np.float64] | None:
-        """Return the score of every image on `target`, or its mean over all targets; None where there is none."""
-        if target is not None:
-            return self.image_axes.get(target, {}).get(axis)
-        if not self.image_axes:
-            return None
-        return np.mean([axes[axis] for axes in self.image_axes.values()], axis=0)
+    def complete_on(self, target: str | None) -> bool:
+        """Whether the record may be ranked on a target: every image has a recon there; None: on all targets."""
+        return self.rankable and bool(self.image_axes) if target is None else target in self.image_axes
 
 
 def _superseded(folder: Path, history: History) -> tuple[tuple[Event, Record], ...]:
@@ -89,17 +87,31 @@ def _load_entry(suite: Suite, lock: Lock, root: Path, name: str) -> Entry:
         superseded=_superseded(folder, history),
         shown=shown_of(suite, record, None),
     )
-    if not entry.rankable:
+    if not _official(suite, entry):
         return entry
     try:
         scores = scores_from_table(suite, load_scores(folder, record), record.targets.keys(), record.images)
     except UserError as error:
         raise type(error)(error.message, where=error.where or str(folder / "scores.parquet"), cure=error.cure) from None
     check_complete(suite, lock, scores, str(folder / "scores.parquet"))
-    axes = {s.target.id: image_axes(suite, lock.anchors[s.target.id], s.values[np.argsort(s.images)]) for s in scores}
+    axes = {
+        s.target.id: {axis: v.mean(1) for axis, v in image_axes(suite, s.values[np.argsort(s.images)]).items()}
+        for s in scores
+        if (s.reasons != 1 + s.reason_names.index(NOT_FINITE)).all()
+    }
     images = tuple(sorted(scores[0].images))
+    entry = replace(entry, image_axes=axes, images=images, groups=groups_of(images, lock.groups))
+    if not entry.rankable:
+        return entry
     views = measure_views(suite, lock, scores)
-    return replace(entry, image_axes=axes, images=images, views=views, shown=shown_of(suite, record, views))
+    return replace(entry, views=views, shown=shown_of(suite, record, views))
+
+
+def _official(suite: Suite, entry: Entry) -> bool:
+    """Whether a record may be ranked on the targets that it is complete on."""
+    record = entry.record
+    all_images = record.status == "complete" or record.images == suite.dataset.images
+    return all_images and not record.draft and record.precision == "float32" and entry.withdrawal is None
 
 
 _shared: tuple[Suite, Lock]

@@ -1,44 +1,43 @@
-"""Paired differences between entries: on the same images, with intervals."""
+"""Paired differences between entries: on the same images, with intervals over their groups."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
-from benchmark.records.statistics import PairedDifference, bootstrap_weights, paired_differences
+from benchmark.records.pairs import PairedDifference, paired_differences
 from benchmark.suites.spec import Axis, Suite
 from leaderboard.data.entries import Entry
-from leaderboard.data.rankings import axes_of, reference_of
+from leaderboard.data.scores import ranked_on, scores_of
+from leaderboard.data.views import axes_of
 
 __all__ = ["Pair", "pairs"]
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two entries and, by axis, how much higher the first one scores; axes that one of them lacks are absent."""
+    """Two entries and how much higher the first one scores: in the mean of the axes, and by axis."""
 
     first: str
     second: str
+    score: PairedDifference
     differences: dict[Axis, PairedDifference]
 
 
-def pairs(suite: Suite, entries: Sequence[Entry]) -> list[Pair]:
-    """Return the paired differences of all rankable entries, each target weighing the same.
+def pairs(suite: Suite, entries: Sequence[Entry], target: str | None = None) -> list[Pair]:
+    """Return the paired differences of all entries that are ranked on a target; None: on all, which weigh the same.
 
-    Scores are the anchored, unclipped axis scores of the images, so that a difference of means is the mean of
-    differences.
+    Raises:
+        SpecError: two entries are not scored on the same images.
     """
-    rankable = [entry for entry in entries if entry.rankable and reference_of(entry) is None]
-    by_names: dict[tuple[str, str], dict[Axis, PairedDifference]] = {
-        (a.submission.id, b.submission.id): {} for a, b in combinations(rankable, 2)
-    }
-    for axis in axes_of(suite):
-        scores = {entry.submission.id: entry.image_axis(None, axis) for entry in rankable}
-        held = {name: values for name, values in scores.items() if values is not None}
-        if held:
-            images = len(next(iter(held.values())))
-            weights = bootstrap_weights(images, suite.bootstrap_resamples, suite.bootstrap_seed)
-            for names, difference in paired_differences(held, weights, suite.bootstrap_seed).items():
-                by_names[names][axis] = difference
-    return [Pair(first, second, differences) for (first, second), differences in by_names.items()]
+    scores = scores_of(suite, ranked_on(entries, target), target)
+    if scores is None:
+        return []
+    weights: list[dict[Axis, float]] = [dict.fromkeys(axes_of(suite), 1.0), *({axis: 1.0} for axis in axes_of(suite))]
+    whole, *by_axis = (
+        paired_differences(scores.parts, scores.shares(one), scores.bootstrap, suite.bootstrap_seed) for one in weights
+    )
+    return [
+        Pair(*names, score, {axis: its[names] for axis, its in zip(axes_of(suite), by_axis, strict=True)})
+        for names, score in whole.items()
+    ]

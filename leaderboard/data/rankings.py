@@ -1,18 +1,20 @@
-"""From entries to rows: their ranks, and the numbers that the board shows."""
+"""From entries to rows: their places, and the numbers that the board shows."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
 from tabulate import tabulate
 
-from benchmark.inverses.spec import METHODS
+from benchmark.records.places import Standing
 from benchmark.records.record import AxisScore, Record
-from benchmark.records.statistics import rank
 from benchmark.suites.spec import HUE_PERTURBATIONS, Axis, Suite
 from leaderboard.data.entries import Entry
+from leaderboard.data.scores import ImageScores, ranked_on, reference_of, scores_of
+from leaderboard.data.standings import Ranking, rank_entries
 from leaderboard.data.views import axes_of, overall_of
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "Cost",
     "Part",
     "Row",
+    "Score",
     "Table",
     "Tables",
     "axes_of",
@@ -31,7 +34,6 @@ __all__ = [
     "label_of",
     "make_table",
     "not_evaluated",
-    "rank_on_axis",
     "reference_of",
     "render_number",
     "tables_of",
@@ -43,8 +45,10 @@ __all__ = [
 DASH = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 RANK_RULE = (
-    "A rank is one more than the number of entries that are better by more than 0.005 and significantly so "
-    "(sign-flip test on the same images, corrected for all pairs, 5 %); what the data cannot separate shares a rank."
+    "A place is the position by score, the mean of the axis scores, so that no third submission changes the order of "
+    'two. "=" marks neighbors that are not significantly different, and the range beside it says from which place to '
+    "which the order is open: 1 plus the submissions that are significantly better, to the last place minus those that "
+    "are significantly worse (paired sign-flip test over groups of images, corrected for all pairs, 5 %)."
 )
 
 
@@ -59,7 +63,13 @@ class Part:
 
 @dataclass(frozen=True)
 class AxisCell:
-    """One axis of one entry; `tied` names those that share its rank, `reason` says why the score is missing."""
+    """One axis of one entry.
+
+    Attributes:
+        rank: position on this axis by its score; None: not ranked.
+        tied: entries that are not significantly different on this axis.
+        reason: why the score is missing.
+    """
 
     axis: Axis
     score: AxisScore | None
@@ -90,8 +100,20 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class Score:
+    """The mean of the axis scores, with its 95 % interval; None where there are too few groups for one."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
 class Row:
-    """One entry in a table. `place` follows the mean of its axis ranks; None: not ranked."""
+    """One entry in a table. `place` follows its score; None: not ranked.
+
+    `standing` holds the places that the data allow; `score` is None where an axis is not scored.
+    """
 
     entry: Entry
     cells: tuple[AxisCell, ...]
@@ -99,32 +121,38 @@ class Row:
     badges: tuple[str, ...]
     place: int | None
     cost: Cost
+    standing: Standing | None = None
+    score: Score | None = None
+
+    @property
+    def place_label(self) -> str:
+        """The place, with "=" where a neighbor is not significantly different; empty where it is not ranked."""
+        return f"{self.place or ''}{'=' if self.standing and self.standing.equal else ''}"
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows by place, then those that cannot be ranked, then the reference points."""
+    """Rows by place, then those that cannot be ranked, then the reference points.
+
+    Attributes:
+        shares: by axis, its share of the variance between the ranked entries: which axis makes the differences;
+            empty where they do not differ.
+        leaders: the ranked entries that none exceeds on any axis: one, several that are equal, or none.
+        images, groups: what the ranked entries were scored on, and how many groups that is.
+    """
 
     ranked: tuple[Row, ...]
     unranked: tuple[Row, ...]
     references: tuple[Row, ...]
+    shares: Mapping[Axis, float] = field(default_factory=dict)
+    leaders: tuple[str, ...] = ()
+    images: int = 0
+    groups: int = 0
 
     @property
     def rows(self) -> tuple[Row, ...]:
         """All rows, in the order in which they are shown."""
         return self.ranked + self.unranked + self.references
-
-
-def rank_on_axis(suite: Suite, entries: Sequence[Entry], target: str | None, axis: Axis) -> dict[str, int]:
-    """Return the rank of each entry that has scores of `axis`, by paired comparison over images (`stats.rank`)."""
-    scores = {entry.submission.id: entry.image_axis(target, axis) for entry in entries}
-    return rank({name: values for name, values in scores.items() if values is not None}, suite.bootstrap_seed)
-
-
-def reference_of(entry: Entry) -> str | None:
-    """Return `ceiling` or `floor` for the entries that only bound the board, else None."""
-    method = METHODS.get(entry.submission.method)
-    return method.role if method and method.role != "entry" else None
 
 
 def _badges(entry: Entry) -> tuple[str, ...]:
@@ -189,7 +217,13 @@ def cost_of(record: Record, target: str | None) -> Cost:
     )
 
 
-def _cell(suite: Suite, entry: Entry, target: str | None, axis: Axis, ranks: Mapping[str, int]) -> AxisCell:
+def _score_of(scores: ImageScores, weights: Mapping[Axis, float], name: str) -> Score | None:
+    estimate = scores.bootstrap.estimate_mixed(scores.parts[name], scores.shares(weights)[:, None])
+    value, low, high = (None if np.isnan(end[0]) else round(float(end[0]), 6) for end in estimate)
+    return None if value is None else Score(value, low, high)
+
+
+def _cell(suite: Suite, entry: Entry, target: str | None, axis: Axis, ranking: Ranking) -> AxisCell:
     score, metrics = _score(suite, entry.record, target, axis), suite.axes[axis]
     has_value = score is not None and score.value is not None
     reason = "" if has_value else why_missing(entry.record, metrics, target)
@@ -200,38 +234,47 @@ def _cell(suite: Suite, entry: Entry, target: str | None, axis: Axis, ranks: Map
         value = score.parts.get(metric) if score else None
         parts.append(Part(metric, value, "" if value is not None else why_missing(entry.record, [metric], target)))
     name = entry.submission.id
-    rank = ranks.get(name)
-    tied = tuple(other for other, its in ranks.items() if its == rank and other != name) if rank else ()
+    rank, tied = ranking.ranks.get(axis, {}).get(name), ranking.tied.get(axis, {}).get(name, ())
     return AxisCell(axis, score if has_value else None, rank, tuple(parts), reason, tied)
 
 
-def make_table(suite: Suite, entries: Sequence[Entry], target: str | None = None) -> Table:
-    """Return the rows of one target, or of all targets together when `target` is None."""
-    axes, rankable = axes_of(suite), [e for e in entries if e.rankable and reference_of(e) is None]
-    by_axis: dict[Axis, dict[str, int]] = {}
-    for axis in axes:
-        scored = [e for e in rankable if (score := _score(suite, e.record, target, axis)) and score.value is not None]
-        by_axis[axis] = rank_on_axis(suite, scored, target, axis)
-    means: dict[str, float] = {}
-    for entry in entries:
-        got = [by_axis[axis][entry.submission.id] for axis in axes if entry.submission.id in by_axis[axis]]
-        if got and len(got) == len(axes):
-            means[entry.submission.id] = sum(got) / len(got)
+def make_table(
+    suite: Suite, entries: Sequence[Entry], target: str | None = None, weights: Mapping[Axis, float] | None = None
+) -> Table:
+    """Return the rows of one target, or of all targets together when `target` is None.
+
+    An entry is ranked on every target that it is complete on, and overall where it is complete on all.
+
+    Args:
+        weights: of the axes in the score, not all 0; None: all the same.
+
+    Raises:
+        SpecError: two entries are not scored on the same images.
+    """
+    axes = axes_of(suite)
+    weights = weights or dict.fromkeys(axes, 1.0)
+    every, held = scores_of(suite, entries, target), scores_of(suite, ranked_on(entries, target), target)
+    ranking = rank_entries(suite, held, weights) if held else Ranking()
     rows = []
     for entry in entries:
         name = entry.submission.id
-        mean = means.get(name)
-        place = None if mean is None else 1 + sum(other < mean for other in means.values())
-        cells = tuple(_cell(suite, entry, target, axis, by_axis[axis]) for axis in axes)
+        cells = tuple(_cell(suite, entry, target, axis, ranking) for axis in axes)
         cost = cost_of(entry.record, target)
         if lacks := not_evaluated(suite, entry.record, target):
             cost = Cost(None, None, None, None, cost.device, lacks)
-        rows.append(Row(entry, cells, reference_of(entry), _badges(entry), place, cost))
+        standing = ranking.standings.get(name)
+        place = standing.place if standing else None
+        score = _score_of(every, weights, name) if every and name in every.parts else None
+        rows.append(Row(entry, cells, reference_of(entry), _badges(entry), place, cost, standing, score))
     rows.sort(key=lambda row: (row.place or 0, row.reference or "", row.entry.submission.id))
     return Table(
         ranked=tuple(row for row in rows if row.place is not None),
         unranked=tuple(row for row in rows if row.place is None and row.reference is None),
         references=tuple(row for row in rows if row.reference is not None),
+        shares=ranking.shares,
+        leaders=ranking.leaders,
+        images=len(held.bootstrap.members) if held else 0,
+        groups=held.bootstrap.groups if held else 0,
     )
 
 
@@ -279,17 +322,18 @@ def text_table(suite: Suite, entries: Sequence[Entry], highlight: str | None) ->
         for row in make_table(suite, entries, target.id).rows:
             name = row.entry.submission.id
             marks = f" ({', '.join(row.badges)})" if row.badges else ""
-            rank = str(row.place) if row.place else row.reference or DASH
-            lines.append([rank, f"{'> ' if name == highlight else ''}{name}{marks}", *map(_plus_minus, row.cells)])
-        head = ["rank", "submission", *(axis.upper() for axis in axes)]
+            place = row.place_label or row.reference or DASH
+            scores = map(_plus_minus, (row.score, *(cell.score for cell in row.cells)))
+            lines.append([place, f"{'> ' if name == highlight else ''}{name}{marks}", *scores])
+        head = ["place", "submission", "SCORE", *(axis.upper() for axis in axes)]
         text = tabulate(lines, headers=head, tablefmt="simple", disable_numparse=True)
         blocks.append(f"{target.id}: {target.title}\n\n{text}")
     return "\n\n".join(blocks)
 
 
-def _plus_minus(cell: AxisCell) -> str:
-    if cell.score is None:
+def _plus_minus(score: AxisScore | Score | None) -> str:
+    if score is None:
         return DASH
-    low, high = cell.score.low, cell.score.high
+    low, high = score.low, score.high
     half = "" if low is None or high is None else f" \N{PLUS-MINUS SIGN}{(high - low) / 2:.3f}"
-    return render_number(cell.score.value) + half
+    return render_number(score.value) + half

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import pytest
 
 from benchmark.records.bootstrap import GroupBootstrap
-from benchmark.records.pairs import EXACT_GROUPS, compare_pairs
-from benchmark.records.statistics import masked_mean
+from benchmark.records.pairs import EXACT_GROUPS
 
 TRIALS, RESAMPLES, SIGNS = 2000, 2000, 2000
 COUNTS = (11, 20, 40, 64, 128)

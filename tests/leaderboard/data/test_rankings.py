@@ -36,16 +36,6 @@ Enter = Callable[..., Path]
 Make = Callable[..., Board]
 
 
-def test_entries_that_the_data_cannot_separate_share_a_rank(suite: Suite, lock: Lock, four: Path, enter: Enter) -> None:
-    enter("twin", 0.8001)
-    found = make_table(suite, load_entries(suite, lock, [four]), "mini-vit")
-    ranks = {row.entry.submission.id: [cell.rank for cell in row.cells] for row in found.ranked}
-    assert ranks == {"modular": [1, 1, 1], "twin": [1, 1, 1], "ridge": [3, 3, 3]}
-    assert [row.place for row in found.ranked] == [1, 1, 3]
-    ties = {row.entry.submission.id: {cell.tied for cell in row.cells} for row in found.ranked}
-    assert ties == {"modular": {("twin",)}, "twin": {("modular",)}, "ridge": {()}}
-
-
 def test_reference_points_and_what_is_not_ranked_share_no_rank(
     suite: Suite, lock: Lock, four: Path, enter: Enter
 ) -> None:
@@ -97,15 +87,6 @@ def test_charts_mark_what_is_not_ranked_and_leave_out_what_was_withdrawn(
             assert "exact (partial, bfloat16)" in chart.svg.decode()
 
 
-def test_a_place_is_by_the_mean_of_the_axis_ranks_and_by_name_where_that_is_equal(tiny_board: Make) -> None:
-    board = tiny_board(*((name, level) for name, level in (("b", 0.8), ("d", 0.2), ("a", 0.5), ("c", 0.8003))))
-    rows = board.tables[None].rows
-    means = [sum(cell.rank or 0 for cell in row.cells) / len(row.cells) for row in rows]
-    assert [row.entry.submission.id for row in rows] == ["b", "c", "a", "d"]
-    assert means == sorted(means)
-    assert [row.place for row in rows] == [1 + sum(other < mean for other in means) for mean in means]
-
-
 def test_rows_come_ranked_first_then_unranked_then_reference_points(
     suite: Suite, lock: Lock, four: Path, enter: Enter
 ) -> None:
@@ -128,13 +109,16 @@ def test_a_board_shows_the_same_whatever_order_its_records_were_read_in(
 
     assert one.tables.keys() == {None, *(target.id for target in suite.targets)}
     assert all(shown(one.tables[key]) == shown(other.tables[key]) for key in one.tables)
-    assert one.styles == other.styles == {"modular": 0, "third": 1, "twin": 2, "ridge": 3, "copy": None, "mean": None}
-    assert [e.submission.id for e in one.drawn(None)] == ["modular", "third", "twin", "ridge"]
+    first = [row.entry.submission.id for row in one.tables[None].ranked]
+    assert sorted(first[:3]) == ["modular", "third", "twin"] and first[3] == "ridge"
+    assert one.styles == other.styles == {name: i for i, name in enumerate(first)} | {"copy": None, "mean": None}
+    assert [e.submission.id for e in one.drawn(None)] == first
     assert [e.submission.id for e in one.references(None)] == ["copy", "mean"]
 
 
-def test_the_rule_of_the_ranks_is_written_beside_them() -> None:
-    assert all(word in RANK_RULE for word in ("0.005", "5 %", "sign-flip", "same images"))
+def test_the_rule_of_the_places_is_written_beside_them() -> None:
+    words = ("mean of the axis scores", '"="', "sign-flip", "groups of images", "5 %", "no third submission")
+    assert all(word in RANK_RULE for word in words)
 
 
 def with_training(record: Record, **training: dict[str, str | int | float]) -> Record:
@@ -301,8 +285,9 @@ def test_text_table(suite: Suite, lock: Lock, four: Path, enter: Enter) -> None:
     text = text_table(suite, load_entries(suite, lock, [four]), "ridge")
     assert text.count("DETAIL") == len(suite.targets)
     first = text.split("\n\n")[1].splitlines()
-    assert first[0].split() == ["rank", "submission", "DETAIL", "SHAPE", "COLOR"]
-    assert first[2].split()[:4] == ["1", "modular", "0.560", "±0.020"]
+    assert first[0].split() == ["place", "submission", "SCORE", "DETAIL", "SHAPE", "COLOR"]
+    assert first[2].split()[:2] == ["1", "modular"]
+    assert first[2].split()[4:6] == ["0.560", "±0.020"]
     assert first[3].split()[:3] == ["2", ">", "ridge"]
     assert first[4].split()[:3] == [DASH, "draft", "(draft)"]
     assert [line.split()[0] for line in first[5:7]] == ["ceiling", "floor"]
