@@ -13,7 +13,15 @@ from benchmark.errors import SpecError
 from benchmark.records.bootstrap import GroupBootstrap
 from benchmark.records.statistics import bootstrap_means
 
-__all__ = ["PairTests", "PairedDifference", "compare_pairs", "contributions", "paired_differences", "stack_parts"]
+__all__ = [
+    "PairTests",
+    "PairedDifference",
+    "compare_pairs",
+    "contributions",
+    "iter_signs",
+    "paired_differences",
+    "stack_parts",
+]
 
 Array = npt.NDArray[np.float64]
 
@@ -71,17 +79,20 @@ def contributions(stacked: Array, shares: Array) -> Array:
     return (np.where(np.isnan(chosen), 0.0, chosen) / divisor) @ shares[used]
 
 
-def _signs(groups: int, seed: int, rows: int) -> Iterator[Array]:
-    """Yield patterns of signs (at most `rows`, groups): all that differ in more than a factor, or random ones."""
+def iter_signs(groups: int, seed: int, draws: int, rows: int) -> Iterator[Array]:
+    """Patterns of signs, in arrays of at most `rows`, (rows, groups).
+
+    Up to 13 groups, all whose first sign is positive: the others give the same absolute sums; else `draws` random ones.
+    """
     if groups <= EXACT_GROUPS:
         patterns = np.arange(2 ** (groups - 1))
         for start in range(0, len(patterns), rows):
             bits = patterns[start : start + rows, None] >> np.arange(groups) & 1
-            yield 1.0 - 2 * bits
+            yield 1.0 - 2.0 * bits.astype(np.float64)
         return
     generator = np.random.default_rng(seed)
-    for start in range(0, PERMUTATIONS, rows):
-        yield generator.integers(0, 2, size=(min(rows, PERMUTATIONS - start), groups)).astype(np.float64) * 2 - 1
+    for start in range(0, draws, rows):
+        yield generator.integers(0, 2, size=(min(rows, draws - start), groups)).astype(np.float64) * 2 - 1
 
 
 class PairTests(NamedTuple):
@@ -105,7 +116,7 @@ def _count(sums: Array, first: npt.NDArray[np.intp], second: npt.NDArray[np.intp
     """
     own = (np.abs((sums[first] - sums[second]).sum(1)) - _SMALLEST) * scale - _ROUNDING
     reached, tried = np.zeros((2, len(first)), np.int64), 0
-    for signs in _signs(sums.shape[1], seed, max(1, _BLOCK // len(first))):
+    for signs in iter_signs(sums.shape[1], seed, PERMUTATIONS, max(1, _BLOCK // len(first))):
         by_entry = signs @ sums.T
         flipped = np.take(by_entry, first, axis=1)
         flipped -= np.take(by_entry, second, axis=1)
@@ -171,7 +182,7 @@ class PairedDifference(NamedTuple):
 
 
 def paired_differences(
-    parts: Mapping[str, Array], shares: Sequence[float], bootstrap: GroupBootstrap, seed: int
+    parts: Mapping[str, Array], shares: Sequence[float] | Array, bootstrap: GroupBootstrap, seed: int
 ) -> dict[tuple[str, str], PairedDifference]:
     """How much higher the first of each pair of entries scores than the second.
 

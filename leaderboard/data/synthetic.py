@@ -97,7 +97,8 @@ def _make_scores(suite: Suite, lock: Lock, target: TargetSpec, level: float, see
     low, high = np.array([get_metric(name).range for name in suite.metrics], np.float64).T
     values = np.fmin(np.fmax(limits[:, 0] + (limits[:, 1] - limits[:, 0]) * relative, low), high).astype(np.float32)
     reasons = np.full(shape, SCORED, np.uint8)
-    declined = generator.random(shape, np.float32) < _UNSCORED * (level < 1)
+    # Whether an image is scored depends on the original alone: it is the same for all entries and taps.
+    declined = np.random.default_rng(len(target.taps)).random((shape[0], 1, 1, shape[3]), np.float32) < _UNSCORED
     reasons += (declined * np.arange(2, 2 + len(suite.metrics))).astype(np.uint8)
     fits = np.array([[applies(metric, kind) for metric in suite.metrics] for kind in suite.perturbations])
     reasons[:, :, ~fits] = NOT_APPLICABLE

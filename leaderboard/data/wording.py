@@ -1,4 +1,4 @@
-"""What the data can and cannot separate, in plain words."""
+"""Who leads, and what the data cannot separate, in plain words."""
 
 from __future__ import annotations
 
@@ -20,25 +20,23 @@ def join_words(words: Sequence[str]) -> str:
 
 
 def verdict(table: Table, axis: Axis) -> str:
-    """Return who leads on an axis, and how many groups the images tell apart; empty where nothing is ranked."""
-    ranks: dict[int, list[str]] = {}
-    for row in table.ranked:
-        for cell in row.cells:
-            if cell.axis == axis and cell.rank is not None:
-                ranks.setdefault(cell.rank, []).append(row.entry.submission.id)
-    if not ranks:
+    """Who leads on an axis, and who is not significantly behind; empty where nothing is ranked."""
+    cells = {
+        row.entry.submission.id: cell
+        for row in table.ranked
+        for cell in row.cells
+        if cell.axis == axis and cell.rank is not None
+    }
+    if not cells:
         return ""
-    groups = [sorted(ranks[rank]) for rank in sorted(ranks)]
-    first, total = groups[0], sum(map(len, groups))
-    if total == 1:
+    first = sorted(name for name, cell in cells.items() if cell.rank == 1)
+    if len(cells) == 1:
         return f"Only {first[0]} is ranked."
-    if total == len(groups) == 2:
-        return f"{first[0]} is ahead of {groups[1][0]}."
-    if len(groups) == 1:
-        return f"The images cannot separate {join_words(first)}."
-    leads = f"{first[0]} leads" if len(first) == 1 else f"{join_words(first)} lead and cannot be separated"
-    if len(groups) == total:
-        return f"{leads}; the images separate all {total}."
-    tied = max(groups[1:], key=len)
-    rest = f"; {join_words(tied)} cannot be separated" if len(tied) > 1 else ""
-    return f"{leads}{rest}. The images tell {len(groups)} groups apart among {total}."
+    leads = f"{first[0]} leads" if len(first) == 1 else f"{join_words(first)} lead with equal scores"
+    close = sorted({name for leader in first for name in cells[leader].tied if name not in first})
+    if close:
+        return f"{leads}, not significantly ahead of {join_words(close)}."
+    rest = sorted(cells.keys() - set(first))
+    if not rest:
+        return f"{leads}."
+    return f"{leads}, significantly ahead of {rest[0] if len(rest) == 1 else 'all others'}."

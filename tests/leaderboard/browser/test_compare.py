@@ -11,7 +11,9 @@ import numpy.typing as npt
 import pytest
 from browsing import Reader
 
-from benchmark.records.statistics import bootstrap_weights, masked_mean, paired_differences
+from benchmark.records.bootstrap import GroupBootstrap
+from benchmark.records.pairs import paired_differences
+from benchmark.records.statistics import masked_mean
 from leaderboard.data.board import Board
 from leaderboard.data.pairs import pairs
 from leaderboard.data.pictures import Gallery, ImageStore, kind_words, make_gallery
@@ -46,9 +48,9 @@ def lines(reader: Reader, name: str) -> dict[str, list[Any]]:
     return dict(reader.page.locator("#result table", has_text=name).first.evaluate(CELLS))
 
 
-def check(shown: Sequence[Any], scores: Scores, names: Sequence[str], weights: npt.NDArray[np.float64]) -> None:
+def check(shown: Sequence[Any], scores: Scores, names: Sequence[str], bootstrap: GroupBootstrap) -> None:
     """Check the cells of a line against the differences that Python finds."""
-    expected = paired_differences({name: scores[name] for name in names}, weights, 0)
+    expected = paired_differences({name: scores[name][:, None] for name in names}, [1.0], bootstrap, 0)
     assert len(shown) == len(names) - 1
     for cell, other in zip(shown, names[1:], strict=True):
         difference = expected[names[0], other]
@@ -80,18 +82,18 @@ def test_differences_are_those_that_python_finds(names: Sequence[str], board: Bo
     entries = {entry.submission.id: entry for entry in board.entries}
     axes, kinds = axes_of(suite), kinds_of(suite)
     images = {name: entries[name].views.images[TARGET].astype(np.float64) for name in names}  # type: ignore[union-attr]
-    weights = bootstrap_weights(len(entries["ridge"].images), suite.bootstrap_resamples, suite.bootstrap_seed)
-    assert reader.text("#status") == f"modular against {', '.join(names[1:])} on {weights.shape[1]} images of {TARGET}."
+    bootstrap = GroupBootstrap(entries["ridge"].groups, suite.bootstrap_resamples, suite.bootstrap_seed)
+    assert reader.text("#status") == f"modular against {', '.join(names[1:])} on {len(bootstrap.members)} images of {TARGET}."
 
     whole = lines(reader, "by axis: the mean over taps")
     assert list(whole) == [axis.upper() for axis in axes]
     for axis in axes:
-        scores = {name: entries[name].image_axis(TARGET, axis) for name in names}
-        check(whole[axis.upper()], scores, names, weights)  # type: ignore[arg-type]
+        scores = {name: entries[name].image_axes[TARGET][axis] for name in names}
+        check(whole[axis.upper()], scores, names, bootstrap)  # type: ignore[arg-type]
     for a, axis in enumerate(axes):
         taps = lines(reader, f"{axis.upper()} on {TARGET} at every tap")
         for t, tap in enumerate(board.suite.targets[0].tap_names):
-            check(taps.pop(tap), {name: images[name][a, 0, t] for name in names}, names, weights)
+            check(taps.pop(tap), {name: images[name][a, 0, t] for name in names}, names, bootstrap)
         assert not taps
     reader.page.locator("#result summary").click()
     parts = lines(reader, "under each perturbation")
@@ -99,7 +101,7 @@ def test_differences_are_those_that_python_finds(names: Sequence[str], board: Bo
         label = f"{axis.upper()}, {'as defined' if kind == 'axes' else kind}"
         scores = {name: masked_mean(images[name][axes.index(axis), kinds.index(kind)]) for name in names}
         if label in parts:
-            check(parts.pop(label), scores, names, weights)
+            check(parts.pop(label), scores, names, bootstrap)
     assert not parts
 
 
@@ -114,16 +116,16 @@ def test_differences_at_every_tap_under_one_perturbation(
     assert f"kind={kind}" in reader.state
     entries = {entry.submission.id: entry for entry in board.entries}
     images = {name: entries[name].views.images[TARGET].astype(np.float64) for name in names}  # type: ignore[union-attr]
-    weights = bootstrap_weights(len(entries["ridge"].images), suite.bootstrap_resamples, suite.bootstrap_seed)
+    bootstrap = GroupBootstrap(entries["ridge"].groups, suite.bootstrap_resamples, suite.bootstrap_seed)
     axes, at = [axis for axis, its in columns_of(suite) if its == kind], kinds_of(suite).index(kind)
     whole = lines(reader, f"on {TARGET} under {kind}, by axis: the mean over taps")
     assert list(whole) == [axis.upper() for axis in axes]
     for axis in axes:
         a = axes_of(suite).index(axis)
-        check(whole[axis.upper()], {name: masked_mean(images[name][a, at]) for name in names}, names, weights)
+        check(whole[axis.upper()], {name: masked_mean(images[name][a, at]) for name in names}, names, bootstrap)
         taps = lines(reader, f"{axis.upper()} on {TARGET} under {kind} at every tap")
         for t, tap in enumerate(suite.targets[0].tap_names):
-            check(taps.pop(tap), {name: images[name][a, at, t] for name in names}, names, weights)
+            check(taps.pop(tap), {name: images[name][a, at, t] for name in names}, names, bootstrap)
         assert not taps
     pictures = [text.split(", ")[1] for text in reader.texts(".trios li > p")]
     places = [entries["ridge"].images.index(image) for _, image in galleries[TARGET].choice.images]

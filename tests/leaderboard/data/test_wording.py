@@ -1,8 +1,8 @@
-"""What the data can and cannot separate, in words."""
+"""Who leads and what the data cannot separate, in words."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -19,51 +19,47 @@ def row(tiny_board: Make) -> Row:
     return tiny_board(("one", 0.5)).tables[None].ranked[0]
 
 
-def table_of(row: Row, ranks: dict[str, int | None]) -> Table:
-    """Return a table whose rows have these ranks on detail."""
+def table_of(row: Row, ranks: dict[str, int | None], tied: tuple[str, ...] = ()) -> Table:
+    """Return a table whose rows have these ranks on detail; `tied` are not separated from each other."""
     rows = []
     for name, rank in ranks.items():
         submission = row.entry.submission.model_copy(update={"id": name})
-        cell = AxisCell("detail", row.cells[0].score, rank, (), "")
+        close = tuple(other for other in tied if other != name) if name in tied else ()
+        cell = AxisCell("detail", row.cells[0].score, rank, (), "", close)
         rows.append(replace(row, entry=replace(row.entry, submission=submission), cells=(cell,)))
     return Table(tuple(rows), (), ())
 
 
+MANY = tuple(f"m{number}" for number in range(20))
+
+
 @pytest.mark.parametrize(
-    ("ranks", "words"),
+    ("ranks", "tied", "words"),
     [
-        ({}, ""),
-        ({"a": None}, ""),
-        ({"a": 1}, "Only a is ranked."),
-        ({"b": 2, "a": 1}, "a is ahead of b."),
-        ({"b": 1, "a": 1}, "The images cannot separate a and b."),
-        ({"c": 1, "b": 1, "a": 1}, "The images cannot separate a, b and c."),
-        ({"a": 1, "b": 2, "c": 3}, "a leads; the images separate all 3."),
+        ({}, "", ""),
+        ({"a": None}, "", ""),
+        ({"a": 1}, "", "Only a is ranked."),
+        ({"b": 2, "a": 1}, "", "a leads, significantly ahead of b."),
+        ({"b": 2, "a": 1}, "ab", "a leads, not significantly ahead of b."),
+        ({"b": 1, "a": 1}, "ab", "a and b lead with equal scores."),
+        ({"a": 1, "b": 2, "c": 3}, "", "a leads, significantly ahead of all others."),
+        ({"a": 1, "b": 2, "c": 3}, "bc", "a leads, significantly ahead of all others."),
+        ({"a": 1, "b": 2, "c": 3, "d": 4}, "abc", "a leads, not significantly ahead of b and c."),
+        ({"a": 1, "b": 1, "c": 3}, "ab", "a and b lead with equal scores, significantly ahead of c."),
+        ({"a": 1, "b": 1, "c": 3}, "abc", "a and b lead with equal scores, not significantly ahead of c."),
         (
-            {"a": 1, "b": 2, "c": 2, "d": 4},
-            "a leads; b and c cannot be separated. The images tell 3 groups apart among 4.",
-        ),
-        (
-            {"a": 1, "b": 1, "c": 3},
-            "a and b lead and cannot be separated. The images tell 2 groups apart among 3.",
-        ),
-        (
-            {"a": 1, "b": 1, "c": 3, "d": 3, "e": 5},
-            "a and b lead and cannot be separated; c and d cannot be separated. "
-            "The images tell 3 groups apart among 5.",
-        ),
-        (
-            {"a": 1, **{f"m{n}": 2 for n in range(20)}, "z": 22},
-            "a leads; m0, m1, m10, m11 and 16 others cannot be separated. The images tell 3 groups apart among 22.",
+            {"a": 1, **{name: 2 + number for number, name in enumerate(MANY)}},
+            ("a", *MANY),
+            "a leads, not significantly ahead of m0, m1, m10, m11 and 16 others.",
         ),
     ],
 )  # fmt: skip
-def test_verdicts(row: Row, ranks: dict[str, int | None], words: str) -> None:
-    assert verdict(table_of(row, ranks), "detail") == words
+def test_verdicts(row: Row, ranks: dict[str, int | None], tied: Sequence[str], words: str) -> None:
+    assert verdict(table_of(row, ranks, tuple(tied)), "detail") == words
 
 
 def test_rows_without_a_rank_on_the_axis_are_no_part_of_it(row: Row) -> None:
-    assert verdict(table_of(row, {"a": 1, "b": None, "c": 2}), "detail") == "a is ahead of c."
+    assert verdict(table_of(row, {"a": 1, "b": None, "c": 2}), "detail") == "a leads, significantly ahead of c."
     assert verdict(table_of(row, {"a": 1, "b": 2}), "shape") == ""
 
 
@@ -83,5 +79,5 @@ def test_lists_in_words(count: int, text: str) -> None:
 
 def test_a_board_says_who_leads(tiny_board: Make) -> None:
     board = tiny_board(("low", 0.3), ("high", 0.9), ("copy", 1.0))
-    assert verdict(board.tables[None], "shape") == "high is ahead of low."
+    assert verdict(board.tables[None], "shape") == "high leads, significantly ahead of low."
     assert verdict(tiny_board(("copy", 1.0)).tables[None], "shape") == ""
