@@ -5,19 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.suites.lock import Anchor
-
-__all__ = [
-    "anchored", "bootstrap_means", "bootstrap_medians", "bootstrap_weights", "interval", "masked_mean", "masked_median",
-]  # fmt: skip
+__all__ = ["bootstrap_means", "bootstrap_medians", "masked_mean", "masked_median"]
 
 Array = npt.NDArray[np.float64]
-
-
-def bootstrap_weights(images: int, resamples: int, seed: int) -> Array:
-    """Return how often each image is drawn in each resample: (resamples, images), rows sum to `images`."""
-    generator = np.random.default_rng(seed)
-    return generator.multinomial(images, np.full(images, 1 / images), size=resamples).astype(np.float64)
 
 
 def masked_mean(values: Array) -> Array:
@@ -65,22 +55,3 @@ def bootstrap_medians(values: Array, weights: Array) -> Array:
         low, high = (ordered[np.minimum(index, len(order) - 1)] for index in middle)
         medians[:, column] = np.where(total > 0, (low + high) / 2, np.nan)
     return medians
-
-
-def interval(samples: Array) -> tuple[Array, Array]:
-    """Return the 95 % percentile interval over resamples (axis 0) as (low, high); NaN resamples are left out."""
-    low = np.full(samples.shape[1:], np.nan)
-    high = low.copy()
-    absent = np.isnan(samples)
-    whole = ~absent.any(0)
-    if whole.any():
-        low[whole], high[whole] = np.percentile(samples[:, whole], [2.5, 97.5], axis=0)
-    some = absent.any(0) & ~absent.all(0)
-    if some.any():
-        low[some], high[some] = np.nanpercentile(samples[:, some], [2.5, 97.5], axis=0)
-    return low, high
-
-
-def anchored(means: Array, anchor: Anchor) -> Array:
-    """Map mean scores linearly so that the best trivial answer is 0 and identity 1, clipped to [0, 1]."""
-    return np.clip((means - anchor.floor) / (anchor.ceiling - anchor.floor), 0, 1)

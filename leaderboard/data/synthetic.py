@@ -19,11 +19,19 @@ from PIL import Image
 
 from benchmark.metrics.spec import get_metric
 from benchmark.records.aggregate import summarize
-from benchmark.records.scores import NOT_APPLICABLE, SCORED, ScoreArrays, applies, find_status, get_reason_names, scores_to_table
 from benchmark.records.columns import AUDIT_SCHEMA, table_digest
 from benchmark.records.history import supersede, withdraw
 from benchmark.records.receipts import Difference, Environment, Receipt, write_receipt
 from benchmark.records.record import InverseInfo, Matrix, Record, Run, StageLayers, SubmissionInfo
+from benchmark.records.scores import (
+    NOT_APPLICABLE,
+    SCORED,
+    ScoreArrays,
+    applies,
+    find_status,
+    get_reason_names,
+    scores_to_table,
+)
 from benchmark.records.store import record_folder
 from benchmark.suites.catalog import load_suite
 from benchmark.suites.lock import Anchor, Lock, load_lock

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmark.records.aggregate import image_scores
-from benchmark.records.scores import ScoreArrays, applies
 from benchmark.records.record import AxisScore, Record
+from benchmark.records.scores import ScoreArrays, applies
 from benchmark.records.statistics import bootstrap_means, bootstrap_weights, interval, masked_mean
 from benchmark.suites.lock import Anchor, Lock
 from benchmark.suites.spec import AXES, Axis, Suite, TargetSpec
