@@ -19,10 +19,20 @@ __all__ = ["ImageSet", "Sample", "resize", "stamp"]
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One evaluation image.
+    """One evaluation image. What its source does not know keeps its default.
 
-    `image` is uint8 RGB (H, W, 3), `focal_mask` bool (H, W), `labels` the ids of the visible categories;
-    `classes` and `boxes` (x0, y0, x1, y1 in pixels) list the visible instances, where the source knows them.
+    Attributes:
+        id: its id, unique in its source.
+        image: uint8 RGB (H, W, 3).
+        focal_mask: bool (H, W), the visible pixels of all instances of the focal category.
+        focal_category: the name of that category.
+        classes: ids of the categories of the visible instances.
+        boxes: their boxes, (x0, y0, x1, y1) in pixels.
+        group: what the image shares its source with; images of one group are not independent.
+        canonical: True where all focal instances have their category's canonical hue, False where none has it.
+        prototypes_deg: CIELAB hue angle of each category's canonical hue at the mean saturation and value of this
+            image's focal object, in degrees, [0, 360).
+        category: index of the focal category among them.
     """
 
     id: str
@@ -31,6 +41,10 @@ class Sample:
     focal_category: str = ""
     classes: tuple[int, ...] = ()
     boxes: tuple[tuple[int, int, int, int], ...] = ()
+    group: str = ""
+    canonical: bool | None = None
+    prototypes_deg: tuple[float, ...] = ()
+    category: int = -1
 
     @property
     def labels(self) -> tuple[int, ...]:

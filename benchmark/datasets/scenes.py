@@ -35,6 +35,7 @@ __all__ = [
     "Purpose",
     "Scene",
     "iter_scenes",
+    "make_background",
     "make_scene",
     "read_photo",
 ]
@@ -170,20 +171,6 @@ def _crop(draws: _Draws, name: str, purpose: Purpose, side: int) -> npt.NDArray[
     return np.asarray(crop.resize((side, side), Image.Resampling.BILINEAR))
 
 
-def _draw_background(draws: _Draws, purpose: Purpose, light: float) -> tuple[Array, str]:
-    """Background as float32 RGB (96, 96, 3), and its group."""
-    name = _PHOTOS[draws.below(len(_PHOTOS))]
-    dim = np.float32(draws.uniform(0.7, 1.0))
-    if draws.uniform() < PHOTO_SHARE:
-        crop = _crop(draws, name, purpose, SIZE)[:, :: -1 if draws.uniform() < 0.5 else 1]
-        return np.ascontiguousarray(crop, dtype=np.float32) / 255 * dim, f"photo:{name}"
-    colors = []
-    for photo, count in zip((name, _PHOTOS[draws.below(len(_PHOTOS))]), PALETTE_COLORS, strict=True):
-        pixels = _crop(draws, photo, purpose, PALETTE_SIDE).reshape(-1, 3)
-        colors.append(pixels[[draws.below(len(pixels)) for _ in range(count)]])
-    return draw_leaves(draws.generator, np.concatenate(colors), light, SIZE) * dim, ""
-
-
 def _pure_rgb(hue_deg: float) -> Array:
     channels = (np.array([5.0, 3.0, 1.0]) + hue_deg / 60) % 6
     return (1 - np.clip(np.minimum(channels, 4 - channels), 0, 1)).astype(np.float32)
@@ -241,6 +228,29 @@ def _box(own: npt.NDArray[np.bool_]) -> tuple[int, int, int, int]:
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
+def make_background(purpose: Purpose, seed: int, index: int, light: float = 0.0) -> tuple[Array, str]:
+    """Return what lies behind the objects of the scene at an address, and its group.
+
+    Args:
+        purpose: what the scene is for; with `seed` and `index` its address.
+        light: direction of the scene's light in radians from the x axis down: leaves cast shadows.
+
+    Returns:
+        float32 RGB in [0, 1], (96, 96, 3), and "photo:" with the photograph's name or "" for leaves.
+    """
+    draws = _Draws(purpose, seed, index, _BACKGROUND)
+    name = _PHOTOS[draws.below(len(_PHOTOS))]
+    dim = np.float32(draws.uniform(0.7, 1.0))
+    if draws.uniform() < PHOTO_SHARE:
+        crop = _crop(draws, name, purpose, SIZE)[:, :: -1 if draws.uniform() < 0.5 else 1]
+        return np.ascontiguousarray(crop, dtype=np.float32) / 255 * dim, f"photo:{name}"
+    colors = []
+    for photo, count in zip((name, _PHOTOS[draws.below(len(_PHOTOS))]), PALETTE_COLORS, strict=True):
+        pixels = _crop(draws, photo, purpose, PALETTE_SIDE).reshape(-1, 3)
+        colors.append(pixels[[draws.below(len(pixels)) for _ in range(count)]])
+    return draw_leaves(draws.generator, np.concatenate(colors), light, SIZE) * dim, ""
+
+
 def make_scene(purpose: Purpose, seed: int, index: int) -> Scene:
     """Return the scene at the address (`purpose`, `seed`, `index`).
 
@@ -252,7 +262,7 @@ def make_scene(purpose: Purpose, seed: int, index: int) -> Scene:
         attempt += 1
     objects, owner, focal = found
     light = layout.uniform(0, 2 * np.pi)
-    canvas, group = _draw_background(_Draws(purpose, seed, index, _BACKGROUND), purpose, light)
+    canvas, group = make_background(purpose, seed, index, light)
     hues = _Draws(purpose, seed, index, _HUES)
     instances = []
     for k, item in enumerate(objects, start=1):
