@@ -51,7 +51,7 @@ def data_fetch(name: str, coco_dir: Path | None, imagenet_dir: Path | None, keep
 
 @data.command("freeze")
 @click.argument("path", type=OUTPUT_FILE)
-@click.option("--seed", default=2416, show_default=True)
+@click.option("--seed", default=2413, show_default=True)
 @click.option("--count", default=128, show_default=True, type=click.IntRange(1))
 def data_freeze(path: Path, seed: int, count: int) -> None:
     """Write the first COUNT test scenes of SEED to a Parquet file: how the images of mini@1 were made."""
