@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import click
@@ -34,18 +35,60 @@ work_option = click.option(
 )
 
 
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(0),
+    help="Processes that draw scenes ahead; results do not depend on it [default: one a core, less one, at most 16].",
+)
+
+
+def _parts(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[float, ...]:
+    """The parts of a training in a text such as 0.25,0.5."""
+    try:
+        parts = tuple(float(part) for part in value.split(",")) if value else ()
+    except ValueError:
+        parts = (math.nan,)
+    if not all(0 < part < 1 for part in parts):
+        raise click.BadParameter(f"'{value}' is no list of numbers between 0 and 1 such as 0.25,0.5")
+    return parts
+
+
+def _workers(number: int | None) -> int:
+    from benchmark.train.ahead import get_default_workers
+
+    return get_default_workers() if number is None else number
+
+
 @train.command("target")
 @click.argument("name")
 @click.option("--out", required=True, type=OUTPUT_FOLDER, help="Folder for NAME in Hub layout.")
+@click.option(
+    "--keep-at",
+    metavar="PARTS",
+    callback=_parts,
+    help="Keep the network, too, after these parts of its training, such as 0.25,0.5, as NAME-stepN.",
+)
 @work_option
+@workers_option
 @device_option
 @threads_option
-def train_target_command(name: str, out: Path, work_dir: Path, device: str, threads: int | None) -> None:
+def train_target_command(
+    name: str,
+    out: Path,
+    keep_at: tuple[float, ...],
+    work_dir: Path,
+    workers: int | None,
+    device: str,
+    threads: int | None,
+) -> None:
     """Train target NAME (mini-detr, mini-vit, mini-swin) or the judge (mini-judge) on scenes.
 
+    On a CPU the same call makes the same weights; on a GPU they differ in their last bits.
+
     \b
-    Example:
+    Examples:
       invbench train target mini-vit --out trained
+      invbench train target mini-vit --out trained --keep-at 0.25,0.5
     """
     from benchmark.errors import did_you_mean
     from benchmark.train import targets
@@ -54,7 +97,8 @@ def train_target_command(name: str, out: Path, work_dir: Path, device: str, thre
     if name not in RECIPES:
         raise did_you_mean("target", name, RECIPES)
     quiet()
-    targets.train_target(name, out, work_dir, open_device(device, threads))
+    torch_device = open_device(device, threads)
+    targets.train_target(name, out, work_dir, torch_device, workers=_workers(workers), keep_at=keep_at)
     click.echo(out / name)
 
 
@@ -70,6 +114,7 @@ def train_target_command(name: str, out: Path, work_dir: Path, device: str, thre
 @suite_option
 @data_folder_option
 @work_option
+@workers_option
 @device_option
 @threads_option
 def train_inverse_command(
@@ -79,10 +124,11 @@ def train_inverse_command(
     suite_id: str,
     data_folder: Path | None,
     work_dir: Path,
+    workers: int | None,
     device: str,
     threads: int | None,
 ) -> None:
-    """Train inverse METHOD (mean, ridge, modular) of TARGET: on scenes, or on photographs that its suite leaves out.
+    """Train inverse METHOD (mean, ridge, modular_per_tap) of TARGET on scenes or on photographs its suite leaves out.
 
     \b
     Example:
@@ -102,7 +148,7 @@ def train_inverse_command(
 
     quiet()
     torch_device, content = open_device(device, threads), Content(suite, load_lock(suite), data_folder)
-    data: TrainingImages = Scenes(inverses.SEED, torch_device)
+    data: TrainingImages = Scenes(inverses.SEED, torch_device, _workers(workers))
     if suite.dataset.source != "frozen":
         photographs = content.images.unused()
         description = f"{len(photographs.ids)} photographs that {suite.id} does not evaluate"

@@ -32,6 +32,6 @@ class MeanInverse(Inverse):
         """Set the image to the mean over batches of training images (N, 3, H, W), summed in float64."""
         total, count = torch.zeros_like(self.image, dtype=torch.float64), 0
         for images in batches:
-            total += images.sum(0, dtype=torch.float64)
+            total += images.cpu().sum(0, dtype=torch.float64)
             count += images.shape[0]
         self.image.copy_(total / count)

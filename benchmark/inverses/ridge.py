@@ -33,9 +33,9 @@ class Moments:
 
     def add(self, x: Tensor, y: Tensor) -> None:
         x = F.pad(x, (0, 1), value=1.0)
-        self.xx += (x.T @ x).double()
-        self.xy += (x.T @ y).double()
-        self.yy += float((y.double() ** 2).sum())
+        self.xx += (x.T @ x).cpu().double()
+        self.xy += (x.T @ y).cpu().double()
+        self.yy += float((y.cpu().double() ** 2).sum())
         self.count += x.shape[0]
 
     def solve(self, penalty: float) -> Tensor:

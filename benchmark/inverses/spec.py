@@ -87,11 +87,11 @@ METHODS: dict[str, Method] = {
             implementation="benchmark.inverses.ridge:RidgeInverse",
         ),
         Method(
-            id="modular",
-            title="one inverse network per component, chained back to the image",
+            id="modular_per_tap",
+            title="one inverse network per tap, chained back to the image",
             role="entry",
             source="Rathjens et al. 2024, arXiv 2412.06534",
-            implementation="benchmark.inverses.modular:ModularInverse",
+            implementation="benchmark.inverses.modular_per_tap:ModularPerTapInverse",
         ),
     )
 }

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Generator
+from contextlib import closing
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +14,8 @@ from torch import Tensor
 
 from benchmark.datasets.base import ImageSet
 from benchmark.files.pixels import to_tensor
-from benchmark.train.loop import get_batch
+from benchmark.train.ahead import make_ahead
+from benchmark.train.drawing import draw_images
 
 __all__ = ["Photographs", "Scenes", "TrainingImages"]
 
@@ -31,22 +35,32 @@ class TrainingImages(ABC):
     def batch(self, step: int, size: int) -> Tensor:
         """Return what step `step` sees: float32 RGB in [0, 1], (size, 3, H, W)."""
 
+    def batches(self, size: int, steps: range) -> Generator[Tensor, None, None]:
+        """Yield the batch of each step, in their order."""
+        yield from (self.batch(step, size) for step in steps)
+
     @abstractmethod
     def key(self) -> dict[str, Any]:
         """JSON values that differ for other images; code and libraries aside, they decide every batch."""
 
 
 class Scenes(TrainingImages):
-    """Training scenes of the embedded suite, 96x96: never the same twice."""
+    """Training scenes of the embedded suite, 96x96: never the same twice; `workers` processes draw them ahead."""
 
     description = "scenes, split train"
 
-    def __init__(self, seed: int, device: torch.device) -> None:
-        self.seed, self.device = seed, device
+    def __init__(self, seed: int, device: torch.device, workers: int = 0) -> None:
+        self.seed, self.device, self.workers = seed, device, workers
 
     def batch(self, step: int, size: int) -> Tensor:
         """See TrainingImages."""
-        return get_batch(self.seed, step, size, self.device).images
+        return to_tensor(draw_images(self.seed, size, step), self.device)
+
+    def batches(self, size: int, steps: range) -> Generator[Tensor, None, None]:
+        """See TrainingImages."""
+        with closing(make_ahead(partial(draw_images, self.seed, size), steps, self.workers)) as images:
+            for pixels in images:
+                yield to_tensor(pixels, self.device)
 
     def key(self) -> dict[str, Any]:
         """See TrainingImages."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,12 +14,13 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from benchmark.engine.devices import get_device_name
+from benchmark.engine.precision import float32
 from benchmark.errors import UserError
 from benchmark.files.canonical import sha256_file
 from benchmark.files.import_graph import code_digest
 from benchmark.inverses.base import Inverse, build_inverse, save_inverse
 from benchmark.inverses.mean import MeanInverse
-from benchmark.inverses.modular import IMAGE, ModularInverse
+from benchmark.inverses.modular_per_tap import IMAGE, ModularPerTapInverse
 from benchmark.inverses.ridge import RidgeInverse
 from benchmark.inverses.spec import InverseConfig
 from benchmark.suites.spec import TargetSpec
@@ -36,21 +39,23 @@ MODULAR_SCHEDULE = Schedule(steps=1500, batch_size=32, learning_rate=1e-3)
 TRUE_SHARE = 1 / 3
 
 
-def _batches(data: TrainingImages, images: int, title: str) -> Iterator[Tensor]:
+def _batches(data: TrainingImages, images: int, title: str) -> Generator[Tensor, None, None]:
     """Yield about `images` training images, or all that there are, in at least `MIN_BATCHES` batches."""
     images = min(images, data.count or images)
     size = max(1, min(FIT_BATCH, images // MIN_BATCHES))
-    for step in tqdm(range(images // size), desc=title, mininterval=1):
-        yield data.batch(step, size)
+    steps = range(images // size)
+    with closing(data.batches(size, steps)) as batches:
+        yield from tqdm(batches, total=len(steps), desc=title, mininterval=1)
 
 
 def _stream(
     target: Target, data: TrainingImages, images: int, title: str
-) -> Iterator[tuple[Tensor, dict[str, Features]]]:
-    for batch in _batches(data, images, title):
-        with torch.inference_mode():
-            features = target.features(batch)
-        yield batch, features
+) -> Generator[tuple[Tensor, dict[str, Features]], None, None]:
+    with closing(_batches(data, images, title)) as batches:
+        for batch in batches:
+            with torch.inference_mode():
+                features = target.features(batch)
+            yield batch, features
 
 
 def _config(
@@ -88,7 +93,7 @@ class ModularLoss(nn.Module):
     A third of the samples see true features throughout.
     """
 
-    def __init__(self, inverse: ModularInverse, target: Target) -> None:
+    def __init__(self, inverse: ModularPerTapInverse, target: Target) -> None:
         super().__init__()
         self.inverse = inverse
         self._target = target
@@ -127,7 +132,7 @@ class ModularLoss(nn.Module):
         return total
 
 
-def _measure_moments(inverse: ModularInverse, target: Target, data: TrainingImages) -> int:
+def _measure_moments(inverse: ModularPerTapInverse, target: Target, data: TrainingImages) -> int:
     """Set the means and deviations of the features; return how many images they are of."""
     sums = {tap: torch.zeros(shape, dtype=torch.float64) for tap, shape in inverse.config.taps.items()}
     squares = {tap: torch.zeros_like(value) for tap, value in sums.items()}
@@ -135,7 +140,7 @@ def _measure_moments(inverse: ModularInverse, target: Target, data: TrainingImag
     for images, features in _stream(target, data, MOMENT_IMAGES, f"moments of {target.spec.id}"):
         count += len(images)
         for tap, item in features.items():
-            values = item.tensor.double().cpu()
+            values = item.tensor.cpu().double()
             sums[tap] += values.sum(0)
             squares[tap] += (values * values).sum(0)
     for tap, shape in inverse.config.taps.items():
@@ -165,13 +170,13 @@ def _train_modular(
     stated: dict[str, str | int | float],
     schedule: Schedule,
     work: Path,
-) -> tuple[ModularInverse, int, float]:
-    """A trained modular inverse, how many images it saw, and the seconds that it took; see `train_inverse`."""
+) -> tuple[ModularPerTapInverse, int, float]:
+    """A trained per-tap modular inverse, how many images it saw, and the seconds that it took; see `train_inverse`."""
     stated = stated | {
         "steps": schedule.steps, "batch_size": schedule.batch_size, "learning_rate": schedule.learning_rate,
     }  # fmt: skip
-    inverse = build_inverse(_config(target, folder / "model.safetensors", "modular", {"heads": 4}, stated))
-    assert isinstance(inverse, ModularInverse)
+    inverse = build_inverse(_config(target, folder / "model.safetensors", "modular_per_tap", {"heads": 4}, stated))
+    assert isinstance(inverse, ModularPerTapInverse)
     inverse.to(target.device).train()
     moments = _measure_moments(inverse, target, data)
     loss = ModularLoss(inverse, target)
@@ -179,7 +184,7 @@ def _train_modular(
         loss,
         loss,
         schedule,
-        batches=lambda step: data.batch(step, schedule.batch_size),
+        batches=partial(data.batches, schedule.batch_size),
         key={
             "code": code_digest(__name__),
             "configuration": inverse.config.model_dump(mode="json"),
@@ -189,11 +194,12 @@ def _train_modular(
         },
         work=work,
         device=target.device,
-        title=f"modular {target.spec.id}",
+        title=f"modular_per_tap {target.spec.id}",
     )
     return inverse.eval(), moments + schedule.steps * schedule.batch_size, seconds
 
 
+@float32()
 def train_inverse(
     method: str,
     spec: TargetSpec,
@@ -206,7 +212,7 @@ def train_inverse(
 ) -> None:
     """Train the inverse `method` of a target and save it to `out`.
 
-    Checkpoints of `modular` live in `work`; the same call resumes an interrupted training, and one with another
+    Checkpoints of `modular_per_tap` live in `work`; the same call resumes an interrupted training, and one with another
     network, other data, configuration or code starts afresh.
 
     Args:
@@ -229,8 +235,8 @@ def train_inverse(
         ridge = RidgeInverse(_config(target, weights, method, {"kernel": 3, "coarse": 8}, stated))
         ridge.fit(_stream(target, data, FIT_IMAGES, f"ridge of {spec.id}"))
         _save(ridge, out, samples=samples, seconds=time.perf_counter() - began, device=device)
-    elif method == "modular":
+    elif method == "modular_per_tap":
         modular, samples, seconds = _train_modular(target, folder, data, stated, schedule, work)
         _save(modular, out, samples=samples, seconds=seconds, device=device)
     else:
-        raise UserError(f"method '{method}' has nothing to train", cure="trainable: mean, ridge, modular")
+        raise UserError(f"method '{method}' has nothing to train", cure="trainable: mean, ridge, modular_per_tap")

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
 from tqdm import tqdm
 
-from benchmark.datasets.scenes import Scene, make_scene
 from benchmark.engine.devices import get_device_name
 from benchmark.files.import_graph import library_versions
-from benchmark.files.pixels import to_tensor
 from benchmark.train.checkpoints import Checkpoint
 
-__all__ = ["Batch", "Schedule", "fit", "get_batch"]
+__all__ = ["Schedule", "fit"]
 
 CHECKPOINT_EVERY = 100
+SHOW_EVERY = 10
 T = TypeVar("T")
 
 
@@ -39,20 +38,6 @@ class Schedule:
     clip_norm: float = 1.0
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Training scenes and their pixels, float32 RGB in [0, 1], (N, 3, 96, 96)."""
-
-    images: Tensor
-    scenes: list[Scene]
-
-
-def get_batch(seed: int, step: int, size: int, device: torch.device) -> Batch:
-    """Return the training scenes that step `step` of a run with `seed` sees: never the same twice."""
-    scenes = [make_scene("train", seed, step * size + i) for i in range(size)]
-    return Batch(to_tensor(np.stack([scene.image for scene in scenes]), device), scenes)
-
-
 def _make_optimizer(parameters: list[nn.Parameter], schedule: Schedule) -> tuple[AdamW, SequentialLR]:
     """AdamW, and its learning rate: a linear warm-up, then half a cosine down to 0."""
     optimizer = AdamW(parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
@@ -66,21 +51,25 @@ def fit(
     loss: Callable[[T], Tensor],
     schedule: Schedule,
     *,
-    batches: Callable[[int], T],
+    batches: Callable[[range], Generator[T, None, None]],
     key: Mapping[str, Any],
     work: Path,
     device: torch.device,
     title: str,
+    after_step: Callable[[int], None] | None = None,
 ) -> float:
     """Minimize `loss` over the parameters of `model` that require a gradient.
 
     A checkpoint is written every 100 steps (atomically) and picked up again by the same call, so that an
-    interrupted run resumes: `batches` returns the data of a step from the step alone. A call with another key,
-    schedule, device, number of CPU threads or version of a library starts afresh.
+    interrupted run resumes. A call with another key, schedule, device, number of CPU threads or version of a library
+    starts afresh. On a CPU the same call makes the same weights; on a GPU they differ in the last bits, since some of
+    its kernels add up in any order.
 
     Args:
+        batches: yields the data of each of the steps that it is given, in their order, each from its step alone.
         key: everything else that could change the result, as JSON values: code, data, seeds, what was there before.
         work: where the checkpoints of all trainings lie.
+        after_step: told the number of steps done after each.
 
     Returns:
         The seconds that the whole training took, interruptions left out.
@@ -105,19 +94,25 @@ def fit(
         start, spent = state["step"], state["seconds"]
 
     began = time.perf_counter() - spent
-    bar = tqdm(range(start, schedule.steps), initial=start, total=schedule.steps, desc=title, mininterval=1)
-    average = 0.0
-    for step in bar:
-        value = loss(batches(step))
-        optimizer.zero_grad()
-        value.backward()
-        nn.utils.clip_grad_norm_(parameters, schedule.clip_norm)
-        optimizer.step()
-        rate.step()
-        average += (float(value.detach()) - average) * (0.02 if step > start else 1.0)
-        bar.set_postfix(loss=f"{average:.4f}", refresh=False)
-        if (step + 1) % CHECKPOINT_EVERY == 0 or step + 1 == schedule.steps:
-            spent = time.perf_counter() - began
-            states = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "rate": rate.state_dict()}
-            checkpoint.save({"step": step + 1, "seconds": spent, **states})
+    average = torch.zeros((), device=device)
+    with (
+        closing(batches(range(start, schedule.steps))) as data,
+        tqdm(data, initial=start, total=schedule.steps, desc=title, mininterval=1) as bar,
+    ):
+        for step, batch in enumerate(bar, start):
+            value = loss(batch)
+            optimizer.zero_grad()
+            value.backward()
+            nn.utils.clip_grad_norm_(parameters, schedule.clip_norm)
+            optimizer.step()
+            rate.step()
+            average += (value.detach() - average) * (0.02 if step > start else 1.0)
+            if (step + 1) % SHOW_EVERY == 0:
+                bar.set_postfix(loss=f"{float(average):.4f}", refresh=False)
+            if (step + 1) % CHECKPOINT_EVERY == 0 or step + 1 == schedule.steps:
+                spent = time.perf_counter() - began
+                states = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "rate": rate.state_dict()}
+                checkpoint.save({"step": step + 1, "seconds": spent, **states})
+            if after_step:
+                after_step(step + 1)
     return spent

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -22,8 +21,10 @@ from transformers import (
     ViTForImageClassification,
 )
 
-from benchmark.datasets.scenes import CATEGORIES, SIZE, Scene
-from benchmark.train.loop import Batch, Schedule
+from benchmark.datasets.scenes import CATEGORIES, SIZE
+from benchmark.train.batches import Batch, get_boxes, get_cells, get_labels
+from benchmark.train.drawing import BACKGROUND
+from benchmark.train.loop import Schedule
 
 __all__ = [
     "RECIPES", "BackboneTrainer", "DetectorTrainer", "Recipe", "Round", "TokenTrainer", "Trainer", "build_backbone",
@@ -31,7 +32,6 @@ __all__ = [
 
 LABELS = {"id2label": dict(enumerate(CATEGORIES)), "label2id": {name: i for i, name in enumerate(CATEGORIES)}}
 MULTI_LABEL = LABELS | {"problem_type": "multi_label_classification"}
-BACKGROUND = len(CATEGORIES)
 FOCAL_SCALE = 4.0
 
 
@@ -41,13 +41,11 @@ class Round:
 
     Gray images teach shape without loosening the tie of hue and category in the colored ones. With `focal` the
     loss dwells on what is still wrong (Lin et al. 2017): mostly objects that do not wear their category's hue.
-    With `fresh_head` it needs nothing but the network of the round before: the training-only head starts anew.
     """
 
     schedule: Schedule
     gray_every: int | None = None
     focal: bool = False
-    fresh_head: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,32 +63,6 @@ def _normalized(images: Tensor) -> Tensor:
     return images * 2 - 1
 
 
-def get_labels(scenes: list[Scene]) -> Tensor:
-    """Return the visible categories as float32 (N, 8) of zeros and ones."""
-    present = [[float(any(i.category == name for i in s.instances)) for name in CATEGORIES] for s in scenes]
-    return torch.tensor(present)
-
-
-def get_boxes(scene: Scene) -> dict[str, Tensor]:
-    """Return the instances in DETR's form: class ids (K,) and boxes (K, 4), centre-size in [0, 1]."""
-    corners = torch.tensor([item.box for item in scene.instances], dtype=torch.float32) / SIZE
-    boxes = torch.cat([(corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]], dim=1)
-    return {"class_labels": torch.tensor([CATEGORIES.index(i.category) for i in scene.instances]), "boxes": boxes}
-
-
-def get_cells(scenes: list[Scene], grid: int) -> tuple[Tensor, Tensor]:
-    """Return, for the centre of each cell of a `grid`, the class id (N, grid^2) and instance box (N, grid^2, 4)."""
-    step = SIZE // grid
-    classes, boxes = [], []
-    for scene in scenes:
-        owner = scene.instance_map[step // 2 :: step, step // 2 :: step].reshape(-1).astype(np.int64)
-        target = get_boxes(scene)
-        table = torch.cat([torch.tensor([BACKGROUND]), target["class_labels"]])
-        classes.append(table[owner])
-        boxes.append(torch.cat([torch.zeros(1, 4), target["boxes"]])[owner])
-    return torch.stack(classes), torch.stack(boxes)
-
-
 class Trainer(nn.Module):
     """A network with its training-only heads; calling it on a batch returns the loss."""
 
@@ -100,17 +72,17 @@ class Trainer(nn.Module):
         super().__init__()
         self.network = network
 
-    def label_loss(self, logits: Tensor, scenes: list[Scene]) -> Tensor:
+    def label_loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """Return the multi-label loss of logits (N, 8)."""
-        labels = get_labels(scenes).to(logits.device)
+        labels = get_labels(batch)
         if self.focal:
             return FOCAL_SCALE * sigmoid_focal_loss(logits, labels, alpha=-1, gamma=2, reduction="mean")
         return F.binary_cross_entropy_with_logits(logits, labels)
 
-    def cell_loss(self, logits: Tensor, scenes: list[Scene]) -> Tensor:
+    def cell_loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """Return the loss of the category at every cell of a square grid, logits (N, 9, cells)."""
-        classes, _ = get_cells(scenes, round(logits.shape[2] ** 0.5))
-        losses = F.cross_entropy(logits, classes.to(logits.device), reduction="none")
+        classes, _ = get_cells(batch, round(logits.shape[2] ** 0.5))
+        losses = F.cross_entropy(logits, classes, reduction="none")
         if self.focal:
             losses = FOCAL_SCALE * (1 - torch.exp(-losses)) ** 2 * losses
         return losses.mean()
@@ -128,7 +100,7 @@ class TokenTrainer(Trainer):
         tokens = out.hidden_states[-1]
         grid = int(tokens.shape[1] ** 0.5)
         cells = self.cell_head(tokens[:, -(grid**2) :]).transpose(1, 2)
-        return self.label_loss(out.logits, batch.scenes) + self.cell_loss(cells, batch.scenes)
+        return self.label_loss(out.logits, batch) + self.cell_loss(cells, batch)
 
 
 class BackboneTrainer(Trainer):
@@ -141,7 +113,7 @@ class BackboneTrainer(Trainer):
     def forward(self, batch: Batch) -> Tensor:
         out = self.network(_normalized(batch.images), output_hidden_states=True)
         cells = self.cell_head(out.hidden_states[-1]).flatten(2)
-        return self.label_loss(out.logits, batch.scenes) + self.cell_loss(cells, batch.scenes)
+        return self.label_loss(out.logits, batch) + self.cell_loss(cells, batch)
 
 
 class DetectorTrainer(Trainer):
@@ -157,7 +129,7 @@ class DetectorTrainer(Trainer):
 
     def forward(self, batch: Batch) -> Tensor:
         device, network = batch.images.device, self.network
-        labels = [{k: v.to(device) for k, v in get_boxes(scene).items()} for scene in batch.scenes]
+        labels = get_boxes(batch)
         out = network(_normalized(batch.images), output_hidden_states=True)
         inner = out.decoder_hidden_states[-network.config.decoder_layers : -1]
         loss = torch.zeros((), device=device)
@@ -166,7 +138,7 @@ class DetectorTrainer(Trainer):
             loss = loss + network.loss_function(logits, labels, device, boxes, network.config)[0]
 
         cells = self.cell_head(out.encoder_last_hidden_state)
-        classes, boxes = (t.to(device) for t in get_cells(batch.scenes, int(cells.shape[1] ** 0.5)))
+        classes, boxes = get_cells(batch, int(cells.shape[1] ** 0.5))
         foreground = (classes != BACKGROUND).unsqueeze(-1)
         distance = (cells[..., BACKGROUND + 1 :].sigmoid() - boxes).abs() * foreground
         dense = F.cross_entropy(cells[..., : BACKGROUND + 1].transpose(1, 2), classes)
@@ -253,12 +225,8 @@ RECIPES: dict[str, Recipe] = {
         _build_vit,
         TokenTrainer,
         (
-            Round(Schedule(1300, 32, 1e-3)),
-            Round(Schedule(1200, 32, 7e-4), gray_every=4),
-            Round(Schedule(500, 32, 7e-4, warmup_steps=50), gray_every=8, focal=True),
-            Round(Schedule(2000, 32, 7e-4), gray_every=3, focal=True, fresh_head=True),
-            Round(Schedule(5000, 32, 1e-3), gray_every=2, focal=True),
-            Round(Schedule(2000, 32, 7e-4), gray_every=2, focal=True),
+            Round(Schedule(1500, 32, 1e-3), gray_every=2),
+            Round(Schedule(3000, 32, 1e-3), gray_every=2, focal=True),
         ),
         seed=101,
     ),
@@ -266,10 +234,8 @@ RECIPES: dict[str, Recipe] = {
         _build_swin,
         TokenTrainer,
         (
-            Round(Schedule(900, 64, 1e-3), gray_every=4),
-            Round(Schedule(480, 64, 1e-3, warmup_steps=50), gray_every=8, focal=True),
-            Round(Schedule(1400, 64, 1e-3), gray_every=3, focal=True, fresh_head=True),
-            Round(Schedule(1600, 64, 1e-3), gray_every=2, focal=True),
+            Round(Schedule(1000, 32, 1e-3), gray_every=2),
+            Round(Schedule(2500, 32, 1e-3), gray_every=2, focal=True),
         ),
         seed=102,
     ),
@@ -277,16 +243,16 @@ RECIPES: dict[str, Recipe] = {
         _build_judge,
         BackboneTrainer,
         (
-            Round(Schedule(1200, 64, 2e-3), gray_every=2),
-            Round(Schedule(300, 64, 1e-3, warmup_steps=30), gray_every=2, focal=True),
+            Round(Schedule(500, 64, 2e-3), gray_every=2),
+            Round(Schedule(1000, 64, 2e-3), gray_every=2, focal=True),
         ),
         seed=103,
     ),
-    "mini-detr-backbone": Recipe(build_backbone, BackboneTrainer, (Round(Schedule(700, 64, 2e-3)),), seed=104),
+    "mini-detr-backbone": Recipe(build_backbone, BackboneTrainer, (Round(Schedule(600, 64, 2e-3)),), seed=104),
     "mini-detr": Recipe(
         _build_detr,
         DetectorTrainer,
-        (Round(Schedule(4000, 32, 5e-4, clip_norm=0.5)),),
+        (Round(Schedule(3800, 32, 5e-4, clip_norm=0.5)),),
         seed=105,
         backbone="mini-detr-backbone",
     ),

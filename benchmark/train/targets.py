@@ -10,43 +10,64 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
 import torch
 from safetensors.torch import save
-from torch import Tensor
 from transformers import PreTrainedModel
 
 from benchmark.datasets.scenes import SIZE
+from benchmark.engine.precision import float32
+from benchmark.errors import UserError
 from benchmark.files.import_graph import code_digest
 from benchmark.files.storing import write_text
-from benchmark.perturbations import gray
-from benchmark.train.loop import Batch, fit, get_batch
-from benchmark.train.recipes import RECIPES, Trainer
+from benchmark.train.batches import get_batches
+from benchmark.train.loop import fit
+from benchmark.train.recipes import RECIPES
 
 __all__ = ["train_target"]
 
 
-def _loss(trainer: Trainer, gray_every: int | None, batch: Batch) -> Tensor:
-    if gray_every:
-        images = batch.images.clone()
-        images[::gray_every] = gray(images[::gray_every], torch.empty(0))
-        batch = Batch(images, batch.scenes)
-    return trainer(batch)
+@dataclass(frozen=True)
+class _Keeping:
+    """Which steps of a training leave their network, and where: `FOLDER/NAME-stepN`."""
+
+    folder: Path
+    name: str
+    steps: frozenset[int] = frozenset()
+
+    def path(self, step: int) -> Path:
+        return self.folder / f"{self.name}-step{step}"
+
+    def keep(self, network: PreTrainedModel, before: int, step: int) -> None:
+        """Save the network where it is asked for; `before` is the number of steps of the rounds before."""
+        if before + step in self.steps:
+            _save(network, self.path(before + step))
 
 
-def _batch(seed: int, size: int, device: torch.device, step: int) -> Batch:
-    return get_batch(seed, step, size, device)
+def _save(network: PreTrainedModel, folder: Path) -> None:
+    network.save_pretrained(folder)
+    preprocessor = {
+        "do_resize": True,
+        "size": {"height": SIZE, "width": SIZE},
+        "resample": 2,
+        "do_rescale": True,
+        "do_normalize": True,
+        "image_mean": [0.5] * 3,
+        "image_std": [0.5] * 3,
+    }
+    write_text(folder / "preprocessor_config.json", json.dumps(preprocessor, indent=2) + "\n")
 
 
-def _train(name: str, work: Path, device: torch.device) -> PreTrainedModel:
+def _train(name: str, work: Path, device: torch.device, workers: int, keeping: _Keeping | None) -> PreTrainedModel:
     """Train the network `name` of `RECIPES`, after its backbone if it has one."""
     recipe = RECIPES[name]
     backbone = None
     if recipe.backbone:
-        trained = _train(recipe.backbone, work, device).resnet.state_dict()
+        trained = _train(recipe.backbone, work, device, workers, None).resnet.state_dict()
         backbone = {part: tensor.cpu() for part, tensor in trained.items()}
     torch.manual_seed(recipe.seed)
     network = recipe.build()
@@ -58,41 +79,47 @@ def _train(name: str, work: Path, device: torch.device) -> PreTrainedModel:
         "backbone": hashlib.sha256(save(backbone)).hexdigest() if backbone else None,
     }
     trainer = recipe.trainer(network).to(device).train()
+    before = 0
     for number, item in enumerate(recipe.rounds):
-        if item.fresh_head:
-            torch.manual_seed(recipe.seed + 1000 * number)
-            trainer = recipe.trainer(network).to(device).train()
         trainer.focal = item.focal
-        title = name if number == 0 else f"{name}-round{number + 1}"
-        seed = recipe.seed + 1000 * number
+        seed, size = recipe.seed + 1000 * number, item.schedule.batch_size
         fit(
             trainer,
-            partial(_loss, trainer, item.gray_every),
+            trainer,
             item.schedule,
-            batches=partial(_batch, seed, item.schedule.batch_size, device),
+            batches=partial(get_batches, seed, size, item.gray_every, device, workers),
             # A round begins with what the rounds before it have made.
             key=key | {"rounds": [asdict(other) for other in recipe.rounds[: number + 1]]},
             work=work,
             device=device,
-            title=title,
+            title=name if number == 0 else f"{name}-round{number + 1}",
+            after_step=partial(keeping.keep, network, before) if keeping else None,
         )
+        before += item.schedule.steps
     return network.eval()
 
 
-def train_target(name: str, out: Path, work: Path, device: torch.device) -> None:
+@float32()
+def train_target(
+    name: str, out: Path, work: Path, device: torch.device, *, workers: int = 0, keep_at: Collection[float] = ()
+) -> None:
     """Train the network `name` of `RECIPES` and save it in Hub layout to `out` / `name`.
 
     A detector's backbone is trained first. Checkpoints live in `work`; the same call resumes an interrupted training,
     and one with another recipe or code starts afresh.
+
+    Args:
+        workers: processes that draw scenes ahead; the result does not depend on it.
+        keep_at: parts of the training, in (0, 1), after which the network of that time is saved, too, to
+            `out` / `NAME-stepN`; a detector's backbone is no part of it.
+
+    Raises:
+        UserError: a network to be kept is not there, since the training resumed after that step.
     """
-    _train(name, work, device).save_pretrained(out / name)
-    preprocessor = {
-        "do_resize": True,
-        "size": {"height": SIZE, "width": SIZE},
-        "resample": 2,
-        "do_rescale": True,
-        "do_normalize": True,
-        "image_mean": [0.5] * 3,
-        "image_std": [0.5] * 3,
-    }
-    write_text(out / name / "preprocessor_config.json", json.dumps(preprocessor, indent=2) + "\n")
+    total = sum(item.schedule.steps for item in RECIPES[name].rounds)
+    keeping = _Keeping(out, name, frozenset(max(1, round(part * total)) for part in keep_at))
+    _save(_train(name, work, device, workers, keeping), out / name)
+    for step in sorted(keeping.steps):
+        if not keeping.path(step).is_dir():
+            message = f"the training resumed after step {step}, whose network was not kept"
+            raise UserError(message, where="--keep-at", cure="give another --work-dir to train from the beginning")

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Runs:
-    """Trainings of modular inverses of one target in one work folder; each leaves its inverse in a folder of its own.
+    """Trainings of inverses of one target in one work folder; each leaves its inverse in a folder of its own.
 
     `said` is what the last one wrote to stderr.
     """
@@ -56,7 +57,9 @@ class Runs:
         out, cpu = self.root / f"out-{self.count}", torch.device("cpu")
         data = data or Scenes(1, cpu)
         self._capsys.readouterr()
-        train_inverse("modular", self.spec, network or self.network, data, out, work or self.work, cpu, schedule)
+        train_inverse(
+            "modular_per_tap", self.spec, network or self.network, data, out, work or self.work, cpu, schedule
+        )
         self.said = self._capsys.readouterr().err
         return load_file(out / "model.safetensors")
 
@@ -83,7 +86,7 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 def test_other_weights_of_the_network_start_afresh_and_leave_the_first_run_alone(runs: Runs) -> None:
     first = runs.train()
-    assert "modular mini-swin: starts afresh\n" in runs.said
+    assert "modular_per_tap mini-swin: starts afresh\n" in runs.said
     before = runs.checkpoints()
     other = runs.copy_network("other")
     weights = load_file(other / "model.safetensors")
@@ -92,13 +95,13 @@ def test_other_weights_of_the_network_start_afresh_and_leave_the_first_run_alone
 
     second = runs.train(network=other)
     assert not same(first, second)
-    assert "modular mini-swin: starts afresh: other configuration, network than the run in " in runs.said
+    assert "modular_per_tap mini-swin: starts afresh: other configuration, network than the run in " in runs.said
     assert same(second, runs.train(network=other, work=runs.root / "alone"))
     after = runs.checkpoints()
     assert len(after) == 2 and before.items() <= after.items()
     # Both are still there to be resumed.
     assert same(first, runs.train())
-    assert "modular mini-swin: resumes at step 3 (" in runs.said
+    assert "modular_per_tap mini-swin: resumes at step 3 (" in runs.said
     assert same(second, runs.train(network=other))
     assert "resumes at step 3" in runs.said
     assert runs.checkpoints() == after
@@ -141,10 +144,11 @@ def test_an_interrupted_modular_training_ends_where_a_straight_one_does(
     straight = runs.train(schedule=schedule, work=runs.root / "straight")
 
     class Interrupted(Scenes):
-        def batch(self, step: int, size: int) -> torch.Tensor:
-            if size == SCHEDULE.batch_size and step == 3:
-                raise KeyboardInterrupt
-            return super().batch(step, size)
+        def batches(self, size: int, steps: range) -> Generator[torch.Tensor, None, None]:
+            for step, batch in zip(steps, super().batches(size, steps), strict=True):
+                if size == SCHEDULE.batch_size and step == 3:
+                    raise KeyboardInterrupt
+                yield batch
 
     with pytest.raises(KeyboardInterrupt):
         runs.train(schedule=schedule, data=Interrupted(1, torch.device("cpu")))
@@ -272,7 +276,7 @@ from benchmark.train.loop import Schedule
 inverses.MOMENT_IMAGES = 16
 cpu, work = torch.device("cpu"), Path(sys.argv[1])
 schedule = Schedule(1, 2, 1e-3, warmup_steps=0)
-inverses.train_inverse("modular", spec, spec.source.directory(), Scenes(1, cpu), work / "out", work, cpu, schedule)
+inverses.train_inverse("modular_per_tap", spec, spec.source.directory(), Scenes(1, cpu), work / "out", work, cpu, schedule)
 new = {name: module for name, module in sys.modules.items() if name not in before}
 files = [module.__file__ for name, module in new.items() if name.split(".")[0] in ("benchmark", "leaderboard")]
 print(*files, sep="\\n")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AutoModelForImageClassification, DetrForObjectDetection
 
@@ -14,9 +16,10 @@ from benchmark.errors import UserError
 from benchmark.inverses.base import load_inverse
 from benchmark.suites.spec import Suite
 from benchmark.train import loop, recipes, targets
+from benchmark.train.batches import Batch, get_batches
 from benchmark.train.images import Scenes
 from benchmark.train.inverses import ModularLoss, train_inverse
-from benchmark.train.loop import Batch, Schedule, fit, get_batch
+from benchmark.train.loop import Schedule, fit
 
 SCHEDULE = Schedule(steps=6, batch_size=2, learning_rate=1e-2, warmup_steps=2)
 
@@ -47,22 +50,13 @@ def run(work: Path, stop_at: int | None = None, seed: int = 1) -> Blur:
         model,
         loss,
         SCHEDULE,
-        batches=lambda step: get_batch(seed, step, SCHEDULE.batch_size, cpu),
+        batches=partial(get_batches, seed, SCHEDULE.batch_size, None, cpu, 0),
         key={"seed": seed},
         work=work,
         device=cpu,
         title="blur",
     )
     return model
-
-
-def test_data_depend_on_seed_and_step_alone(cpu: torch.device) -> None:
-    first, again = get_batch(1, 5, 3, cpu), get_batch(1, 5, 3, cpu)
-    assert torch.equal(first.images, again.images)
-    assert not torch.equal(first.images, get_batch(1, 6, 3, cpu).images)
-    assert not torch.equal(first.images, get_batch(2, 5, 3, cpu).images)
-    assert first.images.shape == (3, 3, 96, 96)
-    assert 0 <= first.images.min() < first.images.max() <= 1
 
 
 def test_an_interrupted_training_ends_where_a_straight_one_does(
@@ -91,7 +85,7 @@ def test_targets_train_and_load_with_plain_transformers(
 ) -> None:
     for recipe in (name, "mini-detr-backbone"):
         monkeypatch.setitem(recipes.RECIPES, recipe, shortened(recipe))
-    targets.train_target(name, tmp_path / "out", tmp_path / "work", cpu)
+    targets.train_target(name, tmp_path / "out", tmp_path / "work", cpu, workers=2)
     loader = DetrForObjectDetection if name == "mini-detr" else AutoModelForImageClassification
     model, info = loader.from_pretrained(tmp_path / "out" / name, output_loading_info=True)
     assert not any(info[what] for what in ("missing_keys", "unexpected_keys", "mismatched_keys"))
@@ -105,12 +99,32 @@ def test_targets_train_and_load_with_plain_transformers(
         assert torch.equal(backbone[key], trained[f"network.resnet.{key}"])
 
 
+def test_networks_of_parts_of_a_training_are_kept_or_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cpu: torch.device
+) -> None:
+    monkeypatch.setattr(loop, "CHECKPOINT_EVERY", 1)
+    monkeypatch.setitem(recipes.RECIPES, "mini-judge", shortened("mini-judge"))
+    out, work = tmp_path / "out", tmp_path / "work"
+    targets.train_target("mini-judge", out, work, cpu, keep_at=(0.25, 0.5))
+    kept = {path.name: load_file(path / "model.safetensors") for path in out.iterdir()}
+    assert sorted(kept) == ["mini-judge", "mini-judge-step1", "mini-judge-step2"]
+    key = "classifier.1.weight"
+    assert len({kept[name][key].sum().item() for name in kept}) == 3
+    (first, _) = sorted(work.glob("mini-judge*/*/checkpoint.pt"))
+    half = torch.load(first, weights_only=True)["model"][f"network.{key}"]
+    assert torch.equal(kept["mini-judge-step2"][key], half)
+    with pytest.raises(UserError, match="resumed after step 1, whose network was not kept"):
+        targets.train_target("mini-judge", tmp_path / "late", work, cpu, keep_at=(0.25,))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("target_id", ["mini-detr", "mini-vit", "mini-swin"])
-def test_modular_trains_and_stores(tmp_path: Path, mini: Suite, cpu: torch.device, target_id: str) -> None:
+def test_modular_per_tap_trains_and_stores(tmp_path: Path, mini: Suite, cpu: torch.device, target_id: str) -> None:
     spec = mini.target(target_id)
     data = Scenes(1, cpu)
-    train_inverse("modular", spec, spec.source.directory(), data, tmp_path / "out", tmp_path / "work", cpu, SCHEDULE)
+    train_inverse(
+        "modular_per_tap", spec, spec.source.directory(), data, tmp_path / "out", tmp_path / "work", cpu, SCHEDULE
+    )
     inverse = load_inverse(tmp_path / "out", cpu)
     assert inverse.config.training["steps"] == SCHEDULE.steps
     assert tuple(inverse.config.taps) == mini.target(target_id).tap_names
@@ -119,16 +133,16 @@ def test_modular_trains_and_stores(tmp_path: Path, mini: Suite, cpu: torch.devic
 def test_modules_learn_from_their_own_component_alone(mini: Suite, cpu: torch.device) -> None:
     from benchmark.files.paths import submissions_root
     from benchmark.inverses.base import build_inverse
-    from benchmark.inverses.modular import ModularInverse
+    from benchmark.inverses.modular_per_tap import ModularPerTapInverse
     from benchmark.submissions.submission import load_submission
     from benchmark.targets import load_target
 
-    folder = load_submission(submissions_root(), "modular").weights["mini-vit"].directory(submissions_root())
+    folder = load_submission(submissions_root(), "modular_per_tap").weights["mini-vit"].directory(submissions_root())
     inverse = build_inverse(load_inverse(folder, cpu).config).train()
-    assert isinstance(inverse, ModularInverse)
+    assert isinstance(inverse, ModularPerTapInverse)
     spec = mini.target("mini-vit")
     loss = ModularLoss(inverse, load_target(spec, spec.source.directory(), cpu))
-    loss(get_batch(0, 0, 2, cpu).images).backward()
+    loss(Scenes(0, cpu).batch(0, 2)).backward()
     deepest = inverse.parts["encoder_5"]
     with_all = [p.grad.clone() for p in deepest.parameters() if p.grad is not None]
     assert with_all
@@ -136,7 +150,7 @@ def test_modules_learn_from_their_own_component_alone(mini: Suite, cpu: torch.de
     for name, part in inverse.parts.items():
         part.requires_grad_(name == "encoder_5")
     loss._generator.manual_seed(201)
-    loss(get_batch(0, 0, 2, cpu).images).backward()
+    loss(Scenes(0, cpu).batch(0, 2)).backward()
     alone = [p.grad for p in deepest.parameters() if p.grad is not None]
     for one, other in zip(with_all, alone, strict=True):
         assert torch.allclose(one, other, atol=1e-7)

@@ -1,4 +1,4 @@
-"""Modular inversion (arXiv 2412.06534): one inverse network per component, chained back to the image.
+"""Modular inversion after arXiv 2412.06534 with one inverse network per tap, chained back to the image.
 
 Each module maps the features at a tap to those at the tap that fed it, and the last one to the image. All
 chains that pass the same module run through it as one batch.
@@ -16,7 +16,7 @@ from benchmark.inverses.base import Inverse
 from benchmark.inverses.spec import InverseConfig
 from benchmark.targets.taps import Features
 
-__all__ = ["IMAGE", "ModularInverse", "previous_tap"]
+__all__ = ["IMAGE", "ModularPerTapInverse", "previous_tap"]
 
 IMAGE = "image"
 
@@ -147,14 +147,14 @@ class _ImageStep(nn.Module):
         return (self.linear(features) + self.stack(features)).sigmoid()
 
 
-class ModularInverse(Inverse):
+class ModularPerTapInverse(Inverse):
     """The chain of inverse modules of one target; `architecture` holds `heads`.
 
     Modules work on standardized features: per token and channel the training mean is taken off, per channel
     the deviation is divided out.
     """
 
-    method = "modular"
+    method = "modular_per_tap"
 
     def __init__(self, config: InverseConfig) -> None:
         super().__init__(config)

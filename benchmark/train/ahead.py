@@ -1,0 +1,72 @@
+"""Items made ahead of their use by other processes, in order. Free of torch, so that these start fast."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+from benchmark.errors import UserError
+
+__all__ = ["get_default_workers", "make_ahead"]
+
+AHEAD = 4
+MOST_WORKERS = 16
+T = TypeVar("T")
+
+
+def get_default_workers() -> int:
+    """One process for each core that this one may use, less one for itself; at most 16."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(MOST_WORKERS, cores - 1)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _prepare_worker() -> None:
+    """Leave Ctrl-C to the parent, and end when it ends, however it does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def make_ahead(make: Callable[[int], T], steps: Iterable[int], workers: int) -> Generator[T, None, None]:
+    """Yield `make(step)` for each step, in their order; `workers` processes make up to four items each ahead.
+
+    The items do not depend on the number of processes; with 0 they are made here when they are asked for. Closing
+    the generator ends the processes.
+
+    Args:
+        make: picklable, as its results; it depends on the step alone.
+
+    Raises:
+        UserError: a process died. What `make` raises is passed on.
+    """
+    if workers == 0:
+        yield from map(make, steps)
+        return
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare_worker)
+    waiting: deque[Future[T]] = deque()
+    try:
+        for step in steps:
+            waiting.append(pool.submit(make, step))
+            if len(waiting) >= AHEAD * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool:
+        message = "a process that draws training images died"
+        raise UserError(message, cure="run the command again, with fewer --workers if memory was short") from None
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,62 @@
+"""Training scenes as arrays: what the processes that draw them hand over. Free of torch, so that these start fast."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmark.datasets.scenes import CATEGORIES, make_scene
+
+__all__ = ["BACKGROUND", "DrawnScenes", "draw_images", "draw_scenes"]
+
+BACKGROUND = len(CATEGORIES)
+
+
+class DrawnScenes(NamedTuple):
+    """N scenes. Object 0 is the background; rows of objects that a scene does not have look like it.
+
+    Attributes:
+        images: uint8 RGB (N, 96, 96, 3).
+        owners: uint8 (N, 96, 96), the object that each pixel shows.
+        classes: int64 (N, 1 + K), class ids, 8 for the background.
+        boxes: float32 (N, 1 + K, 4), x0, y0, x1, y1 in pixels; zeros for the background.
+        counts: objects of each scene.
+    """
+
+    images: npt.NDArray[np.uint8]
+    owners: npt.NDArray[np.uint8]
+    classes: npt.NDArray[np.int64]
+    boxes: npt.NDArray[np.float32]
+    counts: tuple[int, ...]
+
+
+def _gray(images: npt.NDArray[np.uint8], seed: int, step: int) -> npt.NDArray[np.uint8]:
+    """Images (N, H, W, 3) in gray, each by channel weights of its own: its brightness does not tell its hue."""
+    weights = np.random.default_rng([seed, step]).dirichlet(np.ones(3), len(images)).astype(np.float32)
+    luminance = np.rint((images * weights[:, None, None]).sum(-1, keepdims=True))
+    return np.broadcast_to(np.minimum(luminance, 255).astype(np.uint8), images.shape)
+
+
+def draw_scenes(seed: int, size: int, gray_every: int | None, step: int) -> DrawnScenes:
+    """Return the `size` training scenes that step `step` of a run with `seed` sees: never the same twice.
+
+    With `gray_every` = k every k-th is in gray, by random channel weights.
+    """
+    scenes = [make_scene("train", seed, step * size + i) for i in range(size)]
+    counts = tuple(len(scene.instances) for scene in scenes)
+    classes = np.full((size, 1 + max(counts)), BACKGROUND, np.int64)
+    boxes = np.zeros((*classes.shape, 4), np.float32)
+    for i, scene in enumerate(scenes):
+        for k, item in enumerate(scene.instances, start=1):
+            classes[i, k], boxes[i, k] = CATEGORIES.index(item.category), item.box
+    images = np.stack([scene.image for scene in scenes])
+    if gray_every:
+        images[::gray_every] = _gray(images[::gray_every], seed, step)
+    return DrawnScenes(images, np.stack([scene.instance_map for scene in scenes]), classes, boxes, counts)
+
+
+def draw_images(seed: int, size: int, step: int) -> npt.NDArray[np.uint8]:
+    """Return the images alone of `draw_scenes`, all in color."""
+    return np.stack([make_scene("train", seed, step * size + i).image for i in range(size)])
