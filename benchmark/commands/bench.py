@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from benchmark.commands.common import (
+    EXISTING_FOLDER,
     OUTPUT_FILE,
     Cli,
     device_option,
@@ -31,11 +32,28 @@ def bench() -> None:
 
 @bench.command("targets")
 @suite_option
+@click.option(
+    "--networks",
+    type=EXISTING_FOLDER,
+    help="Folder of networks by name, as train target makes them; the frozen images are left alone then.",
+)
+@click.option("--scenes", default=512, show_default=True, type=click.IntRange(64), help="Validation scenes.")
 @device_option
 @threads_option
 @json_option
-def bench_targets(suite_id: str, device: str, threads: int | None, as_json: bool) -> None:
-    """Measure how good the embedded targets and the judge are at their own task, on the frozen test images."""
+def bench_targets(
+    suite_id: str, networks: Path | None, scenes: int, device: str, threads: int | None, as_json: bool
+) -> None:
+    """Measure how good the embedded targets and the judge are at their own task.
+
+    Bounds hold on fresh validation scenes, apart for focal objects in their category's canonical hue and in another
+    one. The frozen test images are reported without a bound.
+
+    \b
+    Examples:
+      invbench bench targets
+      invbench bench targets --networks trained --scenes 256
+    """
     from tabulate import tabulate
 
     from benchmark.suites.catalog import load_suite
@@ -44,10 +62,11 @@ def bench_targets(suite_id: str, device: str, threads: int | None, as_json: bool
     suite = load_suite(suite_id)
 
     from benchmark.content.content import Content
-    from benchmark.diagnostics.target_quality import measure_suite_quality
+    from benchmark.diagnostics.target_quality import measure_quality
 
     quiet()
-    rows = measure_suite_quality(Content(suite, load_lock(suite)), open_device(device, threads))
+    content, torch_device = Content(suite, load_lock(suite)), open_device(device, threads)
+    rows = [figure.row() for figure in measure_quality(content, torch_device, networks=networks, count=scenes)]
     print_json(rows) if as_json else click.echo(tabulate(rows, headers="keys", tablefmt="simple", floatfmt=".3f"))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from benchmark.commands.common import (
+    EXISTING_FOLDER,
     OUTPUT_FOLDER,
     Cli,
     data_folder_option,
@@ -111,6 +112,11 @@ def train_target_command(
     type=OUTPUT_FOLDER,
     help="Folder for config.json and model.safetensors.",
 )
+@click.option(
+    "--network",
+    type=EXISTING_FOLDER,
+    help="TARGET's network in Hub layout, as train target makes it [default: the one that the suite pins].",
+)
 @suite_option
 @data_folder_option
 @work_option
@@ -121,6 +127,7 @@ def train_inverse_command(
     method: str,
     target: str,
     out: Path,
+    network: Path | None,
     suite_id: str,
     data_folder: Path | None,
     work_dir: Path,
@@ -131,8 +138,9 @@ def train_inverse_command(
     """Train inverse METHOD (mean, ridge, modular_per_tap) of TARGET on scenes or on photographs its suite leaves out.
 
     \b
-    Example:
+    Examples:
       invbench train inverse ridge mini-vit --out trained/ridge-vit
+      invbench train inverse ridge mini-vit --network trained/mini-vit-step1125 --out trained/ridge-vit-step1125
     """
     from benchmark.inverses.spec import get_method
     from benchmark.suites.catalog import load_suite
@@ -153,5 +161,5 @@ def train_inverse_command(
         photographs = content.images.unused()
         description = f"{len(photographs.ids)} photographs that {suite.id} does not evaluate"
         data = Photographs(photographs, spec.input_size, description, inverses.SEED, torch_device)
-    inverses.train_inverse(method, spec, content.target(spec), data, out, work_dir, torch_device)
+    inverses.train_inverse(method, spec, network or content.target(spec), data, out, work_dir, torch_device)
     click.echo(out)

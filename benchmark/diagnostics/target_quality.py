@@ -1,11 +1,19 @@
-"""How good the embedded targets are at their own task, measured on the frozen test images."""
+"""How good the embedded targets and the judge are at their own task.
+
+Bounds hold on fresh validation scenes, where the focal objects of an image all wear their category's canonical hue
+(`canonical`) or all another one at least 60 degrees off (`recolored`); images with both kinds are left out. The frozen
+test images are reported beside them and bound nothing.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,22 +21,47 @@ from torch import Tensor
 
 from benchmark.content.content import Content
 from benchmark.datasets.base import Sample
-from benchmark.datasets.scenes import CATEGORIES
+from benchmark.datasets.scenes import CATEGORIES, Scene, iter_scenes
 from benchmark.engine.precision import float32
 from benchmark.errors import SpecError
 from benchmark.files.pixels import to_tensor
 from benchmark.perturbations import gray
-from benchmark.suites.spec import FrozenData
+from benchmark.suites.spec import FrozenData, Suite
 from benchmark.targets import load_target
 from benchmark.targets.base import Prediction, Target
 from benchmark.targets.judge import load_judge
 
-__all__ = ["box_ap50", "label_map", "measure_suite_quality"]
+__all__ = [
+    "VALIDATION_IMAGES", "VALIDATION_SEED", "Figure", "box_ap50", "focal_map", "label_map", "measure_quality",
+    "split_scenes",
+]  # fmt: skip
 
 BATCH = 16
+VALIDATION_IMAGES, VALIDATION_SEED = 512, 301
+LEAST_MAP = {"canonical": 0.95, "recolored": 0.40}
+LEAST_BOX_AP = 0.75
+BOX_AP, FOCAL_MAP, LABEL_MAP = "box AP at IoU 0.5", "mAP of the focal category", "mAP over labels"
+Scores = Callable[[Tensor], Tensor]
 
 
-def _predict(samples: Sequence[Sample], predict: Callable[[Tensor], Tensor], device: torch.device) -> Tensor:
+@dataclass(frozen=True)
+class Figure:
+    """What a network reaches by one measure on one set of images, and the least that it should; None: no bound."""
+
+    network: str
+    measure: str
+    images: str
+    count: int
+    value: float
+    least: float | None = None
+
+    def row(self) -> dict[str, str | int | float | bool | None]:
+        """The figure as JSON values, rounded, with `met`: whether the bound is; None without one."""
+        met = None if self.least is None else self.value >= self.least
+        return asdict(self) | {"value": round(self.value, 4), "met": met}
+
+
+def _predict(samples: Sequence[Sample], predict: Scores, device: torch.device) -> Tensor:
     outputs = []
     for start in range(0, len(samples), BATCH):
         pixels = np.stack([sample.image for sample in samples[start : start + BATCH]])
@@ -41,7 +74,7 @@ def _logits(target: Target, images: Tensor) -> Tensor:
     return target.predict(images).logits
 
 
-def label_map(samples: Sequence[Sample], predict: Callable[[Tensor], Tensor], device: torch.device) -> float:
+def label_map(samples: Sequence[Sample], predict: Scores, device: torch.device) -> float:
     """Return the mean over labels of the average precision of `predict`: images -> scores (N, labels)."""
     from sklearn.metrics import average_precision_score
 
@@ -92,8 +125,83 @@ def box_ap50(samples: Sequence[Sample], predict: Callable[[Tensor], Prediction],
     return float(evaluation.stats[1])
 
 
-def measure_suite_quality(content: Content, device: torch.device) -> list[dict[str, str | float]]:
-    """Return a row for each target and the judge: its task, the measure and the value on the suite's images.
+def focal_map(samples: Sequence[Sample], predict: Scores, device: torch.device) -> float:
+    """Return the mean over categories of the average precision of `predict` at the focal category.
+
+    Of each category: images where it is the focal one against images where it is not visible. Where it is visible
+    beside a larger one says nothing about focal objects, and is left out. Categories that are never focal are, too.
+
+    Args:
+        predict: images -> scores (N, labels).
+    """
+    from sklearn.metrics import average_precision_score
+
+    scores = _predict(samples, predict, device).numpy()
+    precisions = []
+    for label, name in enumerate(CATEGORIES):
+        focal = np.array([sample.focal_category == name for sample in samples])
+        used = focal | np.array([label not in sample.labels for sample in samples])
+        if focal.any():
+            precisions.append(average_precision_score(focal[used], scores[used, label]))
+    return float(np.mean(precisions))
+
+
+def _to_sample(scene: Scene, name: str) -> Sample:
+    return Sample(
+        id=name,
+        image=scene.image,
+        focal_mask=scene.category_mask(scene.focal_category),
+        focal_category=scene.focal_category,
+        classes=tuple(CATEGORIES.index(item.category) for item in scene.instances),
+        boxes=tuple(item.box for item in scene.instances),
+    )
+
+
+def split_scenes(seed: int, count: int) -> dict[str, list[Sample]]:
+    """Return, of the first `count` validation scenes of `seed`, the `canonical` and the `recolored` ones."""
+    sets: dict[str, list[Sample]] = {"canonical": [], "recolored": []}
+    for number, scene in enumerate(islice(iter_scenes("validation", seed), count)):
+        hues = {item.canonical for item in scene.instances if item.category == scene.focal_category}
+        if len(hues) == 1:
+            sets["canonical" if hues.pop() else "recolored"].append(_to_sample(scene, f"validation-{number:04d}"))
+    return sets
+
+
+def _in_gray(predict: Scores, images: Tensor) -> Tensor:
+    return predict(gray(images, images))
+
+
+def _classifier(name: str, predict: Scores, sets: dict[str, list[Sample]], device: torch.device) -> Iterator[Figure]:
+    for kind, samples in sets.items():
+        value = focal_map(samples, predict, device)
+        yield Figure(name, FOCAL_MAP, kind, len(samples), value, LEAST_MAP[kind])
+        value = focal_map(samples, partial(_in_gray, predict), device)
+        yield Figure(name, f"{FOCAL_MAP}, in gray", kind, len(samples), value)
+
+
+def _networks(
+    suite: Suite, content: Content, folder: Path | None, device: torch.device
+) -> Iterator[tuple[str, Target | Scores]]:
+    for spec in suite.targets:
+        yield spec.id, load_target(spec, folder / spec.id if folder else content.target(spec), device)
+    if suite.judge:
+        own = content.network(suite.judge)
+        yield own.name, load_judge(folder / own.name if folder else own, device)
+
+
+def measure_quality(
+    content: Content,
+    device: torch.device,
+    *,
+    networks: Path | None = None,
+    count: int = VALIDATION_IMAGES,
+    seed: int = VALIDATION_SEED,
+) -> list[Figure]:
+    """Return what each target and the judge reach on validation scenes, and then on the suite's own images.
+
+    Args:
+        networks: a folder with other networks, by the names of the suite's own; the suite's images are left alone then.
+        count: validation scenes, drawn from `seed`.
 
     Raises:
         SpecError: the images of the suite are not labeled.
@@ -101,21 +209,21 @@ def measure_suite_quality(content: Content, device: torch.device) -> list[dict[s
     suite = content.suite
     if not isinstance(suite.dataset, FrozenData):
         raise SpecError("its images have no labels to compare with", where=suite.id, cure="use an embedded suite")
-    images = content.images
-    samples = [images.load(index, suite.targets[0].input_size) for index in range(len(images.ids))]
-    rows: list[dict[str, str | float]] = []
-    for spec in suite.targets:
-        target = load_target(spec, content.target(spec), device)
-        if spec.family == "detr":
-            measure, value = "box AP at IoU 0.5", box_ap50(samples, target.predict, device)
+    sets, figures, reported = split_scenes(seed, count), [], []
+    images = content.images if networks is None else None
+    frozen = [images.load(i, suite.targets[0].input_size) for i in range(len(images.ids))] if images else []
+    for name, network in _networks(suite, content, networks, device):
+        if isinstance(network, Target) and network.spec.family == "detr":
+            samples = sets["canonical"]
+            value = box_ap50(samples, network.predict, device)
+            figures.append(Figure(name, BOX_AP, "canonical", len(samples), value, LEAST_BOX_AP))
+            if frozen:
+                value = box_ap50(frozen, network.predict, device)
+                reported.append(Figure(name, BOX_AP, "frozen", len(frozen), value))
         else:
-            measure, value = "mAP over labels", label_map(samples, partial(_logits, target), device)
-        rows.append({"network": spec.id, "measure": measure, "value": round(value, 4)})
-    if suite.judge:
-        folder = content.network(suite.judge)
-        judge = load_judge(folder, device)
-        value = round(label_map(samples, judge, device), 4)
-        rows.append({"network": folder.name, "measure": "mAP over labels", "value": value})
-        gray_map = label_map(samples, lambda images: judge(gray(images, images)), device)
-        rows.append({"network": folder.name, "measure": "mAP over labels, in gray", "value": round(gray_map, 4)})
-    return rows
+            predict = partial(_logits, network) if isinstance(network, Target) else network
+            figures += _classifier(name, predict, sets, device)
+            if frozen:
+                value = label_map(frozen, predict, device)
+                reported.append(Figure(name, LABEL_MAP, "frozen", len(frozen), value))
+    return figures + reported

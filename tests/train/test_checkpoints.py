@@ -30,7 +30,7 @@ from benchmark.train.inverses import train_inverse
 from benchmark.train.loop import Schedule
 
 SCHEDULE = Schedule(steps=3, batch_size=2, learning_rate=1e-3, warmup_steps=1)
-TARGET = "mini-swin"
+METHOD, TARGET = "modular_per_tap", "mini-swin"
 ROOT = Path(__file__).parents[2]
 
 
@@ -57,9 +57,7 @@ class Runs:
         out, cpu = self.root / f"out-{self.count}", torch.device("cpu")
         data = data or Scenes(1, cpu)
         self._capsys.readouterr()
-        train_inverse(
-            "modular_per_tap", self.spec, network or self.network, data, out, work or self.work, cpu, schedule
-        )
+        train_inverse(METHOD, self.spec, network or self.network, data, out, work or self.work, cpu, schedule)
         self.said = self._capsys.readouterr().err
         return load_file(out / "model.safetensors")
 
@@ -276,7 +274,8 @@ from benchmark.train.loop import Schedule
 inverses.MOMENT_IMAGES = 16
 cpu, work = torch.device("cpu"), Path(sys.argv[1])
 schedule = Schedule(1, 2, 1e-3, warmup_steps=0)
-inverses.train_inverse("modular_per_tap", spec, spec.source.directory(), Scenes(1, cpu), work / "out", work, cpu, schedule)
+folder, scenes = spec.source.directory(), Scenes(1, cpu)
+inverses.train_inverse("modular_per_tap", spec, folder, scenes, work / "out", work, cpu, schedule)
 new = {name: module for name, module in sys.modules.items() if name not in before}
 files = [module.__file__ for name, module in new.items() if name.split(".")[0] in ("benchmark", "leaderboard")]
 print(*files, sep="\\n")

@@ -121,10 +121,8 @@ def test_networks_of_parts_of_a_training_are_kept_or_missed(
 @pytest.mark.parametrize("target_id", ["mini-detr", "mini-vit", "mini-swin"])
 def test_modular_per_tap_trains_and_stores(tmp_path: Path, mini: Suite, cpu: torch.device, target_id: str) -> None:
     spec = mini.target(target_id)
-    data = Scenes(1, cpu)
-    train_inverse(
-        "modular_per_tap", spec, spec.source.directory(), data, tmp_path / "out", tmp_path / "work", cpu, SCHEDULE
-    )
+    data, out = Scenes(1, cpu), tmp_path / "out"
+    train_inverse("modular_per_tap", spec, spec.source.directory(), data, out, tmp_path / "work", cpu, SCHEDULE)
     inverse = load_inverse(tmp_path / "out", cpu)
     assert inverse.config.training["steps"] == SCHEDULE.steps
     assert tuple(inverse.config.taps) == mini.target(target_id).tap_names
