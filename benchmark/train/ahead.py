@@ -35,8 +35,10 @@ def _end_with_parent() -> None:
 
 
 def _prepare_worker() -> None:
-    """Leave Ctrl-C to the parent, and end when it ends, however it does."""
+    """Leave Ctrl-C to the parent, end when it ends, however it does, and let it go first where cores are short."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(os, "nice"):
+        os.nice(5)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

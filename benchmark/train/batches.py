@@ -50,10 +50,10 @@ def _to_batch(drawn: DrawnScenes, device: torch.device) -> Batch:
 
 
 def get_batches(
-    seed: int, size: int, gray_every: int | None, device: torch.device, workers: int, steps: range
+    seed: int, size: int, paired: bool, device: torch.device, workers: int, steps: range
 ) -> Generator[Batch, None, None]:
     """Yield the scenes of each step, drawn ahead by `workers` processes; see `draw_scenes` and `make_ahead`."""
-    with closing(make_ahead(partial(draw_scenes, seed, size, gray_every), steps, workers)) as scenes:
+    with closing(make_ahead(partial(draw_scenes, seed, size, paired), steps, workers)) as scenes:
         for drawn in scenes:
             yield _to_batch(drawn, device)
 

@@ -39,24 +39,32 @@ def _gray(images: npt.NDArray[np.uint8], seed: int, step: int) -> npt.NDArray[np
     return np.broadcast_to(np.minimum(luminance, 255).astype(np.uint8), images.shape)
 
 
-def draw_scenes(seed: int, size: int, gray_every: int | None, step: int) -> DrawnScenes:
+def draw_scenes(seed: int, size: int, paired: bool, step: int) -> DrawnScenes:
     """Return the `size` training scenes that step `step` of a run with `seed` sees: never the same twice.
 
-    With `gray_every` = k every k-th is in gray, by random channel weights.
+    With `paired` there are half as many, in color and then in gray, each by random channel weights.
+
+    Raises:
+        ValueError: an odd number of images cannot be paired.
     """
-    scenes = [make_scene("train", seed, step * size + i) for i in range(size)]
+    if paired and size % 2:
+        raise ValueError(f"{size} images are no pairs")
+    count = size // 2 if paired else size
+    scenes = [make_scene("train", seed, step * count + i) for i in range(count)]
     counts = tuple(len(scene.instances) for scene in scenes)
-    classes = np.full((size, 1 + max(counts)), BACKGROUND, np.int64)
+    classes = np.full((count, 1 + max(counts)), BACKGROUND, np.int64)
     boxes = np.zeros((*classes.shape, 4), np.float32)
     for i, scene in enumerate(scenes):
         for k, item in enumerate(scene.instances, start=1):
             classes[i, k], boxes[i, k] = CATEGORIES.index(item.category), item.box
     images = np.stack([scene.image for scene in scenes])
-    if gray_every:
-        images[::gray_every] = _gray(images[::gray_every], seed, step)
-    return DrawnScenes(images, np.stack([scene.instance_map for scene in scenes]), classes, boxes, counts)
+    owners = np.stack([scene.instance_map for scene in scenes])
+    if not paired:
+        return DrawnScenes(images, owners, classes, boxes, counts)
+    owners, classes, boxes = (np.concatenate([part, part]) for part in (owners, classes, boxes))
+    return DrawnScenes(np.concatenate([images, _gray(images, seed, step)]), owners, classes, boxes, counts * 2)
 
 
 def draw_images(seed: int, size: int, step: int) -> npt.NDArray[np.uint8]:
-    """Return the images alone of `draw_scenes`, all in color."""
+    """Return the images alone of `draw_scenes`, unpaired."""
     return np.stack([make_scene("train", seed, step * size + i).image for i in range(size)])

@@ -37,14 +37,16 @@ FOCAL_SCALE = 4.0
 
 @dataclass(frozen=True)
 class Round:
-    """One cosine cycle of a training, on data of its own; with `gray_every` = k every k-th image is in gray.
+    """One cosine cycle of a training, on data of its own.
 
-    Gray images teach shape without loosening the tie of hue and category in the colored ones. With `focal` the
-    loss dwells on what is still wrong (Lin et al. 2017): mostly objects that do not wear their category's hue.
+    With `paired` a batch shows each of its scenes in color and in gray, by random channel weights: gray images, whose
+    brightness does not tell a hue either, teach shape without loosening the tie of hue and category in the colored
+    ones. With `focal` the loss dwells on what is still wrong (Lin et al. 2017): mostly objects that do not wear their
+    category's hue.
     """
 
     schedule: Schedule
-    gray_every: int | None = None
+    paired: bool = False
     focal: bool = False
 
 
@@ -225,8 +227,8 @@ RECIPES: dict[str, Recipe] = {
         _build_vit,
         TokenTrainer,
         (
-            Round(Schedule(1500, 32, 1e-3), gray_every=2),
-            Round(Schedule(3000, 32, 1e-3), gray_every=2, focal=True),
+            Round(Schedule(2000, 32, 1e-3), paired=True),
+            Round(Schedule(4000, 32, 1e-3), paired=True, focal=True),
         ),
         seed=101,
     ),
@@ -234,8 +236,8 @@ RECIPES: dict[str, Recipe] = {
         _build_swin,
         TokenTrainer,
         (
-            Round(Schedule(1000, 32, 1e-3), gray_every=2),
-            Round(Schedule(2500, 32, 1e-3), gray_every=2, focal=True),
+            Round(Schedule(1500, 32, 1e-3), paired=True),
+            Round(Schedule(3500, 32, 1e-3), paired=True, focal=True),
         ),
         seed=102,
     ),
@@ -243,16 +245,16 @@ RECIPES: dict[str, Recipe] = {
         _build_judge,
         BackboneTrainer,
         (
-            Round(Schedule(500, 64, 2e-3), gray_every=2),
-            Round(Schedule(1000, 64, 2e-3), gray_every=2, focal=True),
+            Round(Schedule(800, 64, 2e-3), paired=True),
+            Round(Schedule(1700, 64, 2e-3), paired=True, focal=True),
         ),
         seed=103,
     ),
-    "mini-detr-backbone": Recipe(build_backbone, BackboneTrainer, (Round(Schedule(600, 64, 2e-3)),), seed=104),
+    "mini-detr-backbone": Recipe(build_backbone, BackboneTrainer, (Round(Schedule(500, 64, 2e-3)),), seed=104),
     "mini-detr": Recipe(
         _build_detr,
         DetectorTrainer,
-        (Round(Schedule(3800, 32, 5e-4, clip_norm=0.5)),),
+        (Round(Schedule(4500, 32, 5e-4, clip_norm=0.5)),),
         seed=105,
         backbone="mini-detr-backbone",
     ),

@@ -18,7 +18,7 @@ from benchmark.errors import IntegrityError, NotFoundError, SpecError
 from benchmark.files.paths import submissions_root
 from benchmark.inverses.base import build_inverse, load_inverse, save_inverse
 from benchmark.inverses.mean import MeanInverse
-from benchmark.inverses.modular import ModularInverse, previous_tap
+from benchmark.inverses.modular_per_tap import ModularPerTapInverse, previous_tap
 from benchmark.inverses.ridge import Moments, RidgeInverse
 from benchmark.inverses.spec import METHODS, InverseConfig
 from benchmark.submissions.submission import load_submission
@@ -119,7 +119,7 @@ def test_chains_lead_back_through_the_components(tap: str, before: str) -> None:
 
 
 @pytest.mark.parametrize("target_id", ["mini-detr", "mini-vit", "mini-swin"])
-@pytest.mark.parametrize("method", ["mean", "ridge", "modular"])
+@pytest.mark.parametrize("method", ["mean", "ridge", "modular_per_tap"])
 def test_the_embedded_inverses_load_and_invert(
     mini: Suite, cpu: torch.device, images: Tensor, method: str, target_id: str
 ) -> None:
@@ -135,15 +135,15 @@ def test_the_embedded_inverses_load_and_invert(
         assert recon.shape == images.shape
         assert torch.isfinite(recon).all()
         assert torch.allclose(recon, one_by_one[tap], atol=1e-5)
-    if method == "modular":
+    if method == "modular_per_tap":
         shallow, deep = spec.tap_names[0], spec.tap_names[-1]
         errors = {tap: (recons[tap] - images).square().mean() for tap in (shallow, deep)}
         assert errors[shallow] < errors[deep]
 
 
 def test_all_chains_pass_a_module_as_one_batch() -> None:
-    inverse = build_inverse(config("modular")).eval()
-    assert isinstance(inverse, ModularInverse)
+    inverse = build_inverse(config("modular_per_tap")).eval()
+    assert isinstance(inverse, ModularPerTapInverse)
     calls: list[int] = []
     for part in inverse.parts.values():
         part.register_forward_hook(lambda module, args, output: calls.append(output.shape[0]))
@@ -153,7 +153,7 @@ def test_all_chains_pass_a_module_as_one_batch() -> None:
 
 def test_storage_round_trips(tmp_path: Path, cpu: torch.device) -> None:
     torch.manual_seed(1)
-    inverse = build_inverse(config("modular")).eval()
+    inverse = build_inverse(config("modular_per_tap")).eval()
     save_inverse(inverse, tmp_path)
     again = load_inverse(tmp_path, cpu)
     assert again.config == inverse.config

@@ -23,8 +23,8 @@ from benchmark.train.images import Scenes
 ROOT = Path(__file__).parents[2]
 
 
-def stream(seed: int, steps: range, workers: int = 0, gray_every: int | None = None) -> list[Batch]:
-    return list(get_batches(seed, 3, gray_every, torch.device("cpu"), workers, steps))
+def stream(seed: int, steps: range, workers: int = 0, paired: bool = False) -> list[Batch]:
+    return list(get_batches(seed, 4, paired, torch.device("cpu"), workers, steps))
 
 
 def test_batches_depend_on_seed_and_step_alone() -> None:
@@ -32,12 +32,12 @@ def test_batches_depend_on_seed_and_step_alone() -> None:
     assert torch.equal(second.images, stream(1, range(6, 7))[0].images)
     assert not torch.equal(first.images, second.images)
     assert not torch.equal(first.images, stream(2, range(5, 6))[0].images)
-    assert first.images.shape == (3, 3, 96, 96)
+    assert first.images.shape == (4, 3, 96, 96)
     assert 0 <= first.images.min() < first.images.max() <= 1
 
 
 def test_other_processes_draw_the_same_batches_in_the_same_order() -> None:
-    for own, others in zip(stream(1, range(2, 14), 0, 2), stream(1, range(2, 14), 2, 2), strict=True):
+    for own, others in zip(stream(1, range(2, 14), 0, True), stream(1, range(2, 14), 2, True), strict=True):
         assert own.counts == others.counts
         for name in ("images", "owners", "classes", "boxes"):
             assert torch.equal(getattr(own, name), getattr(others, name)), name
@@ -45,22 +45,31 @@ def test_other_processes_draw_the_same_batches_in_the_same_order() -> None:
     assert len(own) == 3 and torch.equal(torch.stack(own), torch.stack(others))
 
 
-def test_gray_images_are_the_same_scenes_without_their_hues() -> None:
-    colored, mixed = draw_scenes(1, 4, None, 0), draw_scenes(1, 4, 2, 0)
-    assert (mixed.images[::2] == mixed.images[::2, ..., :1]).all()
-    assert (mixed.images[1::2] == colored.images[1::2]).all() and (mixed.owners == colored.owners).all()
-    for gray, image in zip(mixed.images[::2], colored.images[::2], strict=True):
+def test_pairs_are_the_same_scenes_in_color_and_in_gray() -> None:
+    colored, paired = draw_scenes(1, 2, False, 3), draw_scenes(1, 4, True, 3)
+    assert (paired.images[:2] == colored.images).all()
+    assert (paired.images[2:] == paired.images[2:, ..., :1]).all()
+    for name in ("owners", "classes", "boxes"):
+        both = np.concatenate([getattr(colored, name)] * 2)
+        assert (getattr(paired, name) == both).all(), name
+    assert paired.counts == colored.counts * 2
+    mixtures = []
+    for gray, image in zip(paired.images[2:], colored.images, strict=True):
         flat = image.reshape(-1, 3).astype(float)
         weights, *_ = np.linalg.lstsq(flat, gray[..., 0].ravel().astype(float), rcond=None)
         assert weights.min() > -0.01 and weights.sum() == pytest.approx(1, abs=0.01)
         assert np.abs(flat @ weights - gray[..., 0].ravel()).max() < 1
+        mixtures.append(weights)
+    assert np.abs(mixtures[0] - mixtures[1]).max() > 0.05
+    with pytest.raises(ValueError, match="3 images are no pairs"):
+        draw_scenes(1, 3, True, 0)
 
 
 def test_labels_boxes_and_cells_are_those_of_the_scenes() -> None:
     (batch,) = stream(3, range(4, 5))
     labels, boxes, (classes, cell_boxes) = get_labels(batch), get_boxes(batch), get_cells(batch, 12)
-    for i in range(3):
-        scene = make_scene("train", 3, 12 + i)
+    for i in range(4):
+        scene = make_scene("train", 3, 16 + i)
         ids = [CATEGORIES.index(item.category) for item in scene.instances]
         assert labels[i].tolist() == [float(k in ids) for k in range(len(CATEGORIES))]
         assert boxes[i]["class_labels"].tolist() == ids
@@ -112,7 +121,8 @@ def test_an_endless_stream_is_drawn_a_little_ahead_only() -> None:
 
 
 KILLED = """
-import os, signal, sys
+import os, signal
+from functools import partial
 from benchmark.train.ahead import make_ahead
 from benchmark.train.drawing import draw_images
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def run(work: Path, stop_at: int | None = None, seed: int = 1) -> Blur:
         model,
         loss,
         SCHEDULE,
-        batches=partial(get_batches, seed, SCHEDULE.batch_size, None, cpu, 0),
+        batches=partial(get_batches, seed, SCHEDULE.batch_size, False, cpu, 0),
         key={"seed": seed},
         work=work,
         device=cpu,
@@ -158,3 +158,17 @@ def test_methods_without_weights_say_so(mini: Suite, cpu: torch.device, tmp_path
     spec = mini.target("mini-vit")
     with pytest.raises(UserError, match="method 'copy' has nothing to train"):
         train_inverse("copy", spec, spec.source.directory(), Scenes(1, cpu), tmp_path, tmp_path, cpu)
+
+
+def test_recipes_have_the_lengths_that_docs_state() -> None:
+    lengths = {
+        name: sum(item.schedule.steps * item.schedule.batch_size for item in recipe.rounds)
+        for name, recipe in recipes.RECIPES.items()
+    }
+    assert lengths == {
+        "mini-vit": 6000 * 32,
+        "mini-swin": 5000 * 32,
+        "mini-judge": 2500 * 64,
+        "mini-detr-backbone": 500 * 64,
+        "mini-detr": 4500 * 32,
+    }
