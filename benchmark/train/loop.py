@@ -46,6 +46,16 @@ def _make_optimizer(parameters: list[nn.Parameter], schedule: Schedule) -> tuple
     return optimizer, SequentialLR(optimizer, [warmup, decay], [schedule.warmup_steps])
 
 
+def _circumstances(schedule: Schedule, device: torch.device) -> dict[str, Any]:
+    """What may change the result of any training, as JSON values."""
+    return {
+        "schedule": asdict(schedule),
+        "libraries": library_versions(),
+        "device": [device.type, get_device_name(device)],
+        "threads": torch.get_num_threads() if device.type == "cpu" else None,
+    }
+
+
 def fit(
     model: nn.Module,
     loss: Callable[[T], Tensor],
@@ -56,14 +66,13 @@ def fit(
     work: Path,
     device: torch.device,
     title: str,
-    after_step: Callable[[int], None] | None = None,
+    after_step: Callable[[int], object] = int,
 ) -> float:
     """Minimize `loss` over the parameters of `model` that require a gradient.
 
     A checkpoint is written every 100 steps (atomically) and picked up again by the same call, so that an
     interrupted run resumes. A call with another key, schedule, device, number of CPU threads or version of a library
-    starts afresh. On a CPU the same call makes the same weights; on a GPU they differ in the last bits, since some of
-    its kernels add up in any order.
+    starts afresh. On a CPU the same call makes the same weights; on a GPU some sums have no fixed order.
 
     Args:
         batches: yields the data of each of the steps that it is given, in their order, each from its step alone.
@@ -79,40 +88,32 @@ def fit(
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer, rate = _make_optimizer(parameters, schedule)
-    circumstances = {
-        "schedule": asdict(schedule),
-        "libraries": library_versions(),
-        "device": [device.type, get_device_name(device)],
-        "threads": torch.get_num_threads() if device.type == "cpu" else None,
-    }
-    checkpoint = Checkpoint(work, title, {**key, **circumstances})
+    parts: dict[str, Any] = {"model": model, "optimizer": optimizer, "rate": rate}
+    checkpoint = Checkpoint(work, title, {**key, **_circumstances(schedule, device)})
     start, spent = 0, 0.0
     if state := checkpoint.load(device):
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        rate.load_state_dict(state["rate"])
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
         start, spent = state["step"], state["seconds"]
-
     began = time.perf_counter() - spent
     average = torch.zeros((), device=device)
     with (
         closing(batches(range(start, schedule.steps))) as data,
         tqdm(data, initial=start, total=schedule.steps, desc=title, mininterval=1) as bar,
     ):
-        for step, batch in enumerate(bar, start):
+        for step, batch in enumerate(bar, start + 1):
             value = loss(batch)
             optimizer.zero_grad()
             value.backward()
             nn.utils.clip_grad_norm_(parameters, schedule.clip_norm)
             optimizer.step()
             rate.step()
-            average += (value.detach() - average) * (0.02 if step > start else 1.0)
-            if (step + 1) % SHOW_EVERY == 0:
+            average += (value.detach() - average) * (0.02 if step > start + 1 else 1.0)
+            if step % SHOW_EVERY == 0:
                 bar.set_postfix(loss=f"{float(average):.4f}", refresh=False)
-            if (step + 1) % CHECKPOINT_EVERY == 0 or step + 1 == schedule.steps:
+            if step % CHECKPOINT_EVERY == 0 or step == schedule.steps:
                 spent = time.perf_counter() - began
-                states = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "rate": rate.state_dict()}
-                checkpoint.save({"step": step + 1, "seconds": spent, **states})
-            if after_step:
-                after_step(step + 1)
+                states = {name: part.state_dict() for name, part in parts.items()}
+                checkpoint.save({"step": step, "seconds": spent, **states})
+            after_step(step)
     return spent

@@ -62,12 +62,12 @@ def _save(network: PreTrainedModel, folder: Path) -> None:
     write_text(folder / "preprocessor_config.json", json.dumps(preprocessor, indent=2) + "\n")
 
 
-def _train(name: str, work: Path, device: torch.device, workers: int, keeping: _Keeping | None) -> PreTrainedModel:
+def _train(name: str, work: Path, device: torch.device, workers: int, keeping: _Keeping) -> PreTrainedModel:
     """Train the network `name` of `RECIPES`, after its backbone if it has one."""
     recipe = RECIPES[name]
     backbone = None
     if recipe.backbone:
-        trained = _train(recipe.backbone, work, device, workers, None).resnet.state_dict()
+        trained = _train(recipe.backbone, work, device, workers, _Keeping(work, recipe.backbone)).resnet.state_dict()
         backbone = {part: tensor.cpu() for part, tensor in trained.items()}
     torch.manual_seed(recipe.seed)
     network = recipe.build()
@@ -93,7 +93,7 @@ def _train(name: str, work: Path, device: torch.device, workers: int, keeping: _
             work=work,
             device=device,
             title=name if number == 0 else f"{name}-round{number + 1}",
-            after_step=partial(keeping.keep, network, before) if keeping else None,
+            after_step=partial(keeping.keep, network, before),
         )
         before += item.schedule.steps
     return network.eval()
