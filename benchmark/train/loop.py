@@ -113,7 +113,6 @@ def fit(
                 bar.set_postfix(loss=f"{float(average):.4f}", refresh=False)
             if step % CHECKPOINT_EVERY == 0 or step == schedule.steps:
                 spent = time.perf_counter() - began
-                states = {name: part.state_dict() for name, part in parts.items()}
-                checkpoint.save({"step": step, "seconds": spent, **states})
+                checkpoint.save({"step": step, "seconds": spent} | {n: p.state_dict() for n, p in parts.items()})
             after_step(step)
     return spent
