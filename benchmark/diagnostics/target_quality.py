@@ -21,7 +21,8 @@ from torch import Tensor
 
 from benchmark.content.content import Content
 from benchmark.datasets.base import Sample
-from benchmark.datasets.scenes import CATEGORIES, Scene, iter_scenes
+from benchmark.datasets.frozen import sample_of
+from benchmark.datasets.scenes import CATEGORIES, iter_scenes
 from benchmark.engine.precision import float32
 from benchmark.errors import SpecError
 from benchmark.files.pixels import to_tensor
@@ -146,24 +147,13 @@ def focal_map(samples: Sequence[Sample], predict: Scores, device: torch.device) 
     return float(np.mean(precisions))
 
 
-def _to_sample(scene: Scene, name: str) -> Sample:
-    return Sample(
-        id=name,
-        image=scene.image,
-        focal_mask=scene.category_mask(scene.focal_category),
-        focal_category=scene.focal_category,
-        classes=tuple(CATEGORIES.index(item.category) for item in scene.instances),
-        boxes=tuple(item.box for item in scene.instances),
-    )
-
-
 def split_scenes(seed: int, count: int) -> dict[str, list[Sample]]:
     """Return, of the first `count` validation scenes of `seed`, the `canonical` and the `recolored` ones."""
     sets: dict[str, list[Sample]] = {"canonical": [], "recolored": []}
     for number, scene in enumerate(islice(iter_scenes("validation", seed), count)):
-        hues = {item.canonical for item in scene.instances if item.category == scene.focal_category}
-        if len(hues) == 1:
-            sets["canonical" if hues.pop() else "recolored"].append(_to_sample(scene, f"validation-{number:04d}"))
+        sample = sample_of(scene, f"validation-{number:04d}")
+        if sample.canonical is not None:
+            sets["canonical" if sample.canonical else "recolored"].append(sample)
     return sets
 
 
