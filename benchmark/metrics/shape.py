@@ -46,15 +46,16 @@ def _corrected(scores: Tensor, own: Tensor) -> Tensor:
         scores: raw scores (4, N) of the recon as it is (v) and mirrored in three ways (their mean is c).
         own: the same of the original as its own recon (c_x).
     """
-    decoy, own_decoy = scores[1:].mean(0), own[1:].mean(0)
-    return ((scores[0] - decoy) / (1 - own_decoy)).masked_fill(own_decoy > MAX_OWN_DECOY, math.nan)
+    # Means of differences, so that equal scores leave exactly 0.
+    gain, own_gain = (scores[0] - scores[1:]).mean(0), (1 - own[1:]).mean(0)
+    return (gain / own_gain).masked_fill(1 - own_gain > MAX_OWN_DECOY, math.nan)
 
 
 def _count(pixels: Tensor) -> Tensor:
     return pixels.flatten(-2).sum(-1, dtype=torch.int32)
 
 
-class _Wanted(NamedTuple):
+class _EdgesWanted(NamedTuple):
     """What the edges of a recon are compared with at one scale, as it is and mirrored in three ways.
 
     Mirroring the reference instead of the recon compares the same pairs, and is done once for all recons.
@@ -74,11 +75,11 @@ class _Wanted(NamedTuple):
     scored: Tensor
 
 
-def _wanted_contour(original: View, mask: FocalMask, divisor: int, fewest: int) -> _Wanted:
+def _wanted_contour(original: View, mask: FocalMask, divisor: int, fewest: int) -> _EdgesWanted:
     outline, x = mask.get(contour, divisor), original.get(reference_edges, divisor)
     visible = outline.pixels & matches(outline.accepted, x.nearby)
     counts = _count(visible)
-    return _Wanted(
+    return _EdgesWanted(
         mirrored_bits(outline.accepted * visible),
         counts,
         mirrored(outline.vicinity),
@@ -87,14 +88,14 @@ def _wanted_contour(original: View, mask: FocalMask, divisor: int, fewest: int) 
     )
 
 
-def _wanted_edges(original: View, divisor: int) -> _Wanted:
+def _wanted_edges(original: View, divisor: int) -> _EdgesWanted:
     x = original.get(reference_edges, divisor)
     everywhere = torch.ones_like(x.edges).expand(4, *x.edges.shape)
     accepted = mirrored_bits(original.get(maxima, divisor).accepted * x.edges)
-    return _Wanted(accepted, x.counts, everywhere, mirrored_bits(x.nearby), x.counts >= MIN_EDGES)
+    return _EdgesWanted(accepted, x.counts, everywhere, mirrored_bits(x.nearby), x.counts >= MIN_EDGES)
 
 
-class _Shown(NamedTuple):
+class _EdgesShown(NamedTuple):
     """The edges of a recon at one scale, all (N, h, w).
 
     Attributes:
@@ -108,13 +109,13 @@ class _Shown(NamedTuple):
     nearby: Tensor
 
 
-def _shown(recon: View, seen: View, divisor: int) -> _Shown:
+def _shown(recon: View, seen: View, divisor: int) -> _EdgesShown:
     reference, peaks = seen.get(reference_edges, divisor), recon.get(maxima, divisor)
     edges = strongest(peaks, reference)
-    return _Shown(edges, peaks.accepted * edges, nearby_bits(peaks, edges, reference.tolerance))
+    return _EdgesShown(edges, peaks.accepted * edges, nearby_bits(peaks, edges, reference.tolerance))
 
 
-def _f_scores(shown: _Shown, wanted: _Wanted) -> Tensor:
+def _f_scores(shown: _EdgesShown, wanted: _EdgesWanted) -> Tensor:
     """Return F = 2PR / (P + R) of a recon and of its three mirror images, (4, N); NaN where not scored."""
     recall = _count(matches(wanted.accepted, shown.nearby)) / wanted.counts.clamp(min=1)
     precision = _count(matches(shown.accepted, wanted.nearby)) / _count(shown.edges & wanted.vicinity).clamp(min=1)

@@ -269,7 +269,7 @@ METRICS: dict[str, Metric] = {
             tolerance=0.03,
             mean_tolerance=0.003,
             source="defined by this benchmark, after Fisher 1936",
-            reference="numpy and scikit-learn roc_auc_score, 1e-4",
+            reference="numpy and scikit-learn roc_auc_score, 2e-4",
             function="benchmark.metrics.shape:fg_transfer",
         ),
         Metric(

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from benchmark.diagnostics.references import REFERENCES, boundary, matched, peaks
+from benchmark.diagnostics.references import REFERENCES, bin_of, boundary, limit_of, matched, peaks
 from benchmark.metrics.case import Case, FocalMask, Networks, View
 from benchmark.metrics.spec import METRICS
 from benchmark.perturbations import perturb
@@ -127,11 +127,11 @@ def test_edges_pixel_by_pixel(seed: int) -> None:
     places, other = random.random((30, 41)) < 0.1, random.random((30, 41)) * 8
     for reach in (1, 2, 3):
         expected = matched_of(places, other, found, orientation, reach)
-        assert (matched(places, other, found, orientation, reach) == expected).all()
+        assert (matched(places, limit_of(other), found, bin_of(orientation), reach) == expected).all()
         assert expected.any()
     nothing = np.zeros_like(places)
-    assert not matched(places, other, nothing, orientation, 5).any()
-    assert matched(nothing, other, found, orientation, 5).shape == (0,)
+    assert not matched(places, limit_of(other), nothing, bin_of(orientation), 5).any()
+    assert matched(nothing, limit_of(other), found, bin_of(orientation), 5).shape == (0,)
 
 
 def test_boundaries_pixel_by_pixel() -> None:
