@@ -164,7 +164,7 @@ def test_mirrored_edges_are_those_of_a_mirrored_wave() -> None:
 # --- contour_f -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [(96, 96), (50, 83), (224, 280)])
+@pytest.mark.parametrize("size", [(96, 96), (50, 83), pytest.param((224, 280), marks=pytest.mark.slow)])
 def test_edge_parity(size: tuple[int, int]) -> None:
     """Within .02 an image and .002 in the mean: edges of equal strength may be ranked otherwise in float32."""
     mask = blobs(*size)
@@ -254,6 +254,7 @@ def test_edge_f_needs_edges() -> None:
 # --- fg_transfer ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(96, 96), (64, 80), (100, 130), (120, 160)])
 def test_fg_transfer_parity(size: tuple[int, int], parity: Callable[..., None]) -> None:
     mask = blobs(*size)
