@@ -90,7 +90,7 @@ def _find_destination(request: _Request) -> tuple[Path | None, RecordStore, bool
 
     if request.references:
         return None, RecordStore(request.out or OUT), False
-    source, by_path = find_submission(request.reference or "modular")
+    source, by_path = find_submission(request.reference or "modular_per_tap")
     out = request.out or (source.parent if by_path else OUT)
     return source, RecordStore(out), out.resolve() == source.resolve().parent
 
@@ -184,7 +184,7 @@ def evaluate_command(show: Callable[[Evaluated], None]) -> click.Command:
     """The command `eval`; `show` presents what came of it."""
 
     @click.command("eval")
-    @click.option("--submission", "reference", metavar="ID|PATH", help="Submission to evaluate [default: modular].")
+    @click.option("--submission", "reference", metavar="ID|PATH", help="Submission to evaluate [default: modular_per_tap].")
     @click.option(
         "--inverse",
         "references",

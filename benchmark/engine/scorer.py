@@ -25,7 +25,7 @@ from benchmark.files.pixels import to_pixels, to_tensor
 from benchmark.metrics.case import Case, FocalMask, Networks, Prototypes, View
 from benchmark.metrics.spec import Metric, get_metric
 from benchmark.perturbations import perturb
-from benchmark.records.scores import NOT_APPLICABLE, SCORED, applies
+from benchmark.records.scores import NOT_APPLICABLE, SCORED, applies, defines
 from benchmark.suites.spec import HUE_PERTURBATIONS, POOLED, Suite
 
 __all__ = ["TILE", "Invert", "Scorer", "Tile", "iter_tiles", "load_metric"]
@@ -144,10 +144,16 @@ class _Pool:
 
 
 class Scorer:
-    """Perturbs tiles, has them inverted and scores the recons at `taps`."""
+    """Perturbs tiles, has them inverted and scores the recons at `taps`.
 
-    def __init__(self, suite: Suite, taps: Sequence[str], invert: Invert, networks: Networks) -> None:
+    With `as_defined` metrics are computed under the conditions that their scores are taken from, and nowhere else.
+    """
+
+    def __init__(
+        self, suite: Suite, taps: Sequence[str], invert: Invert, networks: Networks, *, as_defined: bool = False
+    ) -> None:
         self.suite, self.taps, self.invert, self.networks = suite, tuple(taps), invert, networks
+        self.applies = defines if as_defined else applies
         self.metrics = [get_metric(metric_id) for metric_id in suite.metrics]
         self.functions = [load_metric(metric_id) for metric_id in suite.metrics]
         self.needs_baseline = torch.tensor(["baseline" in metric.needs for metric in self.metrics])
@@ -189,7 +195,7 @@ class Scorer:
         baselines: dict[str, tuple[View, Tensor]] = {}
         pools = [_Pool([self.metrics[index] for index in self.pooled]) for _ in self.taps]
         for p, perturbation in enumerate(suite.perturbations):
-            chosen = [m for m, name in enumerate(suite.metrics) if applies(name, perturbation)]
+            chosen = [m for m, name in enumerate(suite.metrics) if self.applies(name, perturbation)]
             seen = original if perturbation == "identity" else View(perturb(perturbation, original.rgb, tile.masks))
             audit[:, 0, p] = to_pixels(seen.rgb[tile.audit])
             recons = self._timed_invert(seen.rgb)

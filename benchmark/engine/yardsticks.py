@@ -123,7 +123,7 @@ def measure_yardsticks(
         return shown | {name: answer(seen) for name, answer in others.items()}
 
     names = [*(f"thumbnail_{count}" for count in rows), *others]
-    scorer = Scorer(suite, names, invert, networks)
+    scorer = Scorer(suite, names, invert, networks, as_defined=True)
     parts, judged = [], frozenset(sample.id for sample in samples[: suite.judged_images])
     for current in tqdm(list(iter_tiles(samples, device, judged=judged)), unit="tile", desc="yardsticks"):
         parts.append(scorer.run(current)["values"])

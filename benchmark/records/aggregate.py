@@ -12,10 +12,10 @@ import numpy.typing as npt
 from benchmark.metrics.spec import get_metric
 from benchmark.records.bootstrap import Estimates, GroupBootstrap, groups_of
 from benchmark.records.record import AxisScore, Cell, Estimate, PullScore, TapScore, TargetScore
-from benchmark.records.scores import SCORED, ScoreArrays, applies
+from benchmark.records.scores import SCORED, ScoreArrays, applies, defines
 from benchmark.records.statistics import masked_mean
 from benchmark.suites.lock import Lock, Wear
-from benchmark.suites.spec import AXES, HUE_PERTURBATIONS, POOLED, Axis, Condition, Suite
+from benchmark.suites.spec import AXES, Axis, Suite
 
 __all__ = ["PULL", "Summary", "image_axes", "image_scores", "make_bootstrap", "summarize"]
 
@@ -23,22 +23,10 @@ Array = npt.NDArray[np.float64]
 PULL = "prototype_pull"
 
 
-def _axis_conditions(suite: Suite, metric_id: str) -> list[int]:
-    """Return the conditions whose mean is an image's score: the pooled one, the hue kinds, or identity alone."""
-    scope = get_metric(metric_id).perturbations
-    kinds: tuple[Condition, ...] = ("identity",)
-    if scope == POOLED:
-        kinds = (POOLED,)
-    elif scope in ("hue", "hue_set"):
-        kinds = HUE_PERTURBATIONS
-    elif scope == "gray":
-        kinds = ("gray",)
-    return [index for index, name in enumerate(suite.conditions) if name in kinds and applies(metric_id, name)]
-
-
 def image_scores(suite: Suite, values: npt.NDArray[np.float32], metric_id: str) -> Array:
-    """Return a metric's score of every image and tap (images, taps): the mean over its axis' conditions."""
-    chosen = values[:, :, _axis_conditions(suite, metric_id), suite.metrics.index(metric_id)]
+    """Return a metric's score of every image and tap (images, taps): the mean over the conditions that define it."""
+    conditions = [index for index, name in enumerate(suite.conditions) if defines(metric_id, name)]
+    chosen = values[:, :, conditions, suite.metrics.index(metric_id)]
     return masked_mean(np.moveaxis(chosen, 2, 0).astype(np.float64))
 
 
@@ -65,19 +53,15 @@ def _make_cell(
     suite: Suite, scores: ScoreArrays, place: tuple[int, int, int], estimate: Mapping[str, float | None]
 ) -> Cell:
     tap, condition, metric = place
-    codes = scores.reasons[:, tap, condition, metric]
+    counts = np.bincount(scores.reasons[:, tap, condition, metric], minlength=256)
     return Cell(
         target=scores.target.id,
         tap=scores.target.taps[tap].name,
         perturbation=suite.conditions[condition],
         metric=suite.metrics[metric],
         **estimate,
-        scored=int((codes == SCORED).sum()),
-        unscored={
-            name: int((codes == code).sum())
-            for code, name in enumerate(scores.reason_names, 1)
-            if (codes == code).any()
-        },
+        scored=int(counts[SCORED]),
+        unscored={name: int(counts[code]) for code, name in enumerate(scores.reason_names, 1) if counts[code]},
     )
 
 

@@ -16,7 +16,7 @@ from benchmark.records.columns import SCORE_SCHEMA
 from benchmark.suites.spec import HUE_PERTURBATIONS, POOLED, Condition, Suite, TargetSpec
 
 __all__ = [
-    "NOT_APPLICABLE", "NOT_FINITE", "SCORED", "ScoreArrays", "applies", "find_status", "get_reason_names",
+    "NOT_APPLICABLE", "NOT_FINITE", "SCORED", "ScoreArrays", "applies", "defines", "find_status", "get_reason_names",
     "scores_from_table", "scores_to_table",
 ]  # fmt: skip
 
@@ -52,6 +52,11 @@ def applies(metric_id: str, condition: Condition) -> bool:
     if scope in ("hue", "hue_set"):
         return condition in HUE_PERTURBATIONS and condition.startswith(scope)
     return condition == scope
+
+
+def defines(metric_id: str, condition: Condition) -> bool:
+    """Return whether an image's score is taken under a condition: identity for metrics that are computed under all."""
+    return condition == "identity" if get_metric(metric_id).perturbations == "all" else applies(metric_id, condition)
 
 
 def get_reason_names(suite: Suite) -> tuple[str, ...]:
