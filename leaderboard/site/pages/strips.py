@@ -1,4 +1,4 @@
-"""Rows of pictures: a recon a tap, each with its text alternative and its own scores."""
+"""Rows of pictures: one recon per tap, each with its text alternative and its own scores."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Shot = tuple[str | None, str, str]
 
 
 def own_scores(suite: Suite, gallery: Gallery, entry: Entry, image: str, tap: int, kind: str) -> str:
-    """Return the anchored scores of one picture, axis by axis, to two digits; empty where there are none."""
+    """Return the scores of one picture, axis by axis, to two digits; empty where there are none."""
     if entry.views is None or gallery.target.id not in entry.views.images or image not in entry.images:
         return ""
     scores = entry.views.images[gallery.target.id][:, kinds_of(suite).index(kind), tap, entry.images.index(image)]
