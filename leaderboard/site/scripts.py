@@ -58,6 +58,7 @@ def views_script(board: Board, target: TargetSpec | None) -> str:
         "kinds": list(kinds_of(suite)),
         "axes": list(axes_of(suite)),
         "rows": rows,
+        "measured": [entry.submission.id for entry in board.entries if entry.views is not None],
         "yardsticks": {
             axis: list(own.items()) for axis, own in yardsticks_of(board, target.id if target else None).items() if own
         },

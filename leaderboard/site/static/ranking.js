@@ -104,10 +104,9 @@
           row.scores[axis].value = text ? Number(text.textContent.replace('−', '-')) : null;
           continue;
         }
-        const measured = row.bound || row.element.dataset.place;
         const reason = !views.rows[row.id] ? 'not evaluated here'
-          : measured ? 'not computed under this perturbation, or nothing scored'
-            : 'the record is not ranked: only whole targets and single taps are shown';
+          : views.measured.includes(row.id) ? 'not computed under this perturbation, or nothing scored'
+            : 'not ranked on all targets: only whole targets and single taps are shown';
         showAxis(cell, row.scores[axis], reason, axis === 'score' ? [] : remarks(axis, row.scores[axis], kind));
       }
     }

@@ -198,17 +198,18 @@ def test_the_comparison_shows_the_rounded_difference_of_two_scores(rich: Site) -
     assert compared == len(rows) * (len(rows) - 1) // 2 * (1 + len(axes_of(board.suite)))
 
 
-def test_without_a_common_image_there_is_no_difference_but_a_reason(
+def test_where_an_axis_is_scored_on_no_image_nothing_is_ranked_or_compared(
     tiny_board: Make, build: Any, tmp_path: Path
 ) -> None:
     board = tiny_board(("alpha", 0.8), ("beta", 0.5))
-    first, second = board.loaded
-    axes = {**first.image_axes["tiny-vit"], "color": np.full(16, np.nan)}
-    site = build([replace(board, loaded=[replace(first, image_axes={"tiny-vit": axes}), second])], tmp_path)
-    (row,) = re.findall(r'<tr><th scope="row">alpha.*?</tr>', site.pages["tiny-1/compare.html"].source, re.DOTALL)
-    assert row.count(DASH) == 2, "of the score and of color"
-    assert "no image is scored for both" in row
-    assert "nan" not in row
+    loaded = []
+    for entry in board.loaded:
+        axes = {**entry.image_axes["tiny-vit"], "color": np.full(len(entry.images), np.nan)}
+        loaded.append(replace(entry, image_axes={"tiny-vit": axes}))
+    site = build([replace(board, loaded=loaded)], tmp_path)
+    assert "Fewer than two records are ranked." in site.pages["tiny-1/compare.html"].text
+    assert "nan" not in site.pages["tiny-1/compare.html"].text.lower()
+    assert "No record can be ranked yet." in site.pages["tiny-1/index.html"].text
 
 
 def test_colors_are_the_same_on_every_page(rich: Site) -> None:
