@@ -139,8 +139,9 @@ def _write_board(writer: _Writer, board: Board, store: ImageStore) -> tuple[list
     charts.start(writer.out / folder)
     _write_data(writer, board, galleries)
     downloads = write_downloads(
-        suite, board.entries, writer.out / folder / "data", tables=board.tables, paired=pairs(suite, board.entries)
-    )
+        suite, board.entries, writer.out / folder / "data", lock=board.lock, tables=board.tables,
+        paired=pairs(suite, board.entries),
+    )  # fmt: skip
     for target, gallery in galleries.items():
         context = gallery_context(board, gallery)
         writer.page(f"{folder}/gallery-{target}.html", "gallery.html.j2", "gallery", board, **context)
@@ -240,7 +241,8 @@ def build_site(boards: Sequence[Board], out: Path) -> Path:
     writer.text("citation.bib", render_bib([board.suite for board in boards]))
     writer.text("board.schema.json", render_board_schema())
     downloads = {board.suite.id: files for board, (files, _) in zip(boards, written, strict=True)}
-    index = make_board(listed, downloads, {board.suite.id: board.tables for board in boards})
+    indexed = [(board.suite, board.lock, board.entries) for board in boards]
+    index = make_board(indexed, downloads, {board.suite.id: board.tables for board in boards})
     writer.text("board.json", readable_json(index))
     (out / "static").mkdir(exist_ok=True)
     for source in sorted((SITE / "static").iterdir()):
