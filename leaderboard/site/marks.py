@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from benchmark.records.bootstrap import groups_of
-from benchmark.records.equivalent import Equivalent, find_equivalent, yardstick_of
+from benchmark.records.equivalent import Equivalent, find_equivalent
 from benchmark.records.record import Estimate
 from benchmark.suites.spec import Axis
 from leaderboard.data.board import Board
-from leaderboard.data.rankings import Row, Score
-from leaderboard.data.views import axes_of
+from leaderboard.data.equivalents import yardsticks_of
 
-__all__ = ["NOTHING", "Marks", "thumbnail_words", "units_words", "yardsticks_of"]
+__all__ = ["NOTHING", "Marks", "thumbnail_words", "units_words"]
 
 NOTHING = "no better than an answer that ignores the image"
 """What is said of a score whose interval contains 0 or lies below it."""
-
-
-def yardsticks_of(board: Board, target: str | None) -> dict[Axis, dict[int, float]]:
-    """Scores of thumbnails by axis and rows: on a target, or over all targets the mean of those that all have."""
-    targets = [item for item in board.suite.targets if target in (None, item.id)]
-    found: dict[Axis, dict[int, float]] = {}
-    for axis in axes_of(board.suite):
-        each = [yardstick_of(board.lock, item, axis) for item in targets]
-        rows = sorted(set(each[0]).intersection(*each[1:]))
-        found[axis] = {count: sum(one[count] for one in each) / len(each) for count in rows}
-    return found
 
 
 def thumbnail_words(equivalent: Equivalent | None) -> str:
@@ -44,27 +32,13 @@ class Marks:
     """Remarks on the scores of one table: that of a target, or of all targets together (None)."""
 
     def __init__(self, board: Board, target: str | None) -> None:
-        self.target = target
-        self.yardsticks: Mapping[Axis, Mapping[int, float]] = yardsticks_of(board, target)
-        self._all = [item.id for item in board.suite.targets]
+        self._yardsticks = yardsticks_of(board.suite, board.lock, target)
 
     def remarks(self, axis: Axis, score: Estimate) -> tuple[str, ...]:
         """What is said beside a score, line by line."""
         nothing = score.low is not None and score.low <= 0
-        lines = (NOTHING if nothing else "", thumbnail_words(find_equivalent(self.yardsticks[axis], axis, score)))
+        lines = (NOTHING if nothing else "", thumbnail_words(find_equivalent(self._yardsticks[axis], axis, score)))
         return tuple(line for line in lines if line)
-
-    def score(self, row: Row) -> Estimate | Score | None:
-        """The mean of the axes of a row: as it is placed by, or else as its record states; None where it lacks one."""
-        record = row.entry.record
-        if row.score is not None:
-            return row.score
-        stated: Estimate | None = None
-        if self.target is None:
-            stated = record.score if all(name in record.targets for name in self._all) else None
-        elif self.target in record.targets:
-            stated = record.targets[self.target].score
-        return None if stated is None or stated.value is None else stated
 
 
 def units_words(board: Board) -> str:

@@ -16,8 +16,9 @@ from benchmark.records.statistics import masked_mean
 from benchmark.suites.spec import Suite, TargetSpec
 from leaderboard.data.board import Board
 from leaderboard.data.entries import Entry
+from leaderboard.data.equivalents import yardsticks_of
 from leaderboard.data.views import WHOLE, axes_of, columns_of, kinds_of, scopes_of
-from leaderboard.site.marks import NOTHING, yardsticks_of
+from leaderboard.site.marks import NOTHING
 
 __all__ = ["PACK_SCALE", "compare_script", "iter_packs", "pack_script", "script", "views_script"]
 
@@ -60,7 +61,9 @@ def views_script(board: Board, target: TargetSpec | None) -> str:
         "rows": rows,
         "measured": [entry.submission.id for entry in board.entries if entry.views is not None],
         "yardsticks": {
-            axis: list(own.items()) for axis, own in yardsticks_of(board, target.id if target else None).items() if own
+            axis: list(own.items())
+            for axis, own in yardsticks_of(suite, board.lock, target.id if target else None).items()
+            if own
         },
         "flat": FLAT_COLOR,
         "nothing": NOTHING,

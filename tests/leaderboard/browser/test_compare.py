@@ -83,7 +83,10 @@ def test_differences_are_those_that_python_finds(names: Sequence[str], board: Bo
     axes, kinds = axes_of(suite), kinds_of(suite)
     images = {name: entries[name].views.images[TARGET].astype(np.float64) for name in names}  # type: ignore[union-attr]
     bootstrap = GroupBootstrap(entries["ridge"].groups, suite.bootstrap_resamples, suite.bootstrap_seed)
-    assert reader.text("#status") == f"modular against {', '.join(names[1:])} on {len(bootstrap.members)} images of {TARGET}."
+    assert (
+        reader.text("#status")
+        == f"modular against {', '.join(names[1:])} on {len(bootstrap.members)} images of {TARGET}."
+    )
 
     whole = lines(reader, "by axis: the mean over taps")
     assert list(whole) == [axis.upper() for axis in axes]

@@ -26,7 +26,6 @@ from leaderboard.data.board import OWN_CHARTS, STYLES, Board
 from leaderboard.data.rankings import DASH, MINUS, render_number
 from leaderboard.data.views import axes_of
 from leaderboard.site.citation import cite_submission
-from leaderboard.site.marks import Marks
 from leaderboard.site.pages.compare import SHOWN, compare_context
 from leaderboard.site.pages.suite import suite_context
 
@@ -80,7 +79,7 @@ def test_rankings_show_every_score_of_the_table(which: str, request: pytest.Fixt
             assert f'data-place="{row.place or ""}"' in text
             cells = re.findall(r'<td class="axis" data-axis="(\w+)">(.*?)</td>', text, re.DOTALL)
             assert [axis for axis, _ in cells] == ["score", *(cell.axis for cell in row.cells)]
-            score = Marks(board, target).score(row)
+            score = row.score
             assert (score is None) == any(cell.score is None for cell in row.cells)
             assert DASH in cells[0][1] if score is None else render_number(score.value) in cells[0][1]
             for (_, shown), cell in zip(cells[1:], row.cells, strict=True):
@@ -190,9 +189,7 @@ def test_the_comparison_shows_the_rounded_difference_of_two_scores(rich: Site) -
         shown = re.findall(rf"<td[^>]*>([+{MINUS}]?\d\.\d+)<", row)
         assert len(shown) == 1 + len(axes_of(board.suite))
         for number, column in enumerate(shown):
-            a, b = (
-                (one.score if number == 0 else one.cells[number - 1].score) for one in (rows[first], rows[second])
-            )
+            a, b = ((one.score if number == 0 else one.cells[number - 1].score) for one in (rows[first], rows[second]))
             assert shown_number(column) == pytest.approx(round(a.value - b.value, 3), abs=1e-9)
             compared += 1
     assert compared == len(rows) * (len(rows) - 1) // 2 * (1 + len(axes_of(board.suite)))

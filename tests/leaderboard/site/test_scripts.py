@@ -20,8 +20,9 @@ from benchmark.records.bootstrap import widening
 from benchmark.records.equivalent import FLAT_COLOR
 from benchmark.records.statistics import masked_mean
 from leaderboard.data.board import Board
+from leaderboard.data.equivalents import yardsticks_of
 from leaderboard.data.views import AS_DEFINED, Views, axes_of, columns_of, kinds_of, scopes_of
-from leaderboard.site.marks import NOTHING, yardsticks_of
+from leaderboard.site.marks import NOTHING
 from leaderboard.site.scripts import (
     PACK_SCALE,
     compare_script,
@@ -176,7 +177,7 @@ def test_scores_below_0_stay_below_0_in_views(board: Board) -> None:
 def test_views_hold_the_yardsticks_that_python_measures_by(board: Board) -> None:
     for target in (None, *board.suite.targets):
         data = value_of(views_script(board, target), "views")
-        expected = yardsticks_of(board, target.id if target else None)
+        expected = yardsticks_of(board.suite, board.lock, target.id if target else None)
         assert {axis: {k: v for k, v in own} for axis, own in data["yardsticks"].items()} == expected
         assert all(len(own) > 1 for own in expected.values())
         assert (data["flat"], data["nothing"]) == (FLAT_COLOR, NOTHING)
