@@ -24,7 +24,8 @@ def thumbnail_words(equivalent: Equivalent | None) -> str:
     sign, _, rows = equivalent.value.rpartition(" ")
     size = (f"{rows}x{rows}" if sign else rows).replace("x", "\N{MULTIPLICATION SIGN}")
     phrase = {"<": "worse than", ">": "better than"}.get(sign, "as good as")
-    span = "" if equivalent.low is None else f" [{equivalent.low}, {equivalent.high}]"
+    same = equivalent.low is None or {equivalent.low, equivalent.high} == {equivalent.value}
+    span = "" if same else f" [{equivalent.low}, {equivalent.high}]"
     return f"{phrase} a {size} thumbnail{span}"
 
 

@@ -48,7 +48,8 @@
     const value = words(score.value);
     const phrase = { '<': 'worse than', '>': 'better than' }[value[0]] || 'as good as';
     const rows = value.replace(/^[<>] /, '');
-    const span = score.low === null ? '' : ` [${words(score.low)}, ${words(score.high)}]`;
+    const [low, high] = score.low === null ? [value, value] : [words(score.low), words(score.high)];
+    const span = low === value && high === value ? '' : ` [${low}, ${high}]`;
     return [...lines, `${phrase} a ${rows}×${rows} thumbnail${span}`];
   };
 

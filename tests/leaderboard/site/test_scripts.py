@@ -178,7 +178,7 @@ def test_views_hold_the_yardsticks_that_python_measures_by(board: Board) -> None
     for target in (None, *board.suite.targets):
         data = value_of(views_script(board, target), "views")
         expected = yardsticks_of(board.suite, board.lock, target.id if target else None)
-        assert {axis: {k: v for k, v in own} for axis, own in data["yardsticks"].items()} == expected
+        assert {axis: dict(own) for axis, own in data["yardsticks"].items()} == expected
         assert all(len(own) > 1 for own in expected.values())
         assert (data["flat"], data["nothing"]) == (FLAT_COLOR, NOTHING)
 
