@@ -103,9 +103,9 @@ def make_scores(suite: Suite, level: float, targets: Collection[str]) -> list[Sc
     limits = np.array([get_metric(metric).range for metric in suite.metrics], np.float32)
     for target in (target for target in suite.targets if target.id in targets):
         shape = (len(names), len(target.taps), len(suite.conditions), len(AXES))
-        noise = (_noise(1, 0.05, shape) + _noise(round(level * 10_000), 0.01, shape))[..., axis_of]
+        noise = (_noise(1, 0.05, shape) + _noise(round(abs(level) * 10_000), 0.01, shape))[..., axis_of]
         mean = level * (1 - 0.6 * np.array([tap.depth for tap in target.taps]))[:, None, None]
-        values = mean + noise * np.minimum(1, 4 * mean * (1 - mean))
+        values = mean + noise * np.clip(4 * mean * (1 - mean), 0, 1)
         for metric, own in (("gain_original", 1 - mean), ("hue_error_deg", 90 * (1 - mean)), (PULL, 0.1 * mean)):
             if metric in suite.metrics:
                 values[..., suite.metrics.index(metric)] = own[..., 0]
@@ -341,6 +341,5 @@ def rich_board(suite: Suite, lock: Lock, folder: Path) -> Board:
     write_entry(suite, lock, odd, "draft", 0.95, draft=True)
     write_entry(suite, lock, odd, "half-precision", 0.95, precision="bfloat16")
     whole = load_entries(suite, lock, [usual])
-    first = suite.targets[0].id
-    write_entry(suite, lock, odd, "partial", 0.9, targets={first: whole[0].record.targets[first]})
+    write_entry(suite, lock, odd, "partial", 0.9, targets=summary_of(suite, lock, 0.9, [suite.targets[0].id]).targets)
     return Board(suite, lock, [*whole, *load_entries(suite, lock, [odd])])
