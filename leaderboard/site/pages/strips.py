@@ -23,7 +23,7 @@ def own_scores(suite: Suite, gallery: Gallery, entry: Entry, image: str, tap: in
         return ""
     column = entry.images.index(image)
     scores = pictured(suite, entry.views.images[gallery.target.id][:, :, tap : tap + 1, column : column + 1])
-    own = scores[:, suite.perturbations.index(kind), 0, 0]  # type: ignore[arg-type]
+    own = scores[:, suite.perturbations.index(kind), 0, 0]
     texts = (render_number(None if np.isnan(value) else float(value), 2) for value in own)
     return " ".join(re.sub(r"^(\D?)0\.", r"\1.", text) for text in texts)
 

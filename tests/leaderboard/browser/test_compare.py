@@ -212,9 +212,9 @@ def test_they_are_shown_where_they_differ_most(
         for index, (_, image) in enumerate(gallery.choice.images):
             at = ridge.images.index(image)
             p, q = (
-                100 * pictured(suite, e.views.images[TARGET])[axes.index(axis), :, :, at].T.astype(float)
+                100 * pictured(suite, e.views.images[TARGET])[axes.index(axis), :, :, at].T.astype(float)  # type: ignore[union-attr]
                 for e in (ridge, modular)
-            )  # type: ignore[union-attr]
+            )
             size = np.nan_to_num(np.abs(np.round(p) - np.round(q)), nan=-1)
             tap, kind = np.unravel_index(int(size.argmax()), size.shape)
             place = -int(size.max()), index, tap, kind

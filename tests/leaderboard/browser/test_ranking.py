@@ -29,7 +29,7 @@ def value_of(row: Row, key: str) -> float | str | None:
     scores |= {"score": row.score.value if row.score else None}
     scores = {axis: None if value is None else round(value, 3) for axis, value in scores.items()}
     costs = {"parameters": row.cost.parameters, "training": row.cost.device_hours, "ms": row.cost.ms_per_recon}
-    return ({"place": row.place, "name": row.entry.submission.id} | scores | costs)[key]  # type: ignore[operator]
+    return ({"place": row.place, "name": row.entry.submission.id} | scores | costs)[key]
 
 
 def arranged(rows: Sequence[Row], key: str, direction: str) -> list[str]:
