@@ -14,11 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmark.engine.rescore import select_images
+from benchmark.errors import IntegrityError
 from benchmark.files.paths import submissions_root
 from benchmark.metrics.layers import COMPARED, normalized_transfer, summarize_transfer
 from benchmark.records.aggregate import summarize
-from benchmark.records.audit import audit_to_table
-from benchmark.records.columns import table_digest
+from benchmark.records.audit import audit_digest, audit_to_table
+from benchmark.records.columns import AUDIT_SCHEMA, table_digest
 from benchmark.records.consistency import check_record
 from benchmark.records.record import Record, StageLayers, SubmissionInfo, load_record, write_record
 from benchmark.records.scores import ScoreArrays, find_status, scores_from_table, scores_to_table
@@ -30,8 +31,8 @@ from benchmark.suites.lock import Lock, load_lock
 from benchmark.suites.spec import Suite
 
 __all__ = [
-    "IMAGES", "SMALL", "TARGET", "World", "edit_json", "edit_toml", "errors", "make_world", "only_error", "reseal",
-    "write_submission", "write_tables",
+    "IMAGES", "SMALL", "TARGET", "World", "edit_json", "edit_toml", "errors", "hash_of_audit", "make_world",
+    "only_error", "reseal", "write_submission", "write_tables",
 ]  # fmt: skip
 
 SMALL, TARGET = "small", "mini-vit"
@@ -173,12 +174,20 @@ def edit_json(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
     path.write_text(json.dumps(content), encoding="utf-8")
 
 
+def hash_of_audit(table: pa.Table) -> str:
+    """State the hash of audit images, or of anything for what is no image."""
+    try:
+        return audit_digest(table)
+    except IntegrityError:
+        return "0" * 64
+
+
 def reseal(folder: Path, change: Callable[[dict[str, Any]], None] | None = None) -> None:
     """Change `record.json`, then state the hashes of the tables as they are now, and the digests that follow."""
     path = folder / "record.json"
     content = json.loads(path.read_text(encoding="utf-8"))
-    for name in ("scores", "audit"):
-        content[f"{name}_sha256"] = table_digest(pq.read_table(folder / f"{name}.parquet"))
+    content["scores_sha256"] = table_digest(pq.read_table(folder / "scores.parquet"))
+    content["audit_sha256"] = hash_of_audit(pq.read_table(folder / "audit.parquet", schema=AUDIT_SCHEMA))
     if change is not None:
         change(content)
     record = Record.model_validate_json(json.dumps(content)).sealed()
