@@ -6,12 +6,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from boards import IMAGES, PHOTOGRAPHS
 
 from benchmark.records.equivalent import Equivalent
 from benchmark.records.record import Estimate, PullScore
+from benchmark.suites.spec import HUE_PERTURBATIONS
 from leaderboard.data.board import Board
+from leaderboard.data.pictures import pictured
+from leaderboard.data.views import axes_of
 from leaderboard.site.marks import NOTHING, Marks, thumbnail_words, units_words
 from leaderboard.site.pages.overview import differences_words
 from leaderboard.site.pages.pulls import answer_words, pull_answers, pull_of
@@ -141,3 +145,17 @@ def test_answers_in_words() -> None:
     assert answer_words("thumbnail_8") == "8×8 thumbnail"
     assert answer_words("prototype_30") == "image with objects blended by 30 % with the usual color"
     assert answer_words("something_else") == "something else"
+
+
+def test_pictures_of_every_hue_kind_show_the_one_score_of_color_and_others_none(rich: Site) -> None:
+    (board,) = rich.boards
+    suite, (target, *_) = board.suite, board.suite.targets
+    entry = next(entry for entry in board.entries if entry.views is not None)
+    images = entry.views.images[target.id]
+    found, axes = pictured(suite, images), axes_of(suite)
+    for k, kind in enumerate(suite.perturbations):
+        expected = images[:, 1 + k].copy()
+        if kind in HUE_PERTURBATIONS:
+            expected[axes.index("color")] = images[axes.index("color"), 0]
+        assert np.array_equal(found[:, k], expected, equal_nan=True), kind
+        assert np.isnan(found[axes.index("color"), k]).all() == (kind not in HUE_PERTURBATIONS)
