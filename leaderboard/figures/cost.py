@@ -22,7 +22,9 @@ _SIZE, _MOST = 11.0, 20
 _PAD = 0.07
 """Free room at both ends of the cost axis, as a share of its length."""
 _ZOOM = 0.4
-"""Scores that lie closer together than this have an axis of their own; the others have 0 to 1."""
+"""Scores that lie closer together than this have an axis of their own; the others reach from 0, or below, to 1."""
+_BELOW = 0.05
+"""Negative scores lengthen the axis by whole steps of this."""
 _NOTES = ("step line: the front (nothing cheaper is as good)", "whisker: 95 % interval; gray ring: reference point")
 HEAD = ("name", "cost", "value", "low", "high", "on the front")
 
@@ -121,8 +123,9 @@ def _cost_axis(costs: Sequence[float]) -> _Axis:
 
 def _value_axis(shown: Sequence[_Shown], top: float, bottom: float) -> _Axis:
     ends = [end for one in shown for end in (one.value, known(one.point.low), known(one.point.high)) if end is not None]
-    if all(0 <= end <= 1 for end in ends) and max(ends, default=1.0) - min(ends, default=0.0) > _ZOOM:
-        return _Axis(0.0, 1.0, bottom, top)
+    low, high = min(ends, default=0.0), max(ends, default=1.0)
+    if low >= -1 and high <= 1 and high - low > _ZOOM:
+        return _Axis(min(0.0, math.floor(low / _BELOW) * _BELOW), 1.0, bottom, top)
     ticks = MaxNLocator(5).tick_values(min(ends), max(ends))
     return _Axis(float(ticks[0]), float(ticks[-1]), bottom, top)
 
