@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -237,13 +238,10 @@ def test_stale_images_go_and_other_files_stay(board: Board, tmp_path: Path) -> N
     assert len(list(tmp_path.iterdir())) > 2
 
 
-def no_png(suite: Suite, level: float) -> pa.Table:
-    row = {"image": suite.audit_images[0], "target": "mini-vit", "tap": "input", "perturbation": "identity"}  # type: ignore[index]
-    return pa.Table.from_pylist([row | {"png": b"<html>"}], schema=AUDIT_SCHEMA)
-
-
 def test_what_is_no_image_is_refused(suite: Suite, lock: Lock, root: Path, enter: Enter, tmp_path: Path) -> None:
-    enter("hostile", 0.9, images=no_png)
+    row = {"image": suite.audit_images[0], "target": "mini-vit", "tap": "input", "perturbation": "identity"}  # type: ignore[index]
+    table = pa.Table.from_pylist([row | {"png": b"<html>"}], schema=AUDIT_SCHEMA)
+    pq.write_table(table, enter("hostile", 0.9) / "audit.parquet")
     with pytest.raises(IntegrityError) as caught:
         make_gallery(suite, load_entries(suite, lock, [root]), ImageStore(tmp_path / "images"))
     assert caught.value.where == str(root / "hostile" / "records" / suite.id / "audit.parquet")
