@@ -160,7 +160,7 @@ def show_evaluated(done: Evaluated) -> None:
     """Print the record of an evaluation beside the others of its suite, and build the site with it."""
     from leaderboard.data.board import Board
     from leaderboard.data.entries import load_entries
-    from leaderboard.data.rankings import text_table
+    from leaderboard.data.texts import text_table
     from leaderboard.site.build import build_site
 
     def leave_out(error: object) -> None:
@@ -173,7 +173,7 @@ def show_evaluated(done: Evaluated) -> None:
         return
     record, path = done.record, done.folder / "record.json"
     state = f"{record.status}, draft" if record.draft else record.status
-    click.echo(text_table(done.suite, entries, highlight=record.submission.id))
+    click.echo(text_table(done.suite, done.lock, entries, highlight=record.submission.id))
     click.echo(f"\nRecord  {path}  ({state}, digest {record.digest[:16]}, {record.run.wall_s:.0f} s)")
     if page:
         click.echo(f"Board   {page}")

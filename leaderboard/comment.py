@@ -14,6 +14,7 @@ from benchmark.suites.lock import load_lock
 from benchmark.suites.spec import AXES
 from leaderboard.data.entries import load_entries
 from leaderboard.data.rankings import reference_of, render_number
+from leaderboard.data.views import overall_of
 
 __all__ = ["render_comment"]
 
@@ -27,15 +28,18 @@ def _iter_table(item: SuiteReview, submission_id: str) -> Iterator[str]:
     yield f"Record {code(item.digest[:16])} ({', '.join(state)}). Rescored from its audit images: "
     yield f"{_WORDS[item.rescored]}; run again: {_WORDS[item.rerun]}."
     yield ""
-    rows = [[f"**{code(submission_id)}**", *(render_number(item.axes.get(axis)) for axis in AXES)]]
+    own = [item.axes.get(axis) for axis in AXES]
+    scored = [value for value in own if value is not None]
+    score = sum(scored) / len(scored) if scored and len(scored) == len(item.axes) else None
+    rows = [[f"**{code(submission_id)}**", *map(render_number, (score, *own))]]
     for entry in load_entries(suite, load_lock(suite), [submissions_root()], on_unusable=lambda error: None):
         if entry.submission.id != submission_id and entry.submission.method == entry.submission.id:
-            scores = (entry.record.overall.get(axis) for axis in AXES)
-            role = reference_of(entry)
+            role, stated = reference_of(entry), overall_of(suite, entry.record)
+            scores = [stated[axis].value if axis in stated else None for axis in AXES]
             name = code(entry.submission.id) + (f" ({role})" if role else "")
-            rows.append([name, *(render_number(score.value if score else None) for score in scores)])
-    align = ("left", *["right"] * len(AXES))
-    yield tabulate(rows, headers=["submission", *AXES], tablefmt="pipe", disable_numparse=True, colalign=align)
+            rows.append([name, *map(render_number, (entry.record.score.value if stated else None, *scores))])
+    align = ("left", "right", *["right"] * len(AXES))
+    yield tabulate(rows, headers=["submission", "score", *AXES], tablefmt="pipe", disable_numparse=True, colalign=align)
     yield ""
 
 

@@ -12,36 +12,45 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from PIL import Image
 
 from benchmark.metrics.spec import get_metric
+from benchmark.records.aggregate import PULL, Summary, summarize
 from benchmark.records.columns import AUDIT_SCHEMA
 from benchmark.records.history import supersede, withdraw
 from benchmark.records.receipts import Difference, Environment, Receipt, write_receipt
 from benchmark.records.record import (
-    AxisScore,
-    Cell,
     InverseInfo,
     Record,
     Run,
     StageLayers,
     SubmissionInfo,
-    TapScore,
-    TargetScore,
     load_record,
     write_record,
 )
-from benchmark.records.scores import NOT_APPLICABLE, ScoreArrays, applies, scores_to_table
+from benchmark.records.scores import (
+    NOT_APPLICABLE,
+    ScoreArrays,
+    applies,
+    find_status,
+    get_reason_names,
+    scores_to_table,
+)
 from benchmark.records.store import record_folder
-from benchmark.suites.lock import Anchor, Lock
-from benchmark.suites.spec import HUE_PERTURBATIONS, INPUT, Suite, TargetSpec
+from benchmark.suites.lock import Answer, Lock
+from benchmark.suites.spec import AXES, INPUT, Suite
 from leaderboard.data.board import Board
 from leaderboard.data.entries import load_entries
+from leaderboard.data.synthetic import make_yardstick
 from leaderboard.site.build import build_site
 
-REASON = "too few visible contour pixels"
-GAINS = ("gain_perturbed", "gain_original", "hue_error_deg")
+UNSCORED = "contour_f"
+"""The metric that the last image has no score of."""
+IMAGES = 16
+PHOTOGRAPHS = 10
+"""So many groups the images are of."""
 
 
 def png(color: tuple[int, int, int], size: tuple[int, int]) -> bytes:
@@ -49,32 +58,6 @@ def png(color: tuple[int, int, int], size: tuple[int, int]) -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", size[::-1], color).save(buffer, "PNG")
     return buffer.getvalue()
-
-
-def axis_score(suite: Suite, axis: str, value: float | None) -> AxisScore:
-    """Return a score whose interval is 0.02 to each side and whose parts all have its value."""
-    parts = dict.fromkeys(suite.axes[axis], value)  # type: ignore[index]
-    if value is None:
-        return AxisScore(value=None, parts=parts)
-    return AxisScore(value=value, low=max(value - 0.02, 0.0), high=min(value + 0.02, 1.0), parts=parts)
-
-
-def cells(target: TargetSpec, level: float) -> list[Cell]:
-    """Return the cells that the color tables read, and one metric with unscored images."""
-    found = []
-    for tap in target.taps:
-        values = (level, 1 - level, 90 * (1 - level))
-        for metric, mean in zip(GAINS, values, strict=True):
-            for kind in HUE_PERTURBATIONS:
-                found.append(
-                    Cell(target=target.id, tap=tap.name, perturbation=kind, metric=metric, value=mean,
-                         low=mean, high=mean, scored=128)
-                )  # fmt: skip
-        found.append(
-            Cell(target=target.id, tap=tap.name, perturbation="identity", metric="contour_f", value=0.5,
-                 low=0.4, high=0.6, scored=120, unscored={REASON: 8})
-        )  # fmt: skip
-    return found
 
 
 def audit_names(suite: Suite) -> tuple[str, ...]:
@@ -86,10 +69,10 @@ def audit_names(suite: Suite) -> tuple[str, ...]:
 def audit_table(suite: Suite, level: float) -> pa.Table:
     """Return audit images of one color each."""
     rows: list[dict[str, Any]] = []
-    for number, image in enumerate(audit_names(suite)):
-        for target in suite.targets:
-            for kind in suite.perturbations:
-                for place, tap in enumerate([INPUT, *(t.name for t in target.taps)]):
+    for target in suite.targets:
+        for number, image in enumerate(audit_names(suite)):
+            for place, tap in enumerate([INPUT, *(t.name for t in target.taps)]):
+                for kind in suite.perturbations:
                     shade = 255 if tap == INPUT else int(200 * level) - 5 * place
                     picture = png((shade % 256, 40 * number % 256, 90), target.input_size)
                     row = {"image": image, "target": target.id, "tap": tap, "perturbation": kind, "png": picture}
@@ -97,27 +80,62 @@ def audit_table(suite: Suite, level: float) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=AUDIT_SCHEMA)
 
 
-def score_table(suite: Suite, level: float, targets: Collection[str], images: int = 16) -> pa.Table:
-    """Return scores around `level`, with noise that all entries share and a little of their own."""
-    results = []
+def image_names(suite: Suite) -> tuple[str, ...]:
+    """Return the images that entries are scored on: the audit images, then others."""
+    audit = audit_names(suite)
+    return (*audit, *(f"image-{i:04d}" for i in range(IMAGES - len(audit))))
+
+
+def _noise(seed: int, size: float, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    """Return noise whose mean over images (axis 0) is exactly 0."""
+    noise = np.random.default_rng(seed).normal(0, size, shape)
+    return noise - noise.mean(0)
+
+
+def make_scores(suite: Suite, level: float, targets: Collection[str]) -> list[ScoreArrays]:
+    """Return scores that fall from `level` to 40 % of it with depth, and of which `level` x 0.7 is the mean.
+
+    All entries share noise, and each has a little of its own; the metrics of an axis agree on it.
+    """
+    scores, names = [], image_names(suite)
+    axis_of = [next((a for a, axis in enumerate(AXES) if m in suite.axes.get(axis, ())), 0) for m in suite.metrics]
+    fits = np.array([[applies(metric, kind) for metric in suite.metrics] for kind in suite.conditions])
+    limits = np.array([get_metric(metric).range for metric in suite.metrics], np.float32)
     for target in (target for target in suite.targets if target.id in targets):
-        shape = (images, len(target.taps), len(suite.perturbations), len(suite.metrics))
-        shared = np.random.default_rng(1).normal(0, 0.05, shape)
-        own = np.random.default_rng(int(level * 1000)).normal(0, 0.01, shape)
-        fits = [[applies(metric, kind) for metric in suite.metrics] for kind in suite.perturbations]
-        reasons = np.broadcast_to(np.where(fits, 0, NOT_APPLICABLE).astype(np.uint8), shape)
-        limits = np.array([get_metric(metric).range for metric in suite.metrics], np.float32)
-        values = np.fmin(np.fmax((level + shared + own).astype(np.float32), limits[:, 0]), limits[:, 1])
-        audit = audit_names(suite)
-        ids = (*audit, *(f"scene-{i:04d}" for i in range(images - len(audit))))
-        results.append(ScoreArrays(target, ids, values, reasons, np.zeros(shape[:3], np.float32), ()))
-    return scores_to_table(suite, results)
+        shape = (len(names), len(target.taps), len(suite.conditions), len(AXES))
+        noise = (_noise(1, 0.05, shape) + _noise(round(abs(level) * 10_000), 0.01, shape))[..., axis_of]
+        mean = level * (1 - 0.6 * np.array([tap.depth for tap in target.taps]))[:, None, None]
+        values = mean + noise * np.clip(4 * mean * (1 - mean), 0, 1)
+        for metric, own in (("gain_original", 1 - mean), ("hue_error_deg", 90 * (1 - mean)), (PULL, 0.1 * mean)):
+            if metric in suite.metrics:
+                values[..., suite.metrics.index(metric)] = own[..., 0]
+        values = np.fmin(np.fmax(values.astype(np.float32), limits[:, 0]), limits[:, 1])
+        reasons = np.broadcast_to(np.where(fits, 0, NOT_APPLICABLE).astype(np.uint8), values.shape).copy()
+        if UNSCORED in suite.metrics:
+            index = suite.metrics.index(UNSCORED)
+            reasons[-1, :, fits[:, index], index] = 2 + index
+        values[reasons != 0] = np.nan
+        clamped = np.zeros((*shape[:2], len(suite.perturbations)), np.float32)
+        scores.append(ScoreArrays(target, names, values, reasons, clamped, get_reason_names(suite)))
+    return scores
+
+
+_made: dict[tuple[str, str, float, tuple[str, ...]], Summary] = {}
+
+
+def summary_of(suite: Suite, lock: Lock, level: float, targets: Collection[str] | None = None) -> Summary:
+    """Return what a record states of the scores of a level, on some targets or on all."""
+    chosen = tuple(target.id for target in suite.targets if targets is None or target.id in targets)
+    key = suite.digest, lock.digest, level, chosen
+    if key not in _made:
+        _made[key] = summarize(suite, lock, make_scores(suite, level, chosen))
+    return _made[key]
 
 
 RUN = Run(
-    device="cpu", device_name="Some CPU", threads=2, batch_size=16, started="2025-01-01T00:00:00Z", wall_s=75.0,
-    peak_memory_mib=512.0, ms_per_recon={"mini-vit": 1.5}, python="3.11.2", packages={"torch": "2.0"},
-    git_commit="0" * 40, git_dirty=False,
+    code_version="1.0.0", device="cpu", device_name="Some CPU", threads=2, batch_size=16,
+    started="2025-01-01T00:00:00Z", wall_s=75.0, peak_memory_mib=512.0, ms_per_recon={"mini-vit": 1.5},
+    python="3.11.2", packages={"torch": "2.0"}, git_commit="0" * 40, git_dirty=False,
 )  # fmt: skip
 
 Enter = Callable[..., Path]
@@ -152,52 +170,50 @@ def write_entry(
     text += f"authors = [{quoted(author)}]\nlicense = 'MIT'\ncontact = 'https://example.org'\n"
     text += f"trained_on = {quoted(title)}\nsuites = ['{suite.id}']\n{more}"
     (folder / "submission.toml").write_text(text, encoding="utf-8")
-    targets = {}
-    for target in suite.targets:
-        taps = {
-            tap.name: TapScore(
-                axes={axis: axis_score(suite, axis, level * (1 - 0.6 * tap.depth)) for axis in suite.axes},
-                clamped=0.0,
-            )
-            for tap in target.taps
-        }
-        targets[target.id] = TargetScore(
-            axes={axis: axis_score(suite, axis, level * 0.7) for axis in suite.axes}, taps=taps
-        )
+    evaluated = list(changes.get("targets", [target.id for target in suite.targets]))
+    scores, summary = make_scores(suite, level, evaluated), summary_of(suite, lock, level, evaluated)
+    inverse = InverseInfo(files={"model.safetensors": "a" * 64}, parameters=12345)
     record = Record(
         suite=suite.id,
         suite_digest=suite.digest,
         lock_digest=lock.digest,
         submission=SubmissionInfo(id=name, method=name, title=title),
-        inverses={t.id: InverseInfo(files={"model.safetensors": "a" * 64}, parameters=12345) for t in suite.targets},
-        code_version="1.0.0",
+        inverses=dict.fromkeys(evaluated, inverse),
         precision="float32",
-        status="complete",
+        status=find_status(suite, scores),
         draft=False,
-        images=16,
-        targets=targets,
-        overall={axis: axis_score(suite, axis, level * 0.7) for axis in suite.axes},
-        cells=tuple(cell for target in suite.targets for cell in cells(target, level)),
+        images=IMAGES,
+        targets=summary.targets,
+        score=summary.score,
+        overall=summary.overall,
+        cells=tuple(summary.cells),
         scores_sha256="0" * 64,
         audit_sha256="0" * 64,
         run=RUN,
     ).model_copy(update=changes)
     place = record_folder(into, name, suite.id)
-    write_record(place, record, score_table(suite, level, record.targets), images(suite, level))
+    write_record(place, record, scores_to_table(suite, scores), images(suite, level))
     return place
 
 
 def lock_of(suite: Suite) -> Lock:
-    """Return a lock whose anchors leave scores as they are."""
-    anchor = Anchor(answer="white_noise", floor=0, ceiling=1)
-    anchors = {metric: anchor for metrics in suite.axes.values() for metric in metrics}
+    """Return a lock that pins no pixels, with images of a few photographs, and made-up yardsticks and answers."""
+    names = image_names(suite)
+    sizes = {"x".join(map(str, target.input_size)): target.input_size[0] for target in suite.targets}
+    answers = {
+        "training_mean": Answer(metrics={"gain_perturbed": 0.07, "recognition": 0.2}, pull={"recolored": 0.0}),
+        "prototype_30": Answer(pull={"recolored": 0.3}),
+    }
     return Lock(
         suite=suite.id,
         suite_digest=suite.digest,
         files={},
         images={},
         perturbed={},
-        anchors={target.id: anchors for target in suite.targets},
+        groups={name: f"photograph-{index % PHOTOGRAPHS}" for index, name in enumerate(names)},
+        wear={name: "recolored" if index % 2 else "canonical" for index, name in enumerate(names)},
+        yardsticks={size: dict.fromkeys(AXES, make_yardstick(height)) for size, height in sizes.items()},
+        answers=dict.fromkeys(sizes, answers),
     )
 
 
@@ -303,8 +319,8 @@ def rich_board(suite: Suite, lock: Lock, folder: Path) -> Board:
     for name, level in (*FOUR[:3], ("twin", 0.8001)):
         write_entry(suite, lock, usual, name, level)
     stage = StageLayers(
-        stage="encoder", taps=("encoder.0", "encoder.1"), floor=0.1, transfer=((0.5, 0.3), (0.4, 0.05)),
-        normalized=((1.0, None), (0.75, None)), neighbors=0.75, half_distance=None, asymmetry=None,
+        stage="encoder", taps=("encoder.0", "encoder.1"), images=16, transfer=((0.5, 0.3), (0.4, 0.04)),
+        normalized=((1.0, None), (0.8, None)), neighbors=0.8, half_distance=None, asymmetry=None,
         cka=((1.0, 0.91), (0.91, 1.0)),
     )  # fmt: skip
     write_entry(suite, lock, usual, "modular", 0.8, layers={suite.targets[0].id: (stage,)})
@@ -312,7 +328,8 @@ def rich_board(suite: Suite, lock: Lock, folder: Path) -> Board:
         files={HOSTILE: "b" * 64}, parameters=7, training={"device_hours": 1.5, "device": HOSTILE, HOSTILE: HOSTILE}
     )
     links = "links.paper = 'https://example.org/paper?a=1&b=2'\nlinks.code = 'https://example.org/code'\n"
-    tampered = [cell.model_copy(update={"unscored": {HOSTILE: 8}}) for cell in cells(suite.targets[0], 0.6)]
+    cells = summary_of(suite, lock, 0.6).cells
+    tampered = [cell.model_copy(update={"unscored": {HOSTILE: 8}}) for cell in cells if cell.unscored]
     run = RUN.model_copy(update={"device_name": HOSTILE, "started": HOSTILE, "git_commit": HOSTILE})
     changes: dict[str, Any] = {"inverses": {t.id: inverse for t in suite.targets}, "cells": tuple(tampered), "run": run}
     changes |= {"title": HOSTILE, "author": HOSTILE}
@@ -324,7 +341,5 @@ def rich_board(suite: Suite, lock: Lock, folder: Path) -> Board:
     write_entry(suite, lock, odd, "draft", 0.95, draft=True)
     write_entry(suite, lock, odd, "half-precision", 0.95, precision="bfloat16")
     whole = load_entries(suite, lock, [usual])
-    first = suite.targets[0].id
-    changes = {"targets": {first: whole[0].record.targets[first]}, "overall": {}, "inverses": {}, "cells": ()}
-    write_entry(suite, lock, odd, "partial", 0.9, status="partial", **changes)
+    write_entry(suite, lock, odd, "partial", 0.9, targets=summary_of(suite, lock, 0.9, [suite.targets[0].id]).targets)
     return Board(suite, lock, [*whole, *load_entries(suite, lock, [odd])])

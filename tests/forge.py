@@ -14,30 +14,30 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmark.engine.rescore import select_images
+from benchmark.errors import IntegrityError
 from benchmark.files.paths import submissions_root
-from benchmark.metrics.layers import normalized_transfer, summarize_transfer
+from benchmark.metrics.layers import COMPARED, normalized_transfer, summarize_transfer
 from benchmark.records.aggregate import summarize
-from benchmark.records.audit import audit_to_table
-from benchmark.records.columns import table_digest
+from benchmark.records.audit import audit_digest, audit_to_table
+from benchmark.records.columns import AUDIT_SCHEMA, table_digest
 from benchmark.records.consistency import check_record
 from benchmark.records.record import Record, StageLayers, SubmissionInfo, load_record, write_record
 from benchmark.records.scores import ScoreArrays, find_status, scores_from_table, scores_to_table
-from benchmark.records.statistics import anchored
+from benchmark.records.statistics import masked_mean
 from benchmark.records.store import record_folder
 from benchmark.submissions.validate import Finding, validate
 from benchmark.suites.catalog import load_suite
 from benchmark.suites.lock import Lock, load_lock
-from benchmark.suites.spec import TRAINING_MEAN, Suite
+from benchmark.suites.spec import Suite
 
 __all__ = [
-    "IMAGES", "SMALL", "TARGET", "World", "edit_json", "edit_toml", "errors", "make_world", "only_error", "reseal",
-    "write_submission", "write_tables",
+    "IMAGES", "SMALL", "TARGET", "World", "edit_json", "edit_toml", "errors", "hash_of_audit", "make_world",
+    "only_error", "reseal", "write_submission", "write_tables",
 ]  # fmt: skip
 
 SMALL, TARGET = "small", "mini-vit"
 IMAGES = ("scene-0025", "scene-0043", "scene-0000", "scene-0001", "scene-0002")
 _TAPS = ("encoder.0", "encoder.1")
-_KINDS = ("identity", "hue_set_0", "gray")
 
 
 class World:
@@ -61,16 +61,15 @@ class World:
 
     def summarized(self, scores: list[ScoreArrays]) -> dict[str, Any]:
         """Return the fields of a record that follow from scores, as a forger who knows how would fill them in."""
-        targets, overall, cells = summarize(self.suite, self.lock, scores)
-        return {"targets": targets, "overall": overall, "cells": tuple(cells)}
+        summary = summarize(self.suite, self.lock, scores)
+        fields = ("targets", "score", "overall")
+        return {name: getattr(summary, name) for name in fields} | {"cells": tuple(summary.cells)}
 
 
-def _layers(suite: Suite, lock: Lock, record: Record) -> tuple[StageLayers, ...]:
-    anchors = [lock.anchors[TARGET][metric] for metric in suite.axes["detail"]]
-    floor = float(np.mean([anchored(np.array(a.answers[TRAINING_MEAN]), a) for a in anchors]))
-    own = [record.targets[TARGET].taps[tap].axes["detail"].value or 0 for tap in _TAPS]
+def _layers(suite: Suite, scores: ScoreArrays) -> tuple[StageLayers, ...]:
+    own = masked_mean(scores.values[:, :, 0, suite.metrics.index(COMPARED)].astype(np.float64))
     matrix = np.array([[own[0], own[1] * 0.9], [own[0] * 0.8, own[1]]])
-    normalized = normalized_transfer(matrix, floor)
+    normalized = normalized_transfer(matrix)
     summary = summarize_transfer(normalized)
 
     def rows(values: Any) -> Any:
@@ -79,7 +78,7 @@ def _layers(suite: Suite, lock: Lock, record: Record) -> tuple[StageLayers, ...]
     numbers = {name: None if v is None else round(v, 6) for name, v in summary._asdict().items()}
     return (
         StageLayers(
-            stage="encoder", taps=_TAPS, floor=round(floor, 6), transfer=rows(matrix), normalized=rows(normalized),
+            stage="encoder", taps=_TAPS, images=len(scores.images), transfer=rows(matrix), normalized=rows(normalized),
             cka=((1.0, 0.9), (0.9, 1.0)), **numbers,
         ),
     )  # fmt: skip
@@ -97,12 +96,10 @@ def make_world() -> World:
     whole = scores_from_table(full, table, record.targets.keys(), record.images)[order.index(TARGET)]
     target = full.target(TARGET)
     taps = [target.tap_names.index(tap) for tap in _TAPS]
-    kinds = [full.perturbations.index(kind) for kind in _KINDS]
     cut = target.model_copy(update={"taps": tuple(target.taps[tap] for tap in taps)})
     suite = full.model_copy(
         update={
             "targets": (cut,),
-            "perturbations": _KINDS,
             "audit_images": IMAGES[:2],
             "bootstrap_resamples": 50,
         }
@@ -110,36 +107,33 @@ def make_world() -> World:
     own = lock.model_copy(
         update={
             "suite_digest": suite.digest,
-            "anchors": {TARGET: lock.anchors[TARGET]},
-            "perturbed": {
-                k: v for k, v in lock.perturbed.items() if k.split("/")[1] in _KINDS and k.startswith(IMAGES[:2])
-            },
+            "perturbed": {k: v for k, v in lock.perturbed.items() if k.startswith(IMAGES[:2])},
         }
     )
     chosen = select_images(whole, IMAGES)
     scores = [
         replace(
-            chosen, target=cut,
-            values=chosen.values[:, taps][:, :, kinds], reasons=chosen.reasons[:, taps][:, :, kinds],
-            clamped=np.zeros((len(IMAGES), len(taps), len(kinds)), np.float32),
+            chosen, target=cut, values=chosen.values[:, taps], reasons=chosen.reasons[:, taps],
+            clamped=np.zeros((len(IMAGES), len(taps), len(suite.perturbations)), np.float32),
         )
     ]  # fmt: skip
     audited = full.audit_ids(whole.images)
     seen = pixels[order.index(TARGET)][[audited.index(name) for name in IMAGES[:2]]]
-    audit = audit_to_table(suite, cut, IMAGES[:2], seen[:, [0, *(1 + tap for tap in taps)]][:, :, kinds])
-    targets, overall, cells = summarize(suite, own, scores)
+    audit = audit_to_table(suite, cut, IMAGES[:2], seen[:, [0, *(1 + tap for tap in taps)]])
+    summary = summarize(suite, own, scores)
     update = {
         "suite_digest": suite.digest,
         "lock_digest": own.digest,
         "inverses": {TARGET: record.inverses[TARGET]},
         "status": find_status(suite, scores),
         "images": len(IMAGES),
-        "targets": targets,
-        "overall": overall,
-        "cells": tuple(cells),
+        "targets": summary.targets,
+        "score": summary.score,
+        "overall": summary.overall,
+        "cells": tuple(summary.cells),
     }
     small = record.model_copy(update=update)
-    small = small.model_copy(update={"layers": {TARGET: _layers(suite, own, small)}})
+    small = small.model_copy(update={"layers": {TARGET: _layers(suite, scores[0])}})
 
     return World(suite, own, small, scores, audit)
 
@@ -180,12 +174,20 @@ def edit_json(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
     path.write_text(json.dumps(content), encoding="utf-8")
 
 
+def hash_of_audit(table: pa.Table) -> str:
+    """State the hash of audit images, or of anything for what is no image."""
+    try:
+        return audit_digest(table)
+    except IntegrityError:
+        return "0" * 64
+
+
 def reseal(folder: Path, change: Callable[[dict[str, Any]], None] | None = None) -> None:
     """Change `record.json`, then state the hashes of the tables as they are now, and the digests that follow."""
     path = folder / "record.json"
     content = json.loads(path.read_text(encoding="utf-8"))
-    for name in ("scores", "audit"):
-        content[f"{name}_sha256"] = table_digest(pq.read_table(folder / f"{name}.parquet"))
+    content["scores_sha256"] = table_digest(pq.read_table(folder / "scores.parquet"))
+    content["audit_sha256"] = hash_of_audit(pq.read_table(folder / "audit.parquet", schema=AUDIT_SCHEMA))
     if change is not None:
         change(content)
     record = Record.model_validate_json(json.dumps(content)).sealed()

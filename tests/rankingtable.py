@@ -17,7 +17,8 @@ def order(reader: Reader) -> list[list[str]]:
 
 def shown(reader: Reader, name: str) -> list[str]:
     """Return the axis scores of a row as they are shown."""
-    return reader.texts(f"#ranking tr[data-id='{name}'] td.axis .value, #ranking tr[data-id='{name}'] td.axis .missing")
+    cell = f"#ranking tr[data-id='{name}'] td.axis:not([data-axis=score])"
+    return reader.texts(f"{cell} .value, {cell} .missing")
 
 
 def choose(reader: Reader, **choices: str) -> None:

@@ -10,7 +10,7 @@ from benchmark.records.record import Estimate
 from benchmark.suites.lock import Lock
 from benchmark.suites.spec import Axis, TargetSpec
 
-__all__ = ["Equivalent", "find_equivalent", "rows_of", "yardstick_of"]
+__all__ = ["FLAT_COLOR", "Equivalent", "find_equivalent", "rows_of", "yardstick_of"]
 
 FLAT_COLOR = 0.95
 """A color score above which the yardstick is flat, so that no thumbnail is named."""
@@ -55,7 +55,9 @@ def _in_words(yardstick: Mapping[int, float], score: float) -> str:
     rows = rows_of(yardstick, score)
     if rows == 0:
         return f"< {min(yardstick)}"
-    return f"> {max(yardstick)}" if rows == float("inf") else f"{rows:.2g}"
+    if rows == float("inf"):
+        return f"> {max(yardstick)}"
+    return f"{float(f'{rows:.2g}'):g}"
 
 
 def find_equivalent(yardstick: Mapping[int, float], axis: Axis, score: Estimate) -> Equivalent | None:

@@ -9,15 +9,17 @@ from typing import Any
 
 import pyarrow as pa
 
+from benchmark.suites.lock import Lock
 from benchmark.suites.spec import Suite
 from leaderboard.data.entries import Entry
+from leaderboard.data.equivalents import find_equivalents
 from leaderboard.data.pairs import Pair
 from leaderboard.data.rankings import Tables, reference_of
 from leaderboard.data.views import axes_of, overall_of
 
 __all__ = [
     "badges_of", "cell_frame", "history_frame", "layer_frame", "method_frame", "pair_frame",
-    "ranking_frame", "receipt_frame", "rounded", "tap_frame",
+    "pull_frame", "ranking_frame", "receipt_frame", "rounded", "tap_frame",
 ]  # fmt: skip
 
 TEXT, REAL, WHOLE, FLAG = pa.string(), pa.float64(), pa.int64(), pa.bool_()
@@ -37,18 +39,19 @@ def _make_frame(columns: Mapping[str, pa.DataType], rows: Iterable[Mapping[str, 
     return pa.Table.from_pylist(list(rows), schema=pa.schema(list(columns.items())))
 
 
-def ranking_frame(suite: Suite, tables: Tables) -> pa.Table:
+def ranking_frame(suite: Suite, tables: Tables, lock: Lock) -> pa.Table:
     """Return one row per target, and one for all together, and entry."""
-    head = {"target": TEXT, "place": WHOLE, "submission": TEXT, "method": TEXT, "title": TEXT, "trust": TEXT,
-            "badges": TEXT, "reference": TEXT}  # fmt: skip
-    kinds = {"": REAL, "_low": REAL, "_high": REAL, "_rank": WHOLE, "_reason": TEXT}
+    head = {"target": TEXT, "place": WHOLE, "best": WHOLE, "worst": WHOLE, "equal": FLAG, "submission": TEXT,
+            "method": TEXT, "title": TEXT, "trust": TEXT, "badges": TEXT, "reference": TEXT, "images": WHOLE,
+            "groups": WHOLE, "score": REAL, "score_low": REAL, "score_high": REAL}  # fmt: skip
+    kinds = {"": REAL, "_low": REAL, "_high": REAL, "_rank": WHOLE, "_thumbnail": TEXT, "_reason": TEXT}
     axes = {axis + name: kind for axis in axes_of(suite) for name, kind in kinds.items()}
     tail = {"parameters": WHOLE, "training_device_hours": REAL, "training_device": TEXT, "ms_per_recon": REAL,
             "device_name": TEXT}  # fmt: skip
     rows = []
     for target in (None, *(target.id for target in suite.targets)):
         for row in tables[target].rows:
-            entry, cost = row.entry, row.cost
+            entry, cost, standing = row.entry, row.cost, row.standing
             fields: dict[str, Any] = {
                 "target": target or "all",
                 "place": row.place,
@@ -64,11 +67,19 @@ def ranking_frame(suite: Suite, tables: Tables) -> pa.Table:
                 "ms_per_recon": rounded(cost.ms_per_recon),
                 "device_name": cost.device,
             }
+            if standing:
+                fields |= {"best": standing.best, "worst": standing.worst, "equal": standing.equal}
+                fields |= {"images": tables[target].images, "groups": tables[target].groups}
+            if row.score:
+                fields |= {"score": row.score.value, "score_low": row.score.low, "score_high": row.score.high}
+            scores = {cell.axis: cell.score for cell in row.cells if cell.score}
+            alike = find_equivalents(suite, lock, target, scores)
             for cell in row.cells:
                 score = cell.score
                 values = (score.value, score.low, score.high) if score else (None, None, None)
+                thumbnail = alike[cell.axis].value if cell.axis in alike else None
                 names = (cell.axis + name for name in kinds)
-                fields |= zip(names, (*values, cell.rank, cell.reason or None), strict=True)
+                fields |= zip(names, (*values, cell.rank, thumbnail, cell.reason or None), strict=True)
             rows.append(fields)
     return _make_frame(head | axes | tail, rows)
 
@@ -115,42 +126,66 @@ def cell_frame(entries: Sequence[Entry]) -> pa.Table:
     return pa.concat_tables(parts)
 
 
-def pair_frame(pairs: Iterable[Pair]) -> pa.Table:
-    """Return one row per pair of ranked entries and axis."""
-    numbers = ("mean", "low", "high", "p_value")
+def pull_frame(suite: Suite, entries: Sequence[Entry]) -> pa.Table:
+    """Return one row per target, tap, entry and what focal objects wear, where a record has measured the pull."""
+    columns = {"target": TEXT, "tap": TEXT, "submission": TEXT, "wear": TEXT, "value": REAL, "low": REAL,
+               "high": REAL, "images": WHOLE}  # fmt: skip
     rows = []
+    for target in suite.targets:
+        for tap in target.tap_names:
+            for entry in entries:
+                of_target = entry.record.targets.get(target.id)
+                of_tap = of_target.taps.get(tap) if of_target else None
+                for wear, pull in (of_tap.pull if of_tap else {}).items():
+                    row = {"target": target.id, "tap": tap, "submission": entry.submission.id, "wear": wear}
+                    rows.append(row | pull.model_dump())
+    return _make_frame(columns, rows)
+
+
+def pair_frame(pairs: Iterable[Pair]) -> pa.Table:
+    """Return a row per pair of ranked entries and axis, after one of the score, the mean of the axes."""
+    numbers, rows = ("mean", "low", "high", "p_value", "adjusted"), []
     for pair in pairs:
-        for axis, difference in pair.differences.items():
-            row: dict[str, Any] = {"first": pair.first, "second": pair.second, "axis": axis}
-            rows.append(row | {name: rounded(getattr(difference, name)) for name in numbers})
-    return _make_frame({"first": TEXT, "second": TEXT, "axis": TEXT} | dict.fromkeys(numbers, REAL), rows)
+        for name, difference in (("score", pair.score), *pair.differences.items()):
+            row: dict[str, Any] = {"first": pair.first, "second": pair.second, "axis": name}
+            row |= {number: rounded(getattr(difference, number)) for number in numbers}
+            rows.append(row | {"separated": difference.separated})
+    texts = dict.fromkeys(("first", "second", "axis"), TEXT)
+    return _make_frame(texts | dict.fromkeys(numbers, REAL) | {"separated": FLAG}, rows)
 
 
 def layer_frame(entries: Sequence[Entry]) -> pa.Table:
     """Return one row per entry, target, stage and pair of its taps."""
-    matrices, sums = ("transfer", "normalized", "cka"), ("floor", "neighbors", "half_distance", "asymmetry")
+    matrices, sums = ("transfer", "normalized", "cka"), ("neighbors", "half_distance", "asymmetry")
     texts = ("submission", "target", "stage", "features_of", "inverse_of")
     rows = []
     for entry in entries:
         for target, stages in entry.record.layers.items():
             for stage in stages:
                 head = {"submission": entry.submission.id, "target": target, "stage": stage.stage}
-                head |= {name: getattr(stage, name) for name in sums}
+                head |= {name: getattr(stage, name) for name in ("images", *sums)}
                 for i, features in enumerate(stage.taps):
                     for j, inverse in enumerate(stage.taps):
                         row = {**head, "features_of": features, "inverse_of": inverse}
                         rows.append(row | {name: getattr(stage, name)[i][j] for name in matrices})
-    return _make_frame(dict.fromkeys(texts, TEXT) | dict.fromkeys(matrices + sums, REAL), rows)
+    columns = dict.fromkeys(texts, TEXT) | {"images": WHOLE} | dict.fromkeys(matrices + sums, REAL)
+    return _make_frame(columns, rows)
 
 
 def method_frame(entries: Sequence[Entry], badges: Mapping[str, Sequence[str]]) -> pa.Table:
     """Return one row per entry: who made it, what it is, and the record it stands for."""
     of_submission = ("method", "title", "description", "contact", "license", "trained_on")
-    of_record = {"status": TEXT, "precision": TEXT, "draft": FLAG, "images": WHOLE, "code_version": TEXT}
+    of_record = {"status": TEXT, "precision": TEXT, "draft": FLAG, "images": WHOLE}
     digests = ("suite_digest", "lock_digest", "scores_sha256", "audit_sha256")
     links = ("paper", "code", "project")
     columns = dict.fromkeys(("submission", *of_submission, "authors", *links, "trust", "badges", "reference"), TEXT)
-    columns |= {"rankable": FLAG, "receipts": WHOLE, "superseded": WHOLE, "started": TEXT} | of_record
+    columns |= {
+        "rankable": FLAG,
+        "receipts": WHOLE,
+        "superseded": WHOLE,
+        "started": TEXT,
+        "code_version": TEXT,
+    } | of_record
     columns |= dict.fromkeys(("record_digest", *digests), TEXT)
     rows = []
     for entry in entries:
@@ -165,6 +200,7 @@ def method_frame(entries: Sequence[Entry], badges: Mapping[str, Sequence[str]]) 
             "receipts": len(entry.receipts),
             "superseded": len(entry.superseded),
             "started": record.run.started,
+            "code_version": record.run.code_version,
             "record_digest": record.digest,
         }
         row |= {name: getattr(submission, name) for name in of_submission}
@@ -193,7 +229,7 @@ def receipt_frame(entries: Sequence[Entry]) -> pa.Table:
 def history_frame(suite: Suite, entries: Sequence[Entry]) -> pa.Table:
     """Return one row per record that was superseded or withdrawn, with the scores that it had over all targets."""
     of_event, axes = ("kind", "record", "by", "reason"), axes_of(suite)
-    columns = dict.fromkeys(("submission", "date", *of_event), TEXT) | dict.fromkeys(axes, REAL)
+    columns = dict.fromkeys(("submission", "date", *of_event), TEXT) | dict.fromkeys(("score", *axes), REAL)
     rows = []
     for entry in entries:
         events = [*entry.superseded, *([(entry.withdrawal, entry.record)] if entry.withdrawal else [])]
@@ -201,6 +237,7 @@ def history_frame(suite: Suite, entries: Sequence[Entry]) -> pa.Table:
             row: dict[str, Any] = {"submission": entry.submission.id, "date": event.date.isoformat()}
             row |= {name: getattr(event, name) for name in of_event}
             overall = overall_of(suite, record)
+            row["score"] = record.score.value if overall else None
             scores = {axis: overall.get(axis) for axis in axes}
             rows.append(row | {axis: score.value if score else None for axis, score in scores.items()})
     return _make_frame(columns, rows)

@@ -15,15 +15,16 @@ import pyarrow as pa
 from benchmark.errors import IntegrityError
 from benchmark.records.audit import check_png
 from benchmark.records.record import load_audit, load_audit_file
+from benchmark.records.scores import applies
 from benchmark.records.statistics import masked_mean
-from benchmark.suites.spec import INPUT, Suite, TargetSpec
+from benchmark.suites.spec import HUE_PERTURBATIONS, INPUT, POOLED, Suite, TargetSpec
 from leaderboard.data.entries import Entry
 from leaderboard.data.rankings import reference_of
 from leaderboard.data.views import axes_of
 
 __all__ = [
     "CHOICE_RULE", "FULL", "Choice", "Gallery", "ImageStore", "choose", "gallery_data", "kind_words", "make_gallery",
-    "picture_scores",
+    "picture_scores", "pictured",
 ]  # fmt: skip
 
 FULL = 8
@@ -168,7 +169,7 @@ def _plan_gallery(target: TargetSpec, entries: Sequence[Entry], held: Sequence[s
 
 
 @dataclass(frozen=True)
-class _Wanted:
+class _Needed:
     """What is shown of one target: images under every perturbation, and images that are shown unperturbed."""
 
     size: tuple[int, int]
@@ -183,7 +184,7 @@ class _Job:
     method: str
     path: Path
     sha256: str
-    wanted: Mapping[str, _Wanted]
+    wanted: Mapping[str, _Needed]
 
 
 def _make_job(entry: Entry, galleries: Mapping[str, Gallery]) -> _Job:
@@ -193,7 +194,7 @@ def _make_job(entry: Entry, galleries: Mapping[str, Gallery]) -> _Job:
             whole = name in gallery.methods[: gallery.full]
             full = frozenset(image for _, image in gallery.choice.images if whole)
             own = frozenset(image for _, image in gallery.own[name].images)
-            wanted[target] = _Wanted(gallery.target.input_size, full, full | own)
+            wanted[target] = _Needed(gallery.target.input_size, full, full | own)
     return _Job(name, entry.folder / "audit.parquet", entry.record.audit_sha256, wanted)
 
 
@@ -258,11 +259,24 @@ def gallery_data(suite: Suite, gallery: Gallery, entries: Mapping[str, Entry]) -
     }  # fmt: skip
 
 
+def pictured(suite: Suite, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Scores of pictures, (axes, perturbations, taps, images), from those of `Views.images`.
+
+    An axis that is scored over all hue kinds together has this one score under each of them.
+    """
+    scores = images[:, 1:].copy()
+    pooled = [a for a, axis in enumerate(axes_of(suite)) if all(applies(m, POOLED) for m in suite.axes[axis])]
+    hues = [k for k, kind in enumerate(suite.perturbations) if kind in HUE_PERTURBATIONS]
+    if pooled and hues:
+        scores[np.ix_(pooled, hues)] = images[pooled, :1]
+    return scores
+
+
 def picture_scores(suite: Suite, gallery: Gallery, entry: Entry, images: Sequence[str]) -> list[list[int | None]]:
     """Return by axis the scores of single pictures in hundredths, in the order image, tap, perturbation."""
     if entry.views is None or gallery.target.id not in entry.views.images:
         return []
     columns = [entry.images.index(image) for image in images]
-    scores = entry.views.images[gallery.target.id][:, 1:, :, columns]  # (axes, kinds, taps, images)
+    scores = pictured(suite, entry.views.images[gallery.target.id][:, :, :, columns])
     flat = scores.transpose(0, 3, 2, 1).reshape(len(scores), -1)
     return [[None if np.isnan(v) else round(100 * float(v)) for v in row] for row in flat]

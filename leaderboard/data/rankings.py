@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from tabulate import tabulate
 
 from benchmark.records.places import Standing
 from benchmark.records.record import AxisScore, Record
@@ -37,7 +36,6 @@ __all__ = [
     "reference_of",
     "render_number",
     "tables_of",
-    "text_table",
     "unscored",
     "why_missing",
 ]
@@ -101,7 +99,10 @@ class Cost:
 
 @dataclass(frozen=True)
 class Score:
-    """The mean of the axis scores, with its 95 % interval; None where there are too few groups for one."""
+    """The mean of the axis scores, with its 95 % interval; None where there are too few groups for one.
+
+    For records without scores image by image (not complete, drafts, withdrawn) it is what they state.
+    """
 
     value: float
     low: float | None
@@ -128,6 +129,12 @@ class Row:
     def place_label(self) -> str:
         """The place, with "=" where a neighbor is not significantly different; empty where it is not ranked."""
         return f"{self.place or ''}{'=' if self.standing and self.standing.equal else ''}"
+
+    @property
+    def rank_range(self) -> str:
+        """The places that the data allow, such as `1-3` with a dash; empty where it is only one."""
+        one = self.standing is None or self.standing.best == self.standing.worst
+        return "" if self.standing is None or one else f"{self.standing.best}{DASH}{self.standing.worst}"
 
 
 @dataclass(frozen=True)
@@ -223,6 +230,15 @@ def _score_of(scores: ImageScores, weights: Mapping[Axis, float], name: str) -> 
     return None if value is None else Score(value, low, high)
 
 
+def _stated(suite: Suite, record: Record, target: str | None) -> Score | None:
+    """Return the score that a record states; none over all targets where it lacks one."""
+    if target is None:
+        score = record.score if overall_of(suite, record) else None
+    else:
+        score = record.targets[target].score if target in record.targets else None
+    return None if score is None or score.value is None else Score(score.value, score.low, score.high)
+
+
 def _cell(suite: Suite, entry: Entry, target: str | None, axis: Axis, ranking: Ranking) -> AxisCell:
     score, metrics = _score(suite, entry.record, target, axis), suite.axes[axis]
     has_value = score is not None and score.value is not None
@@ -252,7 +268,7 @@ def make_table(
         SpecError: two entries are not scored on the same images.
     """
     axes = axes_of(suite)
-    weights = weights or dict.fromkeys(axes, 1.0)
+    plain, weights = weights is None, weights or dict.fromkeys(axes, 1.0)
     every, held = scores_of(suite, entries, target), scores_of(suite, ranked_on(entries, target), target)
     ranking = rank_entries(suite, held, weights) if held else Ranking()
     rows = []
@@ -265,6 +281,7 @@ def make_table(
         standing = ranking.standings.get(name)
         place = standing.place if standing else None
         score = _score_of(every, weights, name) if every and name in every.parts else None
+        score = score or (_stated(suite, entry.record, target) if plain else None)
         rows.append(Row(entry, cells, reference_of(entry), _badges(entry), place, cost, standing, score))
     rows.sort(key=lambda row: (row.place or 0, row.reference or "", row.entry.submission.id))
     return Table(
@@ -312,28 +329,3 @@ def unscored(record: Record) -> list[tuple[str, str, int]]:
         for reason, count in cell.unscored.items():
             counts[cell.metric, reason] += count
     return [(metric, reason, count) for (metric, reason), count in sorted(counts.items()) if count]
-
-
-def text_table(suite: Suite, entries: Sequence[Entry], highlight: str | None) -> str:
-    """Return one plain-text table a target; `highlight` is the submission whose row gets an arrow."""
-    axes, blocks = axes_of(suite), []
-    for target in suite.targets:
-        lines = []
-        for row in make_table(suite, entries, target.id).rows:
-            name = row.entry.submission.id
-            marks = f" ({', '.join(row.badges)})" if row.badges else ""
-            place = row.place_label or row.reference or DASH
-            scores = map(_plus_minus, (row.score, *(cell.score for cell in row.cells)))
-            lines.append([place, f"{'> ' if name == highlight else ''}{name}{marks}", *scores])
-        head = ["place", "submission", "SCORE", *(axis.upper() for axis in axes)]
-        text = tabulate(lines, headers=head, tablefmt="simple", disable_numparse=True)
-        blocks.append(f"{target.id}: {target.title}\n\n{text}")
-    return "\n\n".join(blocks)
-
-
-def _plus_minus(score: AxisScore | Score | None) -> str:
-    if score is None:
-        return DASH
-    low, high = score.low, score.high
-    half = "" if low is None or high is None else f" \N{PLUS-MINUS SIGN}{(high - low) / 2:.3f}"
-    return render_number(score.value) + half

@@ -17,8 +17,10 @@ import pyarrow.parquet as pq
 import tomli_w
 from PIL import Image
 
+from benchmark.metrics.layers import COMPARED, normalized_transfer, summarize_transfer
 from benchmark.metrics.spec import get_metric
 from benchmark.records.aggregate import summarize
+from benchmark.records.audit import audit_digest
 from benchmark.records.columns import AUDIT_SCHEMA, table_digest
 from benchmark.records.history import supersede, withdraw
 from benchmark.records.receipts import Difference, Environment, Receipt, write_receipt
@@ -31,13 +33,14 @@ from benchmark.records.scores import (
     find_status,
     get_reason_names,
     scores_to_table,
-)
+)  # fmt: skip
+from benchmark.records.statistics import masked_mean
 from benchmark.records.store import record_folder
 from benchmark.suites.catalog import load_suite
-from benchmark.suites.lock import Anchor, Lock, load_lock
-from benchmark.suites.spec import INPUT, Suite, TapSpec, TargetSpec
+from benchmark.suites.lock import Answer, Lock, Wear
+from benchmark.suites.spec import AXES, INPUT, Suite, TapSpec, TargetSpec
 
-__all__ = ["write_load"]
+__all__ = ["make_yardstick", "write_load"]
 
 _TODAY = date(2026, 1, 1)
 _STAGES = ("stem", "middle", "head")
@@ -46,6 +49,8 @@ _LEVELS = (0.45, 0.5, 0.6)
 """How good the methods are at the first tap; entries of one level have the same scores."""
 _UNSCORED = 0.02
 """Share of values that the scoring declined."""
+_PHOTOGRAPHS = 11
+"""So many groups the images are of."""
 _FAULTS = {4: "partial", 5: "bfloat16", 6: "withdrawn", 7: "superseded"}
 """What befalls the submissions of these numbers; 0 and 1 are the ceiling and the floor."""
 
@@ -81,46 +86,57 @@ def _make_suite(targets: int, taps: int, images: int) -> Suite:
 
 
 def _make_lock(suite: Suite) -> Lock:
-    anchors = next(iter(load_lock(load_suite("mini@1")).anchors.values()))
+    """Return a lock with made-up images of a few photographs, yardsticks and answers."""
     names = [f"image-{number:04d}" for number in range(suite.dataset.images)]
+    wears: tuple[Wear, ...] = ("canonical", "recolored")
+    sizes = {"x".join(map(str, target.input_size)): target.input_size[0] for target in suite.targets}
     return Lock(
         suite=suite.id,
         suite_digest=suite.digest,
         files={},
         images={name: hashlib.sha256(name.encode()).hexdigest() for name in names},
         perturbed={},
-        anchors={target.id: anchors for target in suite.targets},
+        groups={name: f"photograph-{index % _PHOTOGRAPHS:02d}" for index, name in enumerate(names)},
+        wear={name: wears[index % 2] for index, name in enumerate(names) if index % 3},
+        yardsticks={size: dict.fromkeys(AXES, make_yardstick(height)) for size, height in sizes.items()},
+        answers={size: {"training_mean": Answer(pull={"recolored": 0.0})} for size in sizes},
     )
+
+
+def make_yardstick(height: int) -> dict[int, float]:
+    """Return made-up scores of thumbnails by their rows: from 0.1 at two rows to 0.9 at half of `height`."""
+    rows = [2, *(count for step in range(2, 10) for count in (2**step * 3 // 4, 2**step))]
+    return {k: round(0.1 + 0.8 * float(np.log2(k / 2) / np.log2(height / 4)), 6) for k in rows if 2 * k <= height}
 
 
 def _make_scores(suite: Suite, lock: Lock, target: TargetSpec, level: float, seed: int) -> ScoreArrays:
     """Return scores that fall from `level` (0 trivial, 1 the input itself) with depth, and differ between images."""
     names = tuple(lock.images)
-    shape = (len(names), len(target.taps), len(suite.perturbations), len(suite.metrics))
+    shape = (len(names), len(target.taps), len(suite.conditions), len(suite.metrics))
     generator = np.random.default_rng(seed)
     depth = np.array([tap.depth for tap in target.taps])[:, None, None]
     spread = 0.1 * level * (1 - level)
     relative = level * (1 - 0.6 * depth * (level < 1)) + spread * generator.standard_normal(shape, np.float32)
-    limits = np.array([_limits(lock.anchors[target.id].get(name), name) for name in suite.metrics])
     low, high = np.array([get_metric(name).range for name in suite.metrics], np.float64).T
-    values = np.fmin(np.fmax(limits[:, 0] + (limits[:, 1] - limits[:, 0]) * relative, low), high).astype(np.float32)
+    trivial, best = np.array([_limits(name, name in suite.ranked_metrics) for name in suite.metrics]).T
+    values = np.fmin(np.fmax(trivial + (best - trivial) * relative, low), high).astype(np.float32)
     reasons = np.full(shape, SCORED, np.uint8)
     # Whether an image is scored depends on the original alone: it is the same for all entries and taps.
     declined = np.random.default_rng(len(target.taps)).random((shape[0], 1, 1, shape[3]), np.float32) < _UNSCORED
     reasons += (declined * np.arange(2, 2 + len(suite.metrics))).astype(np.uint8)
-    fits = np.array([[applies(metric, kind) for metric in suite.metrics] for kind in suite.perturbations])
+    fits = np.array([[applies(metric, kind) for metric in suite.metrics] for kind in suite.conditions])
     reasons[:, :, ~fits] = NOT_APPLICABLE
     values[reasons != SCORED] = np.nan
-    clamped = np.full(shape[:3], 0.01, np.float32)
+    clamped = np.full((*shape[:2], len(suite.perturbations)), 0.01, np.float32)
     return ScoreArrays(target, names, values, reasons, clamped, get_reason_names(suite))
 
 
-def _limits(anchor: Anchor | None, metric: str) -> tuple[float, float]:
-    """Return the values of the trivial answer and of the input itself, made up where no anchor says."""
-    if anchor is not None:
-        return anchor.floor, anchor.ceiling
+def _limits(metric: str, ranked: bool) -> tuple[float, float]:
+    """Return the values of an answer that ignores the image and of the input itself, made up where none is ranked."""
+    if ranked:
+        return 0.0, 1.0
     low, high = get_metric(metric).range
-    return low, 40.0 if high is None else high
+    return 0.0 if low is None else low, 40.0 if high is None else high
 
 
 def _png(color: tuple[int, int, int], size: tuple[int, int]) -> bytes:
@@ -149,46 +165,54 @@ def _make_audit(suite: Suite, scores: Sequence[ScoreArrays], shade: int) -> pa.T
     return pa.Table.from_arrays(arrays, schema=AUDIT_SCHEMA)
 
 
-def _make_layers(record: Record, target: TargetSpec) -> tuple[StageLayers, ...]:
-    """Return a comparison of the taps of each stage whose diagonal is the record's own detail."""
-    stages = []
+def _make_layers(suite: Suite, scores: ScoreArrays) -> tuple[StageLayers, ...]:
+    """Return a comparison of the taps of each stage whose diagonal is the scores' own."""
+    stages, target = [], scores.target
+    count = min(suite.layer_images, len(scores.images))
+    by_tap = masked_mean(scores.values[:count, :, 0, suite.metrics.index(COMPARED)].astype(np.float64))
     for stage in dict.fromkeys(tap.stage for tap in target.taps):
+        own = np.array([value for value, tap in zip(by_tap, target.taps, strict=True) if tap.stage == stage])
         taps = tuple(tap.name for tap in target.taps if tap.stage == stage)
         if len(taps) < 2:
             continue
-        own = np.array([record.targets[target.id].taps[tap].axes["detail"].value or 0.0 for tap in taps])
         away = np.abs(np.subtract.outer(np.arange(len(taps)), np.arange(len(taps))))
+        transfer = own * 0.4**away
+        normalized = normalized_transfer(transfer)
+        sums = {name: None if value is None else round(value, 6)
+                for name, value in summarize_transfer(normalized)._asdict().items()}  # fmt: skip
         stages.append(
-            StageLayers(
-                stage=stage, taps=taps, floor=0.0, transfer=_rows(own * 0.4**away), normalized=_rows(0.4**away),
-                neighbors=0.4, half_distance=0.833333, asymmetry=0.0, cka=_rows(0.9**away),
-            )
+            StageLayers(stage=stage, taps=taps, images=count, transfer=_rows(transfer), normalized=_rows(normalized),
+                        cka=_rows(0.9**away), **sums)
         )  # fmt: skip
     return tuple(stages)
 
 
 def _rows(matrix: npt.NDArray[np.float64]) -> Matrix:
-    return tuple(tuple(round(float(value), 6) for value in row) for row in matrix)
+    return tuple(tuple(None if np.isnan(value) else round(float(value), 6) for value in row) for row in matrix)
 
 
 def _make_record(suite: Suite, lock: Lock, scores: Sequence[ScoreArrays]) -> Record:
     """Return the record that scores give, of no submission yet."""
-    targets, overall, cells = summarize(suite, lock, scores)
+    summary = summarize(suite, lock, scores)
     run = Run(
-        device="cpu", device_name="Made-up CPU", threads=2, batch_size=16, started="2026-01-01T00:00:00+00:00",
-        wall_s=75.0, peak_memory_mib=512.0, ms_per_recon=dict.fromkeys(targets, 1.5), python="3.12.0",
+        code_version="1.0.0", device="cpu", device_name="Made-up CPU", threads=2, batch_size=16,
+        started="2026-01-01T00:00:00+00:00", wall_s=75.0, peak_memory_mib=512.0,
+        ms_per_recon=dict.fromkeys(summary.targets, 1.5), python="3.12.0",
         packages={"torch": "2.9.0"}, git_commit="0" * 40, git_dirty=False,
     )  # fmt: skip
     return Record(
-        suite=suite.id, suite_digest=suite.digest, lock_digest=lock.digest, code_version="1.0.0",
+        suite=suite.id, suite_digest=suite.digest, lock_digest=lock.digest,
         submission=SubmissionInfo(id="nobody", method="none", title="Nobody"),
-        inverses={name: InverseInfo(files={}, parameters=0) for name in targets},
+        inverses={name: InverseInfo(files={}, parameters=0) for name in summary.targets},
         precision="float32", status=find_status(suite, scores), draft=False, images=len(lock.images),
-        targets=targets, overall=overall, cells=tuple(cells), scores_sha256="0" * 64, audit_sha256="0" * 64, run=run,
+        targets=summary.targets, score=summary.score, overall=summary.overall, cells=tuple(summary.cells),
+        scores_sha256="0" * 64, audit_sha256="0" * 64, run=run,
     )  # fmt: skip
 
 
-def _fill_record(suite: Suite, record: Record, number: int, name: str, method: str) -> Record:
+def _fill_record(
+    suite: Suite, record: Record, scores: Sequence[ScoreArrays], number: int, name: str, method: str
+) -> Record:
     """Return a record as that of a submission: who, which inverses, how they were trained, how layers compare."""
     training: dict[str, str | int | float] = {
         "data": "made-up images", "device": "Made-up GPU", "device_hours": round(0.5 * 1.05**number, 3),
@@ -200,7 +224,7 @@ def _fill_record(suite: Suite, record: Record, number: int, name: str, method: s
         parameters=10_000 * (number + 1) if trained else 0,
         training=training if trained else {},
     )
-    layers = {target: _make_layers(record, suite.target(target)) for target in record.targets} if number % 3 else {}
+    layers = {item.target.id: _make_layers(suite, item) for item in scores} if number % 3 else {}
     return record.model_copy(
         update={
             "submission": SubmissionInfo(id=name, method=method, title=_title(name)),
@@ -273,14 +297,15 @@ class _Load:
         fault = _FAULTS.get(number)
         count = len(self.suite.targets)
         path, record, scores = self._score(level, max(1, count // 2) if fault == "partial" else count)
-        record = _fill_record(self.suite, record, number, name, method)
+        record = _fill_record(self.suite, record, scores, number, name, method)
         audit = _make_audit(self.suite, scores, number)
-        record = record.model_copy(update={"audit_sha256": table_digest(audit)})
+        record = record.model_copy(update={"audit_sha256": audit_digest(audit)})
         submission, folder = self.root / name, record_folder(self.root, name, self.suite.id)
         folder.mkdir(parents=True)
         (submission / "submission.toml").write_text(_render_submission(self.suite, name, method), encoding="utf-8")
         if fault == "superseded":
-            self._write_files(folder, record.model_copy(update={"code_version": "0.9.0"}).sealed(), path, audit)
+            info = record.submission.model_copy(update={"title": "Earlier"})
+            self._write_files(folder, record.model_copy(update={"submission": info}).sealed(), path, audit)
             supersede(submission, self.suite.id, "A made-up reason.", record.sealed().digest, _TODAY)
         record = record.sealed()
         self._write_files(folder, record, path, audit)

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.records.aggregate import image_scores
+from benchmark.records.aggregate import image_axes
+from benchmark.records.bootstrap import Estimates, GroupBootstrap, groups_of
 from benchmark.records.record import AxisScore, Record
 from benchmark.records.scores import ScoreArrays, applies
-from benchmark.records.statistics import bootstrap_means, bootstrap_weights, interval, masked_mean
-from benchmark.suites.lock import Anchor, Lock
+from benchmark.records.statistics import bootstrap_means, masked_mean
+from benchmark.suites.lock import Lock
 from benchmark.suites.spec import AXES, Axis, Suite, TargetSpec
 
 __all__ = [
@@ -30,7 +31,7 @@ __all__ = [
 ]
 
 AS_DEFINED = "axes"
-"""The kind under which every axis is measured as the suite defines it: color under the hue kinds, else identity."""
+"""The kind under which every axis is measured as the suite defines it: color over all hue kinds, else identity."""
 
 WHOLE = "*"
 """The scope that stands for all taps of a target."""
@@ -66,10 +67,11 @@ class Views:
     """The views of one record.
 
     Attributes:
-        targets: by target, float32 (scopes, kinds, axes, 3): value and the two ends of its 95 % interval, in
-            [0, 1]; NaN where nothing is scored.
+        targets: by target, float32 (scopes, kinds, axes, 3): score (0 for every answer that ignores the image, 1 the
+            image itself, slightly negative at worst) and the two ends of its 95 % interval; NaN where nothing is
+            scored, ends also where there are too few groups.
         overall: the same for all targets together, (kinds, axes, 3).
-        images: by target, float32 (axes, kinds, taps, images): the anchored, unclipped score of every image.
+        images: by target, float32 (axes, kinds, taps, images): the score of every image.
     """
 
     targets: Mapping[str, npt.NDArray[np.float32]]
@@ -98,53 +100,41 @@ def _as_identity(suite: Suite) -> list[int]:
     return [a for a, axis in axes if all(applies(metric, "identity") for metric in suite.axes[axis])]
 
 
-def _parts(
-    suite: Suite, anchors: Mapping[str, Anchor], values: npt.NDArray[np.float32], axis: Axis, kind: str
-) -> list[Array]:
-    """Return the anchored scores (images, taps) of the metrics of an axis that are computed under a kind."""
-    parts = []
-    for index, perturbation in enumerate(suite.perturbations):
-        if perturbation == kind:
-            for metric in (metric for metric in suite.axes[axis] if applies(metric, perturbation)):
-                scores = values[:, :, index, suite.metrics.index(metric)].astype(np.float64)
-                parts.append(_unclipped(scores, anchors[metric]))
+def _image_scores(suite: Suite, values: npt.NDArray[np.float32], axis: Axis, kind: str) -> Array:
+    """Return the scores (images, taps) of an axis: the mean of those of its metrics that are computed under a kind."""
     if kind == AS_DEFINED:
-        parts = [_unclipped(image_scores(suite, values, metric), anchors[metric]) for metric in suite.axes[axis]]
-    return parts
+        return image_axes(suite, values)[axis]
+    index = next(index for index, perturbation in enumerate(suite.perturbations) if perturbation == kind)
+    metrics = [metric for metric in suite.axes[axis] if applies(metric, suite.perturbations[index])]
+    return masked_mean(np.stack([values[:, :, index, suite.metrics.index(m)] for m in metrics]).astype(np.float64))
 
 
-def _unclipped(scores: Array, anchor: Anchor) -> Array:
-    return (scores - anchor.floor) / (anchor.ceiling - anchor.floor)
-
-
-def _triple(values: Array, samples: Array) -> npt.NDArray[np.float32]:
-    low, high = interval(samples)
-    return np.stack([values, low, high], axis=-1).astype(np.float32)
+def _stack(found: Estimates) -> npt.NDArray[np.float32]:
+    return np.stack(found, axis=-1).astype(np.float32)
 
 
 class _Target:
-    """One target: `values` (scopes, kinds, axes), `samples` (resamples, scopes, kinds, axes), `images` as in Views."""
+    """One target, by the scored pairs of `columns_of` (C): its images, means, resamples and groups.
 
-    def __init__(self, suite: Suite, anchors: Mapping[str, Anchor], scores: ScoreArrays, weights: Array) -> None:
-        axes, kinds, taps = axes_of(suite), kinds_of(suite), len(scores.target.taps)
-        values = scores.values[np.argsort(scores.images)]
-        columns = [(axis, kind, _parts(suite, anchors, values, axis, kind)) for axis, kind in columns_of(suite)]
-        flat = np.concatenate([part for _, _, parts in columns for part in parts], axis=1)
-        drawn = np.clip(bootstrap_means(flat, weights), 0, 1).reshape(len(weights), -1, taps)
-        means = np.clip(masked_mean(flat), 0, 1).reshape(-1, taps)
-        scopes = list(scopes_of(scores.target).values())
-        self.images = np.full((len(axes), len(kinds), taps, len(values)), np.nan, np.float32)
-        self.values = np.full((len(scopes), len(kinds), len(axes)), np.nan)
-        self.samples = np.full((len(weights), len(scopes), len(kinds), len(axes)), np.nan)
-        start = 0
-        for axis, kind, parts in columns:
-            rows = slice(start, start := start + len(parts))
-            a, k = axes.index(axis), kinds.index(kind)
-            self.images[a, k] = masked_mean(np.stack(parts)).T
-            self.values[:, k, a] = _over(means[rows].mean(0), scopes)
-            self.samples[:, :, k, a] = _over(drawn[:, rows].mean(1), scopes)
-        same = _as_identity(suite)
-        self.images[same, kinds.index("identity")] = self.images[same, 0]
+    Attributes:
+        images: (C, taps, images).
+        means: (scopes, C).
+        samples: (resamples, scopes, C).
+        held: bool (groups, scopes, C), groups with anything scored.
+    """
+
+    def __init__(self, suite: Suite, scores: ScoreArrays, bootstrap: GroupBootstrap) -> None:
+        values, taps = scores.values[np.argsort(scores.images)], len(scores.target.taps)
+        columns = [_image_scores(suite, values, axis, kind) for axis, kind in columns_of(suite)]
+        flat, scopes = np.concatenate(columns, axis=1), list(scopes_of(scores.target).values())
+
+        def by_scope(rows: Array) -> Array:
+            return np.moveaxis(_over(rows.reshape(-1, len(columns), taps), scopes), 2, 1)
+
+        self.images = np.stack(columns).swapaxes(1, 2)
+        self.means = by_scope(masked_mean(flat)[None])[0]
+        self.samples = by_scope(bootstrap_means(flat, bootstrap.weights))
+        self.held = by_scope(bootstrap.sums((~np.isnan(flat)).astype(np.float64))) > 0
 
 
 def _over(by_tap: Array, scopes: Sequence[tuple[int, ...]]) -> Array:
@@ -160,27 +150,41 @@ def _over(by_tap: Array, scopes: Sequence[tuple[int, ...]]) -> Array:
 def measure_views(suite: Suite, lock: Lock, scores: Sequence[ScoreArrays]) -> Views:
     """Return the views of a record's scores.
 
-    A metric's mean over images is anchored and clipped, an axis averages those of its metrics that are computed
-    under the kind, a scope its taps and the overall view the targets, as `aggregate.summarize` does; intervals come
-    from bootstrap resamples of the images that all views share. Images are in the order of their ids.
+    Plain means, as `aggregate.summarize` has them: over images, then the taps of a scope, then targets; nothing is
+    clipped. Intervals come from resamples of the images' groups that all views share, widened for few groups. Images
+    are in the order of their ids.
     """
-    kinds = kinds_of(suite)
-    weights = bootstrap_weights(len(scores[0].images), min(RESAMPLES, suite.bootstrap_resamples), suite.bootstrap_seed)
-    targets = {item.target.id: _Target(suite, lock.anchors[item.target.id], item, weights) for item in scores}
+    axes, kinds, columns = axes_of(suite), kinds_of(suite), columns_of(suite)
+    groups = groups_of(sorted(scores[0].images), lock.groups)
+    bootstrap = GroupBootstrap(groups, min(RESAMPLES, suite.bootstrap_resamples), suite.bootstrap_seed)
+    targets = {item.target.id: _Target(suite, item, bootstrap) for item in scores}
+    places = [kinds.index(kind) for _, kind in columns], [axes.index(axis) for axis, _ in columns]
     same, identity = _as_identity(suite), kinds.index("identity")
 
-    def ends(values: Array, samples: Array) -> npt.NDArray[np.float32]:
-        triples = _triple(values, samples)
-        triples[..., identity, same, :] = triples[..., 0, same, :]
-        return triples
+    def spread(means: Array, samples: Array, held: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+        """Return (..., kinds, axes, 3) of (..., C), with resamples and groups before it."""
+        count = len(samples)
+        found = bootstrap.widen(means.ravel(), samples.reshape(count, -1), held.sum(0).ravel())
+        ends = np.full((*means.shape[:-1], len(kinds), len(axes), 3), np.nan, np.float32)
+        ends[..., places[0], places[1], :] = _stack(found).reshape(*means.shape, 3)
+        ends[..., identity, same, :] = ends[..., 0, same, :]
+        return ends
 
+    def by_image(images: Array) -> npt.NDArray[np.float32]:
+        full = np.full((len(axes), len(kinds), *images.shape[1:]), np.nan, np.float32)
+        full[places[1], places[0]] = images
+        full[same, identity] = full[same, 0]
+        return full
+
+    every = list(targets.values())
     return Views(
-        targets={name: ends(target.values, target.samples) for name, target in targets.items()},
-        overall=ends(
-            np.mean([target.values[0] for target in targets.values()], axis=0),
-            np.mean([target.samples[:, 0] for target in targets.values()], axis=0),
+        targets={name: spread(target.means, target.samples, target.held) for name, target in targets.items()},
+        overall=spread(
+            np.mean([target.means[0] for target in every], axis=0),
+            np.mean([target.samples[:, 0] for target in every], axis=0),
+            np.any([target.held[:, 0] for target in every], axis=0),
         ),
-        images={name: target.images for name, target in targets.items()},
+        images={name: by_image(target.images) for name, target in targets.items()},
     )
 
 

@@ -22,7 +22,9 @@ _SIZE, _MOST = 11.0, 20
 _PAD = 0.07
 """Free room at both ends of the cost axis, as a share of its length."""
 _ZOOM = 0.4
-"""Scores that lie closer together than this have an axis of their own; the others have 0 to 1."""
+"""Scores that lie closer together than this have an axis of their own; the others reach from 0, or below, to 1."""
+_BELOW = 0.05
+"""Negative scores lengthen the axis by whole steps of this."""
 _NOTES = ("step line: the front (nothing cheaper is as good)", "whisker: 95 % interval; gray ring: reference point")
 HEAD = ("name", "cost", "value", "low", "high", "on the front")
 
@@ -44,16 +46,18 @@ class CostPoint:
 
 
 @dataclass(frozen=True)
-class _Shown:
+class _Located:
     point: CostPoint
     cost: float
     value: float
 
 
-def _shown(points: Sequence[CostPoint]) -> list[_Shown]:
+def _shown(points: Sequence[CostPoint]) -> list[_Located]:
     candidates = ((point, known(point.cost), known(point.value)) for point in points)
     return [
-        _Shown(p, cost, value) for p, cost, value in candidates if cost is not None and cost >= 0 and value is not None
+        _Located(p, cost, value)
+        for p, cost, value in candidates
+        if cost is not None and cost >= 0 and value is not None
     ]
 
 
@@ -61,7 +65,7 @@ def front(points: Sequence[CostPoint]) -> list[CostPoint]:
     """Return the points on the Pareto front, by cost: no other is at least as good on both and better on one."""
     methods = [shown for shown in _shown(points) if shown.point.style is not None]
 
-    def beaten(one: _Shown) -> bool:
+    def beaten(one: _Located) -> bool:
         return any(
             (other.cost <= one.cost and other.value >= one.value) and (other.cost < one.cost or other.value > one.value)
             for other in methods
@@ -119,15 +123,16 @@ def _cost_axis(costs: Sequence[float]) -> _Axis:
     return _Axis(0.0, high * (1 + _PAD), LEFT, RIGHT)
 
 
-def _value_axis(shown: Sequence[_Shown], top: float, bottom: float) -> _Axis:
+def _value_axis(shown: Sequence[_Located], top: float, bottom: float) -> _Axis:
     ends = [end for one in shown for end in (one.value, known(one.point.low), known(one.point.high)) if end is not None]
-    if all(0 <= end <= 1 for end in ends) and max(ends, default=1.0) - min(ends, default=0.0) > _ZOOM:
-        return _Axis(0.0, 1.0, bottom, top)
+    low, high = min(ends, default=0.0), max(ends, default=1.0)
+    if low >= -1 and high <= 1 and high - low > _ZOOM:
+        return _Axis(min(0.0, math.floor(low / _BELOW) * _BELOW), 1.0, bottom, top)
     ticks = MaxNLocator(5).tick_values(min(ends), max(ends))
     return _Axis(float(ticks[0]), float(ticks[-1]), bottom, top)
 
 
-def _by_cost(shown: Sequence[_Shown], best: Sequence[CostPoint]) -> list[int]:
+def _by_cost(shown: Sequence[_Located], best: Sequence[CostPoint]) -> list[int]:
     """Return which of the shown points are on the front, in its order."""
     return sorted(
         (i for i, one in enumerate(shown) if one.point in best), key=lambda i: (shown[i].cost, shown[i].value)
@@ -142,7 +147,7 @@ def _step(centers: Sequence[XY]) -> list[list[XY]]:
     return [[*path, (RIGHT, path[-1][1])]] if path else []
 
 
-def _whisker(one: _Shown, x: float, up: _Axis) -> list[XY]:
+def _whisker(one: _Located, x: float, up: _Axis) -> list[XY]:
     """Return the interval of a point from its upper to its lower end; empty where it has none."""
     low, high = known(one.point.low), known(one.point.high)
     return [(x, up.at(high)), (x, up.at(low))] if low is not None and high is not None else []
@@ -159,7 +164,9 @@ def _leaders(centers: Sequence[XY], boxes: Sequence[Box], colors: Sequence[str])
     return lines, used
 
 
-def _render_alt(title: str, cost_label: str, shown: Sequence[_Shown], best: Sequence[CostPoint], left_out: int) -> str:
+def _render_alt(
+    title: str, cost_label: str, shown: Sequence[_Located], best: Sequence[CostPoint], left_out: int
+) -> str:
     start = f"{shorten(title, 120)}. Score against {shorten(cost_label, 60)}"
     if not shown:
         return f"{start}; nothing to show."
@@ -181,7 +188,7 @@ def _render_alt(title: str, cost_label: str, shown: Sequence[_Shown], best: Sequ
 def _draw_labels(
     page: Sheet,
     frame: Box,
-    shown: Sequence[_Shown],
+    shown: Sequence[_Located],
     centers: Sequence[XY],
     whiskers: Sequence[Sequence[XY]],
     border: Sequence[Sequence[XY]],

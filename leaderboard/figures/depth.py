@@ -15,6 +15,7 @@ __all__ = ["Line", "depth_chart"]
 
 WIDTH, PLOT_HEIGHT = 360, 190.0
 LEFT = 36.0
+_STEP = 0.05
 _LABEL_SIZE, _LABEL_GAP, _LABEL_MOST = 11.0, 13.0, 18
 _TAP_SIZE, _TAP_GAP, _TAP_MOST, _TAP_TURN = 10.5, 13.0, 16, 50.0
 HEAD = ("name", "tap", "depth", "score", "low", "high")
@@ -27,7 +28,7 @@ class Line:
     Attributes:
         name: its label.
         style: number of its color, marker and dash; None for a reference point (thin, gray, dashed, no band).
-        values: score per tap, 0 to 1; None is a gap.
+        values: score per tap, at most 1 and in the mean at least about 0; None is a gap.
         lows, highs: ends of the 95 % interval per tap; None where there is none.
     """
 
@@ -40,18 +41,29 @@ class Line:
 
 @dataclass(frozen=True)
 class _Scale:
+    """From scores to pixels; `low` is the score at the bottom: 0, or less where scores are negative."""
+
     left: float
     right: float
     top: float
     bottom: float
+    low: float = 0.0
 
     def y(self, score: float) -> float:
-        return self.bottom - min(max(score, 0.0), 1.0) * (self.bottom - self.top)
+        share = (min(max(score, self.low), 1.0) - self.low) / (1.0 - self.low)
+        return self.bottom - share * (self.bottom - self.top)
 
     def xs(self, depths: Sequence[float]) -> list[float]:
         low, high = min(depths, default=0.0), max(depths, default=0.0)
         width = self.right - self.left
         return [self.left + (depth - low) / (high - low) * width if high > low else self.left for depth in depths]
+
+
+def _lowest(lines: Sequence[Line]) -> float:
+    """Return the bottom of the axis: 0, or the step of .05 below the smallest score or interval end, at least -1."""
+    ends = (known(end) for line in lines for end in (*line.values, *(line.lows if line.style is not None else ())))
+    smallest = min((end for end in ends if end is not None), default=0.0)
+    return max(-1.0, min(0.0, math.floor(smallest / _STEP) * _STEP))
 
 
 def _runs(line: Line) -> list[list[int]]:
@@ -103,7 +115,7 @@ def _render_alt(title: str, taps: Sequence[str], lines: Sequence[Line]) -> str:
         for tap, score in zip(taps, line.values, strict=True)
         if (value := known(score)) is not None
     ]
-    start = f"{shorten(title, 120)}. Score from 0 to 1 against depth, {len(taps)} taps"
+    start = f"{shorten(title, 120)}. Score (0: ignores the image, 1: the image itself) against depth, {len(taps)} taps"
     if not known_points:
         return f"{start}; no scores."
     (low, low_name, low_tap), (high, high_name, high_tap) = min(known_points), max(known_points)
@@ -123,9 +135,11 @@ def _render_alt(title: str, taps: Sequence[str], lines: Sequence[Line]) -> str:
 
 
 def _draw_axes(page: Sheet, scale: _Scale, xs: Sequence[float], names: Sequence[str]) -> None:
-    """Rules across, and as many taps below as there is room for."""
+    """Rules across, a dark one at 0 above negative scores, and as many taps below as there is room for."""
     marks = [(value, scale.y(value)) for value in (0.0, 0.25, 0.5, 0.75, 1.0)]
     page.lines([[(scale.left - 6, y), (scale.right, y)] for _, y in marks], RULE, 0.8)
+    if scale.low < 0:
+        page.lines([[(scale.left - 6, scale.y(0.0)), (scale.right, scale.y(0.0))]], SOFT, 0.9)
     page.texts([(scale.left - 11, y, f"{value:g}") for value, y in marks], color=SOFT, anchor="end")
 
     every = math.ceil(_TAP_GAP * (len(names) - 1) / (scale.right - scale.left)) or 1
@@ -201,7 +215,7 @@ def depth_chart(title: str, taps: Sequence[str], depths: Sequence[float], lines:
     longest, lean = max(lengths, default=0.0), math.radians(_TAP_TURN)
     # Turned names reach to the left of their taps.
     left = max([LEFT, *(length * math.cos(lean) + 8 - _TAP_GAP * i for i, length in enumerate(lengths))])
-    scale = _Scale(left=left, right=WIDTH - widest - 20, top=top, bottom=top + tall)
+    scale = _Scale(left=left, right=WIDTH - widest - 20, top=top, bottom=top + tall, low=_lowest(shown))
     height = math.ceil(scale.bottom + 14 + longest * math.sin(lean) + 20)
 
     xs = scale.xs(depths)

@@ -21,7 +21,7 @@ __all__ = ["HueMark", "hue_chart", "hue_error", "measure_hues"]
 Image = npt.NDArray[np.uint8]
 
 LEAST_CHROMA = 1.0
-"""Below this CIELAB chroma of what the target saw there is no hue to keep."""
+"""Below this CIELAB chroma of the input there is no hue to keep."""
 MOST_PIXELS = 2000
 """So many recolored pixels tell the mean chroma; photographs have many more."""
 _MOST_SHARE = 1.2
@@ -58,8 +58,8 @@ def measure_hues(identity: Image, seen: Mapping[str, Image], recons: Mapping[str
     every second, third or n-th of them.
 
     Args:
-        identity: (H, W, 3) uint8, what the target sees unchanged.
-        seen: perturbation to what the target saw, (H, W, 3) uint8.
+        identity: (H, W, 3) uint8, the unperturbed input.
+        seen: perturbation to the input (what the network was shown), (H, W, 3) uint8.
         recons: perturbation to its recons at T taps, (T, H, W, 3) uint8; for every perturbation of `seen`.
 
     Returns:
@@ -75,7 +75,7 @@ def measure_hues(identity: Image, seen: Mapping[str, Image], recons: Mapping[str
         stack = recons.get(name)
         if stack is None or shown.shape != identity.shape or stack.shape != (len(marks), *identity.shape):
             given = "no recons" if stack is None else f"shapes {shown.shape} and {stack.shape}"
-            cure = f"give what was seen as {identity.shape} and recons as {(len(marks), *identity.shape)}"
+            cure = f"give the inputs as {identity.shape} and recons as {(len(marks), *identity.shape)}"
             raise SpecError(f"{given} for perturbation '{name}'", cure=cure)
         moved = np.flatnonzero((shown != identity).any(axis=-1))
         if not moved.size:

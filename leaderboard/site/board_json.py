@@ -14,7 +14,7 @@ from benchmark.files.declarations import Frozen
 from benchmark.files.fields import Id, Line, Sha256, SuiteId
 from benchmark.records.history import Event
 from benchmark.records.receipts import Trust
-from benchmark.records.record import AxisScore
+from benchmark.records.record import AxisScore, Estimate
 from benchmark.submissions.schemas import render_schema
 from benchmark.suites.spec import Axis, TapSpec
 
@@ -46,15 +46,17 @@ class BoardScore(AxisScore):
     """An axis score with its 95 % interval, and its rank."""
 
     value: float | None
-    """the score, 0 for the best trivial answer and 1 for identity; null: no score."""
+    """the score, 0 for every answer that ignores the image and 1 for the image itself; null: no score."""
     parts: dict[Id, float | None]
-    """by metric of the axis, its anchored score."""
+    """by metric of the axis, its own mean."""
     low: float | None
     """ends of the 95 % interval."""
     high: float | None
     """ends of the 95 % interval."""
     rank: int | None
-    """place on this axis; entries that the data cannot separate share one; null: not ranked."""
+    """position on this axis by its score; null: not ranked."""
+    equivalent: str | None
+    """the thumbnail of the image that scores the same, in pixels, as `9x9`, `< 2` or `> 48`; null: none is known."""
     reason: str | None
     """why there is no score."""
 
@@ -63,7 +65,15 @@ class BoardRow(_BoardPart):
     """One entry in one table: of a target, or of all targets together."""
 
     place: int | None
-    """by the mean of the ranks; null: not ranked."""
+    """by score; null: not ranked."""
+    best: int | None
+    """1 + the entries that are significantly better; null: not ranked."""
+    worst: int | None
+    """the last place minus the entries that are significantly worse; null: not ranked."""
+    equal: bool | None
+    """whether a neighbor by place is not significantly different; null: not ranked."""
+    score: Estimate | None
+    """the mean of the axis scores, with its 95 % interval; null: an axis has none."""
     axes: dict[Axis, BoardScore]
     """the scores by axis."""
     parameters: int | None
@@ -106,6 +116,8 @@ class SupersededRecord(_BoardPart):
 
     event: Event
     """which record replaced which, when and why."""
+    score: Estimate | None
+    """their mean; null: it lacked a target."""
     overall: dict[Axis, AxisScore]
     """the scores that it had over all targets."""
 
@@ -219,6 +231,8 @@ class BoardSuite(_BoardPart):
     title: str
     images: int
     """how many images are inverted."""
+    groups: int | None
+    """how many groups of images that share a source the ranked entries were scored on; null: nothing is ranked."""
     draft: bool
     """whether the suite is one, so that nothing is ranked."""
     axes: dict[Axis, tuple[Id, ...]]
@@ -233,10 +247,10 @@ class BoardSuite(_BoardPart):
 class BoardIndex(_BoardPart):
     """Everything that a leaderboard site holds, for programs; paths are relative to its folder."""
 
-    schema_version: Literal[2]
+    schema_version: Literal[3]
     """raised when a field changes its meaning or goes."""
     rank_rule: str
-    """how ranks are made, in words."""
+    """how places are made, in words."""
     page: str
     """the front page."""
     feed: str

@@ -23,6 +23,7 @@ from leaderboard.site.downloads import Download, write_downloads
 from leaderboard.site.drawings import Drawn, Plan
 from leaderboard.site.feed import render_feed
 from leaderboard.site.index import make_board
+from leaderboard.site.marks import Marks, units_words
 from leaderboard.site.pages.compare import compare_context
 from leaderboard.site.pages.gallery import gallery_context
 from leaderboard.site.pages.method import method_context
@@ -138,8 +139,9 @@ def _write_board(writer: _Writer, board: Board, store: ImageStore) -> tuple[list
     charts.start(writer.out / folder)
     _write_data(writer, board, galleries)
     downloads = write_downloads(
-        suite, board.entries, writer.out / folder / "data", tables=board.tables, paired=pairs(suite, board.entries)
-    )
+        suite, board.entries, writer.out / folder / "data", lock=board.lock, tables=board.tables,
+        paired=pairs(suite, board.entries),
+    )  # fmt: skip
     for target, gallery in galleries.items():
         context = gallery_context(board, gallery)
         writer.page(f"{folder}/gallery-{target}.html", "gallery.html.j2", "gallery", board, **context)
@@ -195,13 +197,14 @@ def _home(boards: Sequence[Board]) -> list[dict[str, Any]]:
                 "suite": board.suite, "folder": board.folder, "menu": menu(board), "styles": board.styles,
                 "axes": [axis for axis in AXIS_WORDS if board.suite.axes.get(axis)], "ranked": len(table.ranked),
                 "head": Table(table.ranked[:HOME_ROWS], table.unranked[:HOME_ROWS], table.references),
+                "marks": Marks(board, None), "units": units_words(board),
             }
         )  # fmt: skip
     return suites
 
 
 def _glimpse(boards: Sequence[Board], galleries: Sequence[dict[str, Gallery]]) -> dict[str, Any] | None:
-    """Return a row of pictures for the front page: an image as a target saw it and its recons at every tap."""
+    """Return a row of pictures for the front page: an image as the network was shown it and its recons at every tap."""
     for by_target in galleries:
         for gallery in by_target.values():
             for _, image in gallery.choice.images:
@@ -210,7 +213,7 @@ def _glimpse(boards: Sequence[Board], galleries: Sequence[dict[str, Gallery]]) -
                     if all(files):
                         names = zip(gallery.target.tap_names, files, strict=True)
                         pictures = [(tap, file, f"{image}: recon of {method} at {tap}") for tap, file in names]
-                        seen = ("seen", gallery.seen(image, "identity"), f"{image}: what the target saw")
+                        seen = ("input", gallery.seen(image, "identity"), f"{image}: input")
                         return {"target": gallery.target, "method": method, "pictures": [seen, *pictures]}
     return None
 
@@ -238,7 +241,8 @@ def build_site(boards: Sequence[Board], out: Path) -> Path:
     writer.text("citation.bib", render_bib([board.suite for board in boards]))
     writer.text("board.schema.json", render_board_schema())
     downloads = {board.suite.id: files for board, (files, _) in zip(boards, written, strict=True)}
-    index = make_board(listed, downloads, {board.suite.id: board.tables for board in boards})
+    indexed = [(board.suite, board.lock, board.entries) for board in boards]
+    index = make_board(indexed, downloads, {board.suite.id: board.tables for board in boards})
     writer.text("board.json", readable_json(index))
     (out / "static").mkdir(exist_ok=True)
     for source in sorted((SITE / "static").iterdir()):

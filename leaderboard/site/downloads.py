@@ -15,6 +15,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from benchmark.records.record import load_scores
+from benchmark.suites.lock import Lock
 from benchmark.suites.spec import Suite
 from leaderboard.data.entries import Entry
 from leaderboard.data.frames import (
@@ -24,6 +25,7 @@ from leaderboard.data.frames import (
     layer_frame,
     method_frame,
     pair_frame,
+    pull_frame,
     ranking_frame,
     receipt_frame,
     tap_frame,
@@ -44,9 +46,12 @@ _RUNS = r"^[=+\-@\t\r]"
 _WORDS = {
     "ranking": (
         "Ranking",
-        "One row per target, or 'all' for all targets together, and submission. For every axis its score (0 the best "
-        "trivial answer, 1 identity), both ends of the 95 % interval, the rank, and why there is none; then what the "
-        "inverse costs: over all targets sums, and the mean time per recon.",
+        "One row per target, or 'all' for all targets together, and submission. Its place by score; the best and the "
+        "worst place that the data allow; whether a neighbor is not significantly different; the images that it was "
+        "scored on, and how many groups they are. The score, the mean of the axis scores; for every axis its score (0 "
+        "for every answer that ignores the image, 1 the image itself), the rank on it, the thumbnail that scores the "
+        "same, and why there is no score; each score with both ends of its 95 % interval. Then what the inverse costs: "
+        "over all targets sums, and the mean time per recon.",
     ),
     "taps": (
         "Scores by tap",
@@ -60,14 +65,22 @@ _WORDS = {
     ),
     "pairs": (
         "Paired differences",
-        "One row per two ranked submissions and axis: how much higher the first one scores on the same images, each "
-        "target weighing the same, both ends of the 95 % interval, and the p-value that the difference is zero.",
+        "One row per two ranked submissions and axis, and 'score' for the mean of the axes: how much higher the first "
+        "one scores on the same images, each target weighing the same, and both ends of the 95 % interval; the p-value "
+        "that the difference is zero (sign flips of groups of images), the same stepped down over all pairs, and "
+        "whether the two are significantly different.",
     ),
     "layers": (
         "Layers compared",
         "One row per submission, target, stage and two of its taps: the detail of the inverse of one tap that is fed "
-        "the features of another, the same from 0 (floor) to 1 (its own features), the linear CKA of the two; and "
-        "the stage summed up, which is the same in all its rows.",
+        "the features of another, the same as a share of what it makes of its own features, the linear CKA of the two; "
+        "and on how many images, and the stage summed up, which is the same in all its rows.",
+    ),
+    "pull": (
+        "Pull to the usual color",
+        "One row per target, tap, submission and what the objects of an image wear (the usual hue of their category, "
+        "or another): how far their color is drawn towards that hue ('prototype_pull'; 0: not at all), both ends of "
+        "the 95 % interval, and how many images were scored.",
     ),
     "methods": (
         "Submissions",
@@ -81,8 +94,8 @@ _WORDS = {
     ),
     "history": (
         "History",
-        "One row per record that was superseded (by which) or withdrawn: when, why, and the scores over all targets "
-        "that it had.",
+        "One row per record that was superseded (by which) or withdrawn: when, why, and the score and axis scores over "
+        "all targets that it had.",
     ),
     SCORES: (
         "Scores image by image",
@@ -168,6 +181,7 @@ def write_downloads(
     entries: Sequence[Entry],
     out: Path,
     *,
+    lock: Lock,
     tables: Tables | None = None,
     paired: Sequence[Pair] | None = None,
 ) -> list[Download]:
@@ -175,7 +189,8 @@ def write_downloads(
 
     The same suite and entries give the same bytes. Downloads of an earlier build that are no more are removed.
     CSV and JSON have the same columns; in CSV, texts that begin with `=`, `+`, `-`, `@`, a tab or a carriage return
-    have a `'` before them, so that no spreadsheet runs them. `tables` and `paired` spare working them out again.
+    have a `'` before them, so that no spreadsheet runs them. `lock` holds the scores of thumbnails that others are
+    likened to; `tables` and `paired` spare working them out again.
 
     Raises:
         SpecError, IntegrityError: the scores of a record that is not ranked are absent or were changed.
@@ -183,11 +198,12 @@ def write_downloads(
     entries = sorted(entries, key=lambda entry: entry.submission.id)
     tables = tables_of(suite, entries) if tables is None else tables
     frames = {
-        "ranking": ranking_frame(suite, tables),
+        "ranking": ranking_frame(suite, tables, lock),
         "taps": tap_frame(suite, entries),
         "cells": cell_frame(entries),
         "pairs": pair_frame(pairs(suite, entries) if paired is None else paired),
         "layers": layer_frame(entries),
+        "pull": pull_frame(suite, entries),
         "methods": method_frame(entries, badges_of(tables)),
         "receipts": receipt_frame(entries),
         "history": history_frame(suite, entries),

@@ -97,7 +97,7 @@ def _depth_line(board: Board, entry: Entry, target: TargetSpec, axis: Axis) -> L
 
 
 def plan_depth(board: Board, target: TargetSpec) -> list[Plan]:
-    """Return the charts of score against depth of a target, one an axis."""
+    """Return the charts of score against depth of a target, one per axis."""
     entries, plans = [*board.references(target.id), *board.drawn(target.id)], []
     for axis in axes_of(board.suite):
         title = f"{axis.upper()} at the taps of {target.id}"
@@ -131,7 +131,7 @@ def plan_cost(board: Board, target: str | None) -> list[Plan]:
     ]
     if devices.count(device) > 1:
         times = {name: cost.ms_per_recon for name, cost in costs.items() if cost.device == device}
-        kinds.append(("time", f"ms a recon on {device}", times))
+        kinds.append(("time", f"ms per recon on {device}", times))
     plans = []
     for kind, label, values in kinds:
         for axis in axes_of(board.suite):
@@ -142,7 +142,7 @@ def plan_cost(board: Board, target: str | None) -> list[Plan]:
 
 
 def plan_heat(suite: Suite, entry: Entry, target: TargetSpec) -> Plan | None:
-    """Return the chart of an entry's axes under every perturbation and at every tap, a panel an axis."""
+    """Return the chart of an entry's axes under every perturbation and at every tap, one panel per axis."""
     scopes, kinds = list(scopes_of(target)), list(kinds_of(suite))
     values = entry.shown[target.id][[scopes.index(tap) for tap in target.tap_names], :, :, 0]
     panels = []
@@ -159,12 +159,12 @@ def plan_heat(suite: Suite, entry: Entry, target: TargetSpec) -> Plan | None:
 
 def _layer_panels(stages: Sequence[StageLayers]) -> Iterator[Panel]:
     for stage in stages:
-        yield Panel(f"transfer, {stage.stage}", stage.taps, stage.taps, stage.normalized)
+        yield Panel(f"frc transfer, {stage.stage}", stage.taps, stage.taps, stage.normalized)
         yield Panel(f"CKA, {stage.stage}", stage.taps, stage.taps, stage.cka)
 
 
 def plan_layers(entry: Entry, target: TargetSpec) -> Plan | None:
-    """Return the chart of how the taps of a target read each other's features: transfer and CKA, two panels a stage."""
+    """Return the chart of how the taps of a target read each other: transfer and CKA, two panels per stage."""
     stages = entry.record.layers.get(target.id, ())
     if not stages:
         return None
@@ -176,7 +176,7 @@ def plan_layers(entry: Entry, target: TargetSpec) -> Plan | None:
 
 @dataclass(frozen=True)
 class _HueFiles:
-    """Files of one image: what the target saw unchanged, and by perturbation what it saw and the recons, tap by tap."""
+    """Files of one image: the unperturbed input, and by perturbation the input and the recons, tap by tap."""
 
     identity: str
     seen: Mapping[str, str]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from benchmark.records.record import AxisScore
+from benchmark.records.record import AxisScore, Estimate
+from benchmark.suites.lock import Lock
 from benchmark.suites.spec import AXES, Suite
 from leaderboard.data.board import suite_folder
 from leaderboard.data.entries import Entry
+from leaderboard.data.equivalents import find_equivalents
 from leaderboard.data.frames import rounded
 from leaderboard.data.rankings import RANK_RULE, Row, Tables, cost_of, tables_of
 from leaderboard.data.views import overall_of
@@ -32,7 +34,7 @@ __all__ = ["make_board"]
 
 
 def make_board(
-    boards: Sequence[tuple[Suite, Sequence[Entry]]],
+    boards: Sequence[tuple[Suite, Lock, Sequence[Entry]]],
     downloads: Mapping[str, Sequence[Download]] | None = None,
     tables: Mapping[str, Tables] | None = None,
 ) -> BoardIndex:
@@ -42,17 +44,17 @@ def make_board(
     """
     written, known = downloads or {}, tables or {}
     return BoardIndex(
-        schema_version=2,
+        schema_version=3,
         rank_rule=RANK_RULE,
         page="index.html",
         feed="feed.xml",
         citation="citation.bib",
-        suites=tuple(_board_suite(s, e, written.get(s.id, ()), known.get(s.id)) for s, e in boards),
+        suites=tuple(_board_suite(s, lock, e, written.get(s.id, ()), known.get(s.id)) for s, lock, e in boards),
     )
 
 
 def _board_suite(
-    suite: Suite, entries: Sequence[Entry], downloads: Sequence[Download], tables: Tables | None
+    suite: Suite, lock: Lock, entries: Sequence[Entry], downloads: Sequence[Download], tables: Tables | None
 ) -> BoardSuite:
     folder, entries = suite_folder(suite), sorted(entries, key=lambda entry: entry.submission.id)
     tables = tables_of(suite, entries) if tables is None else tables
@@ -63,6 +65,7 @@ def _board_suite(
         digest=suite.digest,
         title=suite.title,
         images=suite.dataset.images,
+        groups=max(table.groups for table in tables.values()) or None,
         draft=suite.draft,
         axes={axis: suite.axes[axis] for axis in AXES if axis in suite.axes},
         targets=tuple(
@@ -78,7 +81,9 @@ def _board_suite(
         pages=SuitePages(**pages),
         downloads=tuple(_board_download(download, folder) for download in downloads),
         entries=tuple(
-            _board_entry(suite, entry, folder, {target: by_id[entry.submission.id] for target, by_id in rows.items()})
+            _board_entry(
+                suite, lock, entry, folder, {target: by_id[entry.submission.id] for target, by_id in rows.items()}
+            )
             for entry in entries
         ),
     )
@@ -98,7 +103,7 @@ def _board_download(download: Download, folder: str) -> BoardDownload:
     )
 
 
-def _board_entry(suite: Suite, entry: Entry, folder: str, rows: dict[str | None, Row]) -> BoardEntry:
+def _board_entry(suite: Suite, lock: Lock, entry: Entry, folder: str, rows: dict[str | None, Row]) -> BoardEntry:
     submission, record = entry.submission, entry.record
     return BoardEntry(
         submission=BoardSubmission.model_validate(submission, from_attributes=True),
@@ -111,12 +116,14 @@ def _board_entry(suite: Suite, entry: Entry, folder: str, rows: dict[str | None,
         receipts=tuple(BoardReceipt.model_validate(receipt, from_attributes=True) for receipt in entry.receipts),
         withdrawal=entry.withdrawal,
         superseded=tuple(
-            SupersededRecord(event=event, overall=dict(overall_of(suite, old))) for event, old in entry.superseded
+            SupersededRecord(event=event, score=old.score if whole else None, overall=dict(whole))
+            for event, old in entry.superseded
+            for whole in (overall_of(suite, old),)
         ),
         device_name=record.run.device_name,
         training_device=cost_of(record, None).training_device,
-        overall=_board_row(rows[None]),
-        targets={target: _board_row(row) for target, row in rows.items() if target is not None},
+        overall=_board_row(suite, lock, None, rows[None]),
+        targets={target: _board_row(suite, lock, target, row) for target, row in rows.items() if target is not None},
         layers={
             target: tuple(BoardStage.model_validate(stage, from_attributes=True) for stage in stages)
             for target, stages in record.layers.items()
@@ -124,13 +131,21 @@ def _board_entry(suite: Suite, entry: Entry, folder: str, rows: dict[str | None,
     )
 
 
-def _board_row(row: Row) -> BoardRow:
-    axes = {}
+def _board_row(suite: Suite, lock: Lock, target: str | None, row: Row) -> BoardRow:
+    axes, standing, score = {}, row.standing, row.score
+    alike = find_equivalents(suite, lock, target, {cell.axis: cell.score for cell in row.cells if cell.score})
     for cell in row.cells:
-        score = cell.score or AxisScore(value=None, parts={})
-        axes[cell.axis] = BoardScore(**score.model_dump(), rank=cell.rank, reason=cell.reason or None)
+        stated = cell.score or AxisScore(value=None, parts={})
+        equivalent = alike[cell.axis].value if cell.axis in alike else None
+        axes[cell.axis] = BoardScore(
+            **stated.model_dump(), rank=cell.rank, equivalent=equivalent, reason=cell.reason or None
+        )
     return BoardRow(
         place=row.place,
+        best=standing.best if standing else None,
+        worst=standing.worst if standing else None,
+        equal=standing.equal if standing else None,
+        score=Estimate(value=score.value, low=score.low, high=score.high) if score else None,
         axes=axes,
         parameters=row.cost.parameters,
         training_device_hours=rounded(row.cost.device_hours),

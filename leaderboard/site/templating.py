@@ -9,7 +9,7 @@ from benchmark.files.paths import SITE
 from leaderboard.data.pictures import kind_words
 from leaderboard.data.rankings import DASH, MINUS, render_number
 
-__all__ = ["breakable", "duration", "figure", "make_environment", "percent", "signed", "size"]
+__all__ = ["along", "breakable", "duration", "figure", "make_environment", "percent", "signed", "size"]
 
 
 def make_environment() -> Environment:
@@ -23,7 +23,8 @@ def make_environment() -> Environment:
         keep_trailing_newline=True,
     )
     env.filters |= {
-        "number": render_number, "percent": percent, "duration": duration, "short": lambda digest: digest[:12],
+        "number": render_number, "along": along, "percent": percent, "duration": duration,
+        "short": lambda digest: digest[:12],
         "count": lambda value: f"{value:,}", "figure": figure, "signed": signed, "bytes": size,
         "kind_words": kind_words,
         "breakable": breakable,
@@ -31,8 +32,17 @@ def make_environment() -> Environment:
     return env
 
 
+_BEYOND = 0.06
+"""How far a score may lie beyond 0 and 1 on an axis whose rail goes from 0 to 1."""
+
+
+def along(value: float) -> str:
+    """Coordinate of a score along an axis from 0 to 1; what lies a little outside is drawn there."""
+    return f"{100 * min(max(value, -_BEYOND), 1 + _BEYOND):.1f}%"
+
+
 def percent(value: float | None) -> str:
-    """Return a score as a coordinate along an axis from 0 to 1."""
+    """Return a share as the length of a bar, 0 to 100 %."""
     return f"{100 * min(max(value or 0.0, 0.0), 1.0):.1f}%"
 
 

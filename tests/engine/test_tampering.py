@@ -119,8 +119,7 @@ FORGERIES = (
     Forgery("a score that is not a number", "scores.parquet", "does not belong", scores=set_rows(value=float("nan"))),
     Forgery("an infinite score", "scores.parquet", "does not belong", scores=set_rows(value=float("inf"))),
     Forgery("an image of one's own", "scores.parquet", "not one of", scores=rename_images("scene-0000", "easy-1")),
-    Forgery("names of audit images exchanged", "audit.parquet", "row 1 is of",
-            scores=rename_images(*IMAGES[:2])),
+    Forgery("names of audit images exchanged", "audit.parquet", "row 1 is of", audit=rename_images(*IMAGES[:2])),
     Forgery("a tap of another target", "scores.parquet", "belong", scores=set_rows(tap="encoder.5")),
     Forgery("two audit images exchanged", "audit.parquet", SEEN, audit=swap_pngs("image", *IMAGES[:2], inputs=True)),
     Forgery("two perturbations exchanged", "audit.parquet", SEEN,
@@ -129,7 +128,7 @@ FORGERIES = (
     Forgery("an audit image dropped", "audit.parquet", "rows, not", audit=lambda rows: rows[:-1]),
     Forgery("an audit image twice", "audit.parquet", "rows, not", audit=lambda rows: [*rows, rows[-1]]),
     Forgery("an audit image instead of another", "audit.parquet", "is of", audit=lambda rows: [*rows[:-1], rows[0]]),
-    Forgery("no image at all", "audit.parquet", "not a plain", audit=lambda rows: rows[3].update(png=b"GIF89a")),
+    Forgery("no image at all", "audit.parquet", "no PNG", audit=lambda rows: rows[3].update(png=b"GIF89a")),
     Forgery("a cell's value", "record.json", "cells.0.value", record=put("cells/0/value", 0.99)),
     Forgery("a cell's interval", "record.json", "cells.0.low", record=put("cells/0/low", 0.5)),
     Forgery("how many were scored", "record.json", "cells.0.scored", record=put("cells/0/scored", 4)),
@@ -137,7 +136,7 @@ FORGERIES = (
     Forgery("a cell dropped", "record.json", "'cells'", record=lambda c: c["cells"].pop()),
     Forgery("an overall axis", "record.json", "overall.detail.value", record=put("overall/detail/value", 0.99)),
     Forgery("an overall interval", "record.json", "overall.shape.high", record=put("overall/shape/high", 1.0)),
-    Forgery("a part of an axis", "record.json", "parts.ssim", record=put("overall/detail/parts/ssim", 0.99)),
+    Forgery("a part of an axis", "record.json", "parts.frc", record=put("overall/detail/parts/frc", 0.99)),
     Forgery("the axis of a target", "record.json", f"{TARGET}.axes.detail.value", record=put(f"{AXES}/value", 0.99)),
     Forgery("the axis of a tap", "record.json", "encoder.0.axes.color.value",
             record=put(f"targets/{TARGET}/taps/encoder.0/axes/color/value", 0.99)),
@@ -160,7 +159,10 @@ FORGERIES = (
     Forgery("normalized transfer left out", "record.json", "normalized.0.1",
             record=put(f"{STAGE}/normalized/0/1", None)),
     Forgery("the diagonal of transfer", "record.json", "transfer.0.0", record=put(f"{STAGE}/transfer/0/0", 0.2)),
-    Forgery("the floor of transfer", "record.json", "floor", record=put(f"{STAGE}/floor", 0.3)),
+    Forgery("the images of transfer", "record.json", "images", record=put(f"{STAGE}/images", 4)),
+    Forgery("the score", "record.json", "'score.value'", record=put("score/value", 0.99)),
+    Forgery("the score of a target", "record.json", f"{TARGET}.score.low",
+            record=put(f"targets/{TARGET}/score/low", 0.9)),
     Forgery("what transfer sums up to", "record.json", "neighbors", record=put(f"{STAGE}/neighbors", 0.1)),
     Forgery("asymmetry", "record.json", "asymmetry", record=put(f"{STAGE}/asymmetry", None)),
     Forgery("taps of another stage", "record.json", "not taps of that stage", record=put(f"{STAGE}/stage", "decoder")),
@@ -193,7 +195,7 @@ def test_a_mere_edit_is_found_by_its_hash(world: World, place: Path, forgery: Fo
     with pytest.raises(UserError) as caught:
         world.check(place)
     assert caught.value.where == str(place / name)
-    if "rows, not" not in caught.value.message:
+    if "rows, not" not in caught.value.message and "no PNG" not in caught.value.message:
         assert isinstance(caught.value, IntegrityError)
         assert "digest does not match" in str(caught.value) or "differs from what record.json" in str(caught.value)
 
@@ -246,9 +248,14 @@ def raised(world: World, image: str) -> Any:
     return [scores]
 
 
-def forge_scores(world: World, folder: Path, image: str) -> None:
-    """Raise scores of one image, and state everything that follows from them."""
-    scores = raised(world, image)
+def renamed(world: World, first: str, second: str) -> Any:
+    """Return the scores with the names of two images exchanged."""
+    names = {first: second, second: first}
+    return [replace(world.scores[0], images=tuple(names.get(name, name) for name in world.scores[0].images))]
+
+
+def forge_scores(world: World, folder: Path, scores: Any) -> None:
+    """Write other scores, and state everything that follows from them."""
     write_tables(folder, scores=scores_to_table(world.suite, scores))
     record = load_record(folder).model_copy(update={**world.summarized(scores), "layers": {}})
     (folder / "record.json").write_text(record.model_dump_json())
@@ -269,14 +276,14 @@ def test_rescoring_finds_images_that_do_not_give_the_scores(
 def test_rescoring_finds_a_raised_score_from_which_everything_was_recomputed(
     world: World, place: Path, cpu: torch.device
 ) -> None:
-    forge_scores(world, place, IMAGES[0])
+    forge_scores(world, place, raised(world, IMAGES[0]))
     differences = rescore(Content(world.suite, world.lock), world.check(place), cpu)
     assert differences["ssim"].beyond == 2
     assert differences["psnr"].beyond == 0
 
 
 def test_a_rerun_finds_what_the_audit_images_cannot(world: World, place: Path) -> None:
-    forge_scores(world, place, IMAGES[-1])
+    forge_scores(world, place, raised(world, IMAGES[-1]))
     stated, _ = world.check(place)
     differences = compare_reruns(world.suite, stated, world.scores)
     assert differences["ssim"].beyond == 2
@@ -284,7 +291,7 @@ def test_a_rerun_finds_what_the_audit_images_cannot(world: World, place: Path) -
 
 
 def test_a_rerun_finds_names_of_images_exchanged(world: World, place: Path) -> None:
-    Forgery("", "", "", scores=rename_images(*IMAGES[2:4])).apply(place, sealed=True)
+    forge_scores(world, place, renamed(world, *IMAGES[2:4]))
     stated, _ = world.check(place)
     assert stated[0].images != world.scores[0].images
     assert compare_reruns(world.suite, stated, world.scores)["ssim"].beyond > 0

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from boards import FOUR, HOSTILE, Enter, Site, audit_names, lock_of, make_site, rich_board, write_entry
+from boards import FOUR, HOSTILE, IMAGES, Enter, Site, audit_names, lock_of, make_site, rich_board, write_entry
 
 from benchmark.suites.catalog import load_suite
 from benchmark.suites.lock import Lock, load_lock
@@ -18,14 +18,16 @@ from leaderboard.data.entries import load_entries
 
 @pytest.fixture(scope="session")
 def suite() -> Suite:
-    """The embedded suite with its first two targets and two audit images, so that pages stay small."""
+    """The embedded suite with its first two targets, two audit images and few others, so that pages stay small."""
     full = load_suite("mini@1")
-    return full.model_copy(update={"targets": full.targets[:2], "audit_images": audit_names(full)[:2]})
+    dataset = full.dataset.model_copy(update={"images": IMAGES})
+    changes = {"targets": full.targets[:2], "audit_images": audit_names(full)[:2], "dataset": dataset}
+    return full.model_copy(update=changes | {"bootstrap_resamples": 1000})
 
 
 @pytest.fixture(scope="session")
 def lock(suite: Suite) -> Lock:
-    """A lock whose anchors leave scores as they are."""
+    """A lock with images of a few photographs, and made-up yardsticks and answers."""
     return lock_of(suite)
 
 
@@ -91,11 +93,12 @@ def tiny_suite() -> Suite:
     target = full.targets[1].model_copy(
         update={"id": "tiny-vit", "title": "A tiny ViT", "input_size": (8, 8), "taps": taps}
     )
-    axes = {"detail": ("ssim",), "shape": ("contour_f",), "color": ("color_retention",)}
+    axes = {"detail": ("frc",), "shape": ("contour_f",), "color": ("color_transfer",)}
     changes = {
         "name": "tiny", "title": "tiny: for reading", "summary": "One target, two taps.", "targets": (target,),
         "axes": axes, "report": ("psnr",), "perturbations": ("identity", "hue_set_0", "hue_set_120", "gray"),
         "audit_images": audit_names(full)[:1], "bootstrap_resamples": 200,
+        "dataset": full.dataset.model_copy(update={"images": IMAGES}),
     }  # fmt: skip
     return full.model_copy(update=changes)
 

@@ -77,8 +77,7 @@ def world() -> World:
 def evil(content: dict[str, Any], text: str) -> None:
     """Put a text wherever a record takes one."""
     content["submission"]["title"] = text
-    content["code_version"] = text
-    content["run"] |= dict.fromkeys(("device", "device_name", "started", "python"), text)
+    content["run"] |= dict.fromkeys(("code_version", "device", "device_name", "started", "python"), text)
     content["run"] |= {"packages": {text: text}, "git_commit": text, "ms_per_recon": {text: 1.0, TARGET: 2.0}}
     content["inverses"][TARGET] |= {"repo_id": text, "revision": text, "training": {text: text, "data": text}}
     content["inverses"][TARGET]["files"] = {text: "a" * 64}
@@ -96,7 +95,7 @@ def enter(world: World, root: Path, text: str, cpu: torch.device) -> None:
     reseal(place, lambda content: evil(content, text))
     suite = world.suite.id
     new = world.write(root.parent / "new")
-    reseal(new, lambda content: evil(content, text) or content.update(code_version="2"))
+    reseal(new, lambda content: evil(content, text) or content.update(images=4))
     supersede(root / SMALL, suite, text, load_record(new).digest, date(2025, 1, 1))
     for name in ("record.json", "scores.parquet", "audit.parquet"):
         (new / name).rename(place / name)
@@ -179,7 +178,7 @@ def test_in_comments_the_text_of_others_is_text(text: str) -> None:
         assert "http" not in rest
     table = [line for line in lines if line.startswith("|")]
     assert len(table) >= 6
-    assert {line.count("|") for line in table} == {5}
+    assert {line.count("|") for line in table} == {6}
 
 
 @pytest.mark.parametrize("name", ["submission", "suite", "digest", "status", "rescored"])

@@ -55,7 +55,7 @@ def renew(world: World, folder: Path, version: str, reason: str = "A mistake in 
     """Supersede the record by another, as an evaluation does; return where the old one went."""
     aside = folder.parent / f"new-{version}"
     new = world.write(aside, SMALL)
-    reseal(new, lambda content: content.update(code_version=version))
+    reseal(new, lambda content: content["submission"].update(title=version))
     place = supersede(folder, SUITE, reason, load_record(new).digest, DAY)
     for name in RECORD_FILES:
         (new / name).rename(folder / "records" / SUITE / name)
@@ -174,7 +174,7 @@ def drop_events(folder: Path) -> None:
 
 
 def present_of_its_own(folder: Path) -> None:
-    reseal(folder / "records" / SUITE, lambda content: content.update(code_version="of my own"))
+    reseal(folder / "records" / SUITE, lambda content: content["submission"].update(title="of my own"))
 
 
 def event_of(folder: Path, **fields: str) -> None:
@@ -188,7 +188,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a superseded record removed": (lambda f: shutil.rmtree(first_old(f)), "is not below"),
     "a folder of another name": (lambda f: first_old(f).rename(first_old(f).with_name("0" * 16)), "holds record"),
     "a superseded record edited": (
-        lambda f: edit_json(first_old(f) / "record.json", lambda c: c.update(code_version="0")),
+        lambda f: edit_json(first_old(f) / "record.json", lambda c: c["submission"].update(title="0")),
         "digest does not match",
     ),
     "a superseded record without its file": (lambda f: (first_old(f) / "record.json").unlink(), "no such file"),
@@ -276,7 +276,7 @@ EDITS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "record removed": (lambda f: (f / "records" / SUITE / "record.json").unlink(), "was edited or removed"),
     "everything removed": (lambda f: shutil.rmtree(f / "records"), "was edited or removed"),
     "superseded record edited": (
-        lambda f: edit_json(first_old(f) / "record.json", lambda c: c.update(code_version="0")),
+        lambda f: edit_json(first_old(f) / "record.json", lambda c: c["submission"].update(title="0")),
         "superseded record was edited or removed",
     ),
     "superseded record removed": (lambda f: shutil.rmtree(first_old(f)), "superseded record was edited or removed"),

@@ -206,7 +206,7 @@ def test_a_receipt_is_of_no_later_record(world: World, tmp_path: Path, place: Pa
     receipt = write_receipt(place, make())
     text, folder = receipt.read_text(), tmp_path / SMALL
     newer = load_record(world.write(tmp_path / "elsewhere"))
-    reseal(tmp_path / "elsewhere" / SMALL / "records" / record.suite, lambda c: c.update(code_version="9.9"))
+    reseal(tmp_path / "elsewhere" / SMALL / "records" / record.suite, lambda c: c["submission"].update(title="9.9"))
     newer = load_record(tmp_path / "elsewhere" / SMALL / "records" / record.suite)
     old = supersede(folder, record.suite, "A better one.", newer.digest, date(2025, 1, 2))
     assert not list_receipts(place)

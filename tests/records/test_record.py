@@ -26,22 +26,21 @@ from benchmark.records.scores import (
     scores_from_table,
     scores_to_table,
 )
-from benchmark.suites.lock import Anchor, Lock
-from benchmark.suites.spec import HUE_PERTURBATIONS, Suite
-
-ANCHOR = Anchor(answer="another_image", floor=0.2, ceiling=1)
+from benchmark.suites.lock import Lock
+from benchmark.suites.spec import HUE_PERTURBATIONS, POOLED, Suite
 
 
 @pytest.fixture
 def lock(mini: Suite) -> Lock:
-    anchors = {m: ANCHOR for metrics in mini.axes.values() for m in metrics}
+    names = [f"scene-{i:04d}" for i in range(12)]
     return Lock(
         suite=mini.id,
         suite_digest=mini.digest,
         files={},
         images={},
         perturbed={},
-        anchors={target.id: anchors for target in mini.targets},
+        groups={name: f"photograph-{i // 2}" for i, name in enumerate(names)},
+        wear={name: "recolored" if i % 3 else "canonical" for i, name in enumerate(names) if i},
     )
 
 
@@ -49,19 +48,18 @@ def made_up(mini: Suite, images: int = 12, seed: int = 0) -> list[ScoreArrays]:
     generator = np.random.default_rng(seed)
     results = []
     for target in mini.targets:
-        shape = (images, len(target.taps), len(mini.perturbations), len(mini.metrics))
+        shape = (images, len(target.taps), len(mini.conditions), len(mini.metrics))
         values = generator.uniform(0.2, 1, shape).astype(np.float32)
-        values[..., mini.metrics.index("f50")] += 10
         reasons = np.zeros(shape, np.uint8)
-        for p, perturbation in enumerate(mini.perturbations):
+        for p, perturbation in enumerate(mini.conditions):
             for m, metric in enumerate(mini.metrics):
                 if not applies(metric, perturbation):
                     reasons[:, :, p, m] = NOT_APPLICABLE
-        hole = (0, 0, 0, mini.metrics.index("contour_f"))
+        hole = (0, slice(None), 0, mini.metrics.index("contour_f"))
         reasons[hole] = 2 + mini.metrics.index("contour_f")
         values[reasons > 0] = np.nan
         ids = tuple(f"scene-{i:04d}" for i in range(images))
-        clamped = np.zeros(shape[:3], np.float32)
+        clamped = np.zeros((*shape[:2], len(mini.perturbations)), np.float32)
         results.append(ScoreArrays(target, ids, values, reasons, clamped, get_reason_names(mini)))
     return results
 
@@ -69,88 +67,106 @@ def made_up(mini: Suite, images: int = 12, seed: int = 0) -> list[ScoreArrays]:
 @pytest.fixture
 def record(mini: Suite, lock: Lock, tmp_path: Path) -> Record:
     scores = made_up(mini)
-    targets, overall, cells = summarize(mini, lock, scores)
+    summary = summarize(mini, lock, scores)
     record = Record(
         suite=mini.id,
         suite_digest=mini.digest,
         lock_digest=lock.digest,
         submission=SubmissionInfo(id="some", method="ridge", title="Some"),
         inverses={},
-        code_version="0",
         precision="float32",
         status="complete",
         draft=False,
         images=12,
-        targets=targets,
-        overall=overall,
-        cells=tuple(cells),
+        targets=summary.targets,
+        score=summary.score,
+        overall=summary.overall,
+        cells=tuple(summary.cells),
         scores_sha256="0" * 64,
         audit_sha256="0" * 64,
         run=Run(
-            device="cpu", device_name="cpu", threads=1, batch_size=8, started="", wall_s=0, peak_memory_mib=0,
-            ms_per_recon={}, python="", packages={}, git_commit=None, git_dirty=None,
+            code_version="0", device="cpu", device_name="cpu", threads=1, batch_size=8, started="", wall_s=0,
+            peak_memory_mib=0, ms_per_recon={}, python="", packages={}, git_commit=None, git_dirty=None,
         ),
     )  # fmt: skip
     return write_record(tmp_path, record, scores_to_table(mini, scores), AUDIT_SCHEMA.empty_table())
 
 
-def test_color_averages_the_hue_kinds(mini: Suite) -> None:
+def test_color_is_pooled_or_averages_the_hue_kinds(mini: Suite) -> None:
     values = made_up(mini)[0].values
     found = image_scores(mini, values, "color_ev")
     kinds = [mini.perturbations.index(p) for p in HUE_PERTURBATIONS]
     expected = values[:, :, kinds, mini.metrics.index("color_ev")].astype(np.float64).mean(2)
     assert np.allclose(found, expected)
-    detail = image_scores(mini, values, "ssim")
-    assert np.array_equal(detail, values[:, :, 0, mini.metrics.index("ssim")].astype(np.float64))
+    for metric, condition in (("ssim", "identity"), ("color_transfer", POOLED)):
+        column = values[:, :, mini.conditions.index(condition), mini.metrics.index(metric)]
+        assert np.array_equal(image_scores(mini, values, metric), column.astype(np.float64))
 
 
-def test_axes_are_means_of_anchored_means(mini: Suite, lock: Lock) -> None:
+def test_axes_and_the_score_are_plain_means(mini: Suite, lock: Lock) -> None:
     scores = made_up(mini)
-    targets, overall, _ = summarize(mini, lock, scores)
     for item in scores:
-        by_tap = []
+        item.values[...] = item.values - 1  # all below 0: nothing is clipped
+    summary = summarize(mini, lock, scores)
+    for item in scores:
+        by_axis = image_axes(mini, item.values)
+        target = summary.targets[item.target.id]
         for t, tap in enumerate(item.target.taps):
-            parts = []
-            for metric in mini.axes["shape"]:
-                mean = np.nanmean(item.values[:, t, 0, mini.metrics.index(metric)].astype(np.float64))
-                parts.append(np.clip((mean - 0.2) / 0.8, 0, 1))
-            score = targets[item.target.id].taps[tap.name].axes["shape"]
-            assert score.value == pytest.approx(np.mean(parts), abs=1e-6)
-            assert score.low is not None
-            assert score.high is not None
-            assert score.low <= score.value <= score.high
-            by_tap.append(np.mean(parts))
-        assert targets[item.target.id].axes["shape"].value == pytest.approx(np.mean(by_tap), abs=1e-6)
-    values = [target.axes["shape"].value for target in targets.values()]
-    assert overall["shape"].value == pytest.approx(np.mean(values), abs=2e-6)
+            rows = [
+                item.values[:, t, 0, mini.metrics.index(metric)].astype(np.float64) for metric in mini.axes["shape"]
+            ]
+            expected = np.nanmean(np.nanmean(rows, axis=0))
+            score = target.taps[tap.name].axes["shape"]
+            assert score.value == pytest.approx(expected, abs=1e-6)
+            assert score.low is not None and score.high is not None
+            assert score.low <= score.value <= score.high < 0
+            assert by_axis["shape"][:, t].mean() == pytest.approx(expected, abs=1e-9)
+            for metric, own in zip(mini.axes["shape"], rows, strict=True):
+                assert score.parts[metric] == pytest.approx(np.nanmean(own), abs=1e-6)
+        for axis, score in target.axes.items():
+            assert score.value == pytest.approx(by_axis[axis].mean(), abs=1e-6)
+        assert target.score.value == pytest.approx(np.mean([by_axis[axis].mean() for axis in by_axis]), abs=1e-6)
+    for axis, score in summary.overall.items():
+        assert score.value == pytest.approx(
+            np.mean([target.axes[axis].value for target in summary.targets.values()]), abs=2e-6
+        )
+    assert summary.score.value == pytest.approx(np.mean([score.value for score in summary.overall.values()]), abs=2e-6)
 
 
-def test_image_axes_average_to_the_unclipped_axis(mini: Suite, lock: Lock) -> None:
-    item = made_up(mini)[0]
-    axes = image_axes(mini, lock.anchors[item.target.id], item.values)
-    targets, _, _ = summarize(mini, lock, [item])
-    assert axes["detail"].shape == (12,)
-    assert axes["detail"].mean() == pytest.approx(targets[item.target.id].axes["detail"].value, abs=1e-5)
+def test_the_pull_is_apart_for_what_objects_wear(mini: Suite, lock: Lock) -> None:
+    (item, *_) = scores = made_up(mini)
+    taps = summarize(mini, lock, scores).targets[item.target.id].taps
+    values = image_scores(mini, item.values, "prototype_pull")
+    for index, tap in enumerate(taps.values()):
+        assert {wear: pull.images for wear, pull in tap.pull.items()} == {"canonical": 3, "recolored": 8}
+        chosen = [values[i, index] for i in range(1, 12) if i % 3]
+        assert tap.pull["recolored"].value == pytest.approx(np.mean(chosen), abs=1e-6)
+    bare = summarize(mini, lock.model_copy(update={"wear": {}}), scores)
+    assert all(tap.pull == {} for tap in bare.targets[item.target.id].taps.values())
 
 
 def test_cells_count_what_was_left_unscored(mini: Suite, lock: Lock) -> None:
-    _, _, cells = summarize(mini, lock, made_up(mini))
+    cells = summarize(mini, lock, made_up(mini)).cells
     by_key = {(c.target, c.tap, c.perturbation, c.metric): c for c in cells}
     cell = by_key["mini-vit", "embeddings", "identity", "contour_f"]
     assert (cell.scored, cell.unscored) == (11, {f"contour_f: {get_metric('contour_f').unscored}": 1})
-    assert ("mini-vit", "embeddings", "gray", "contour_f") not in by_key
+    assert ("mini-vit", "embeddings", "gray", "color_transfer") not in by_key
+    assert by_key["mini-vit", "embeddings", POOLED, "color_transfer"].scored == 12
     assert all(applies(c.metric, c.perturbation) for c in cells)
 
 
-def test_a_metric_without_any_score_leaves_its_axis_absent(mini: Suite, lock: Lock) -> None:
+def test_an_axis_without_any_score_is_absent_and_so_is_the_score(mini: Suite, lock: Lock) -> None:
     scores = made_up(mini)
     for item in scores:
-        item.values[..., mini.metrics.index("recognition")] = np.nan
-    targets, overall, _ = summarize(mini, lock, scores)
-    assert overall["shape"].value is None
-    assert overall["shape"].low is None
-    assert overall["detail"].value is not None
-    assert targets["mini-vit"].axes["shape"].parts["recognition"] is None
+        item.values[..., mini.metrics.index("contour_f")] = np.nan
+    summary = summarize(mini, lock, scores)
+    assert summary.targets["mini-vit"].axes["shape"].parts["contour_f"] is None
+    assert summary.overall["shape"].value == summary.overall["shape"].parts["fg_transfer"], "the other metric is left"
+    for item in scores:
+        item.values[..., mini.metrics.index("fg_transfer")] = np.nan
+    summary = summarize(mini, lock, scores)
+    assert summary.overall["shape"].value is summary.overall["shape"].low is summary.score.value is None
+    assert summary.overall["detail"].value is not None
 
 
 def test_a_recon_that_is_not_finite_leaves_the_record_partial(mini: Suite) -> None:
@@ -170,7 +186,7 @@ def test_scores_survive_the_table(mini: Suite) -> None:
         assert np.array_equal(read.values, item.values, equal_nan=True)
         assert np.array_equal(read.reasons, item.reasons)
     missing = table.filter(pa.compute.is_null(table["value"]))
-    assert missing.num_rows == len(scores)
+    assert missing.num_rows == sum(len(item.target.taps) for item in scores)
     assert set(missing["reason"].to_pylist()) == {f"contour_f: {get_metric('contour_f').unscored}"}
 
 

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from benchmark.records.bootstrap import group_weights
-from benchmark.records.statistics import anchored, bootstrap_means, bootstrap_medians, masked_mean, masked_median
-from benchmark.suites.lock import Anchor
+from benchmark.records.statistics import bootstrap_means, bootstrap_medians, masked_mean, masked_median
 
 VALUES = hnp.arrays(np.float64, (7, 3), elements=st.one_of(st.floats(-5, 5), st.just(float("nan"))))
 
@@ -50,9 +49,3 @@ def test_bootstrap_medians_equal_a_loop(values: np.ndarray, seed: int) -> None:
         scored = values[:, column][~np.isnan(values[:, column])]
         expected = np.median(scored) if scored.size else np.nan
         assert np.isclose(masked_median(values)[column], expected, equal_nan=True)
-
-
-def test_anchors_map_the_trivial_answer_to_zero_and_identity_to_one() -> None:
-    up, down = Anchor(answer="a", floor=0.4, ceiling=1), Anchor(answer="a", floor=0.8, ceiling=0)
-    assert np.allclose(anchored(np.array([0.4, 1.0, 0.7, 0.1]), up), [0, 1, 0.5, 0])
-    assert np.allclose(anchored(np.array([0.8, 0.0, 0.4, 0.9]), down), [0, 1, 0.5, 0])

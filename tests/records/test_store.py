@@ -35,7 +35,7 @@ def newer(world: World, tmp_path: Path) -> Callable[[str], Write]:
 
     def make(version: str) -> Write:
         source = world.write(tmp_path / f"new-{version}", SMALL)
-        reseal(source, lambda content: content.update(code_version=version))
+        reseal(source, lambda content: content["submission"].update(title=version))
 
         def write(folder: Path) -> Record:
             shutil.copytree(source, folder, dirs_exist_ok=True)

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from forge import SMALL, TARGET, World, make_world, write_submission, write_tables
+from forge import SMALL, TARGET, World, hash_of_audit, make_world, write_submission, write_tables
 from fuzzing import GROWTH_MIB, NAMES, Chance, Sandbox, bomb, fuzz, planned, refused, toml
 from PIL import Image
 from pydantic import ValidationError
@@ -206,7 +206,8 @@ def test_tables(world: World, sandbox: Sandbox, honest: Path, content: Any, chan
     name, table, schema = ("audit", world.audit, AUDIT_SCHEMA) if audit else ("scores", world.table, SCORE_SCHEMA)
     changed = change_table(table, schema, chance)
     write_tables(place, **{name: changed})
-    write_json(place / "record.json", content | {f"{name}_sha256": table_digest(changed)}, sealed=True)
+    stated = hash_of_audit(changed) if audit else table_digest(changed)
+    write_json(place / "record.json", content | {f"{name}_sha256": stated}, sealed=True)
     check_small(world, sandbox, place)
 
 
@@ -245,7 +246,7 @@ def test_rescoring(world: World, sandbox: Sandbox, honest: Path, content: Any, c
     place = place_record(sandbox, honest)
     table = pa.Table.from_pylist(rows, schema=AUDIT_SCHEMA)
     write_tables(place, audit=table)
-    write_json(place / "record.json", content | {"audit_sha256": table_digest(table)}, sealed=True)
+    write_json(place / "record.json", content | {"audit_sha256": hash_of_audit(table)}, sealed=True)
     differences = rescore(Content(world.suite, world.lock), world.check(place, "own"), torch.device("cpu"))
     assert differences.keys() == set(world.suite.metrics)
 

@@ -7,6 +7,7 @@ from typing import Any
 from leaderboard.data.board import Board
 from leaderboard.data.pairs import pairs
 from leaderboard.data.views import AS_DEFINED, axes_of, columns_of
+from leaderboard.site.marks import units_words
 
 __all__ = ["SHOWN", "compare_context"]
 
@@ -25,4 +26,5 @@ def compare_context(board: Board) -> dict[str, Any]:
         "names": names,
         "pairs": pairs(board.suite, ranked[:SHOWN]),
         "pairs_note": note,
+        "units": units_words(board),
     }

@@ -8,21 +8,23 @@ from typing import Any
 import numpy as np
 
 from benchmark.metrics.spec import get_metric
-from benchmark.records.record import Cell
-from benchmark.suites.spec import Suite, TargetSpec
+from benchmark.records.record import Cell, Estimate
+from benchmark.suites.spec import Axis, Suite, TargetSpec
 from leaderboard.data.board import Board
 from leaderboard.data.entries import Entry
 from leaderboard.data.pictures import Gallery
 from leaderboard.data.rankings import reference_of, unscored
-from leaderboard.data.views import axes_of, columns_of, kinds_of, overall_of, scopes_of
+from leaderboard.data.views import AS_DEFINED, axes_of, columns_of, kinds_of, overall_of, scopes_of
 from leaderboard.site.citation import cite_submission
 from leaderboard.site.drawings import Drawn
+from leaderboard.site.marks import Marks, units_words
+from leaderboard.site.pages.pulls import pull_answers, pull_of
 from leaderboard.site.pages.strips import Shot, shots
 
 __all__ = ["method_context"]
 
 
-def _columns(suite: Suite, entry: Entry, target: TargetSpec) -> list[tuple[str, list[str]]]:
+def _columns(suite: Suite, entry: Entry, target: TargetSpec) -> list[tuple[Axis, list[str]]]:
     """Return by axis the kinds under which anything is scored; identity is left out where it is as defined."""
     scored = np.any(~np.isnan(entry.shown[target.id][..., 0]), axis=0)  # (kinds, axes)
     columns = columns_of(suite)
@@ -33,8 +35,10 @@ def _columns(suite: Suite, entry: Entry, target: TargetSpec) -> list[tuple[str, 
     ]
 
 
-def _views(suite: Suite, entry: Entry, target: TargetSpec, columns: list[tuple[str, list[str]]]) -> list[Any]:
-    """Return per tap (and for all taps) value, low, high of every column, and whether it begins an axis."""
+def _views(
+    suite: Suite, entry: Entry, target: TargetSpec, columns: list[tuple[Axis, list[str]]], marks: Marks
+) -> list[Any]:
+    """Return per tap (and for all taps) value, low, high of every column, whether it begins an axis, and remarks."""
     axes, kinds, views = axes_of(suite), kinds_of(suite), entry.shown[target.id]
     rows = []
     for number, scope in enumerate(scopes_of(target)):
@@ -44,7 +48,10 @@ def _views(suite: Suite, entry: Entry, target: TargetSpec, columns: list[tuple[s
         for axis, used in columns:
             for kind in used:
                 triple = views[number, kinds.index(kind), axes.index(axis)]
-                cells.append((*(None if np.isnan(v) else float(v) for v in triple), kind == used[0]))
+                value, low, high = (None if np.isnan(v) else float(v) for v in triple)
+                score = Estimate(value=value, low=low, high=high)
+                said = marks.remarks(axis, score) if kind == AS_DEFINED and value is not None else ()
+                cells.append((value, low, high, kind == used[0], said))
         rows.append(("all taps" if scope == "*" else scope, cells))
     return rows
 
@@ -86,6 +93,7 @@ def method_context(
     suite, name = board.suite, entry.submission.id
     targets: list[dict[str, Any]] = []
     cells = {(c.target, c.tap, c.metric): c for c in entry.record.cells if c.perturbation == "identity"}
+    marks = {key: Marks(board, key) for key in board.tables}
     for target in (target for target in suite.targets if target.id in entry.record.targets):
         columns = _columns(suite, entry, target)
         metrics, reported = _reported(suite, cells, target)
@@ -93,7 +101,9 @@ def method_context(
             {
                 "target": target,
                 "columns": columns,
-                "views": _views(suite, entry, target, columns),
+                "views": _views(suite, entry, target, columns, marks[target.id]),
+                "pull": pull_of(entry, target),
+                "answers": pull_answers(board.lock, target),
                 "metrics": metrics,
                 "reported": reported,
                 "figures": figures.get(target.id, []),
@@ -105,6 +115,8 @@ def method_context(
     state = f"withdrawn on {entry.withdrawal.date}" if entry.withdrawal else "present"
     return {
         "entry": entry,
+        "marks": marks,
+        "units": units_words(board),
         "reference": reference_of(entry),
         "badges": rows[None].badges,
         "axes": axes_of(suite),

@@ -1,4 +1,4 @@
-"""Rows of pictures: a recon a tap, each with its text alternative and its own scores."""
+"""Rows of pictures: one recon per tap, each with its text alternative and its own scores."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import numpy as np
 
 from benchmark.suites.spec import Suite
 from leaderboard.data.entries import Entry
-from leaderboard.data.pictures import Gallery, kind_words
+from leaderboard.data.pictures import Gallery, kind_words, pictured
 from leaderboard.data.rankings import render_number
-from leaderboard.data.views import kinds_of
 
 __all__ = ["Shot", "own_scores", "shots"]
 
@@ -19,11 +18,13 @@ Shot = tuple[str | None, str, str]
 
 
 def own_scores(suite: Suite, gallery: Gallery, entry: Entry, image: str, tap: int, kind: str) -> str:
-    """Return the anchored scores of one picture, axis by axis, to two digits; empty where there are none."""
+    """Return the scores of one picture, axis by axis, to two digits; empty where there are none."""
     if entry.views is None or gallery.target.id not in entry.views.images or image not in entry.images:
         return ""
-    scores = entry.views.images[gallery.target.id][:, kinds_of(suite).index(kind), tap, entry.images.index(image)]
-    texts = (render_number(None if np.isnan(value) else float(value), 2) for value in scores)
+    column = entry.images.index(image)
+    scores = pictured(suite, entry.views.images[gallery.target.id][:, :, tap : tap + 1, column : column + 1])
+    own = scores[:, suite.perturbations.index(kind), 0, 0]
+    texts = (render_number(None if np.isnan(value) else float(value), 2) for value in own)
     return " ".join(re.sub(r"^(\D?)0\.", r"\1.", text) for text in texts)
 
 

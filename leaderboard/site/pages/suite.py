@@ -6,11 +6,16 @@ import re
 from typing import Any
 
 from benchmark.metrics.spec import METRICS
+from benchmark.records.aggregate import PULL
 from benchmark.suites.catalog import diff_suites, list_suites, load_suite
 from benchmark.suites.lock import Lock
 from benchmark.suites.spec import CocoData, FrozenData, ImagenetData, Source, Suite
 from leaderboard.data.board import Board
 from leaderboard.data.pictures import Gallery
+from leaderboard.data.rankings import RANK_RULE
+from leaderboard.data.views import axes_of
+from leaderboard.site.marks import units_words
+from leaderboard.site.pages.pulls import WEARS, answer_words
 
 __all__ = ["suite_context"]
 
@@ -57,6 +62,28 @@ def _version_changes(suite: Suite) -> tuple[str | None, list[tuple[str, str, str
     return old.id, [(row["field"], row[old.id], row[suite.id]) for row in rows]
 
 
+def _yardsticks(suite: Suite, lock: Lock) -> list[tuple[str, list[tuple[int, list[float | None]]]]]:
+    """Return by input size and rows what thumbnails score, axis by axis."""
+    found = []
+    for size, by_axis in lock.yardsticks.items():
+        every = sorted({count for one in by_axis.values() for count in one})
+        found.append((size, [(count, [by_axis.get(a, {}).get(count) for a in axes_of(suite)]) for count in every]))
+    return found
+
+
+def _answers(suite: Suite, lock: Lock) -> list[tuple[str, list[str], list[tuple[str, list[float | None]]]]]:
+    """Return by input size the answers that invert nothing, and by metric what each scores."""
+    found = []
+    for size, answers in lock.answers.items():
+        rows = [(metric, [a.metrics.get(metric) for a in answers.values()]) for metric in suite.report]
+        rows = [row for row in rows if row[0] != PULL]
+        words = {"recolored": "unusual color", "canonical": "usual color"}
+        rows += [(f"{PULL}, {words[wear]}", [a.pull.get(wear) for a in answers.values()]) for wear in WEARS]
+        held = [(metric, values) for metric, values in rows if any(value is not None for value in values)]
+        found.append((size, [answer_words(name) for name in answers], held))
+    return found
+
+
 def _limits(board: Board) -> list[str]:
     """Limits of the scores of a suite, from what the suite is made of."""
     suite, limits = board.suite, []
@@ -70,19 +97,21 @@ def _limits(board: Board) -> list[str]:
             "There are no object masks: hue changes recolor the whole frame, and shape is judged without one."
         )
     limits.append(
-        f"{suite.dataset.images:,} images: differences of axis scores below about "
-        f"{_resolution(board):.3f} lie within the intervals."
+        f"{units_words(board)}: the intervals of axis scores reach about {_resolution(board):.3f} to either side."
         if board.tables[None].ranked
-        else f"{suite.dataset.images:,} images decide how small a difference can be told apart."
+        else f"{units_words(board)} decide how small a difference can be significant."
     )
     if not any("lpips" in metric for metric in suite.metrics):
-        limits.append("DETAIL has no perceptual part: no perceptual network is small enough to embed.")
+        limits.append("No perceptual distance is reported: no perceptual network is small enough to embed.")
     limits += [
-        "Hue kinds change hue alone, in HSV; lightness as eyes see it changes with it, and COLOR sees both.",
-        "Ranks come from the images of this suite; they say how sure the order is on such images, not on others.",
-        "Recons of the stored images can be scored again by anyone; all other scores are proven by a rerun alone, "
-        "which “reproduced” stands for.",
-        "Milliseconds a recon were measured on the device named beside them and cannot be compared across devices.",
+        "Hue kinds change hue alone, in HSV; perceived lightness changes with it.",
+        "Places come from the images of this suite; their intervals hold for such images, not for others.",
+        "DETAIL is strict about position: a recon shifted by a pixel or two loses much of it. It does not "
+        "measure looks; PSNR and SSIM are reported beside it.",
+        "COLOR describes the layer and the inverse together: a low value at a deep tap may be a finding.",
+        "Anyone can rescore the recons of the stored images; all other scores are confirmed only by a rerun, "
+        "for which “reproduced” stands.",
+        "Milliseconds per recon were measured on the device named beside them and cannot be compared across devices.",
     ]
     if board.lock.draft or suite.draft:
         limits.insert(0, "The suite is a draft: its lock does not pin everything, and its records are never ranked.")
@@ -112,8 +141,11 @@ def suite_context(board: Board, gallery: Gallery | None) -> dict[str, Any]:
         "sample_size": gallery.target.input_size if gallery else None,
         "address": _address(lock),
         "metrics": [METRICS[m] for m in suite.metrics if m in METRICS],
-        "anchors": [(t.id, m, lock.anchors[t.id][m]) for t in suite.targets for m in suite.metrics
-                    if m in lock.anchors.get(t.id, {}) and m in suite.ranked_metrics],
+        "axes": axes_of(suite),
+        "units": units_words(board),
+        "rank_rule": RANK_RULE,
+        "yardsticks": _yardsticks(suite, lock),
+        "answers": _answers(suite, lock),
         "before": before,
         "changes": changes,
         "limits": _limits(board),

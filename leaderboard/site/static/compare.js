@@ -11,7 +11,8 @@
   if (data.names.length < 2) return;
 
   const unpack = (name, target) => {
-    const text = atob(window.invbench.packs[`${name}/${target}`]);
+    const pack = window.invbench.packs[`${name}/${target}`];
+    const text = atob(pack.scores);
     const view = new DataView(Uint8Array.from(text, (c) => c.charCodeAt(0)).buffer);
     const values = new Float64Array(view.byteLength / 2);
     for (let i = 0; i < values.length; i += 1) {
@@ -20,26 +21,25 @@
     }
     const taps = data.targets[target].length;
     const images = values.length / (data.columns.length * taps);
-    const at = (column, tap) => values.subarray((column * taps + tap) * images, (column * taps + tap + 1) * images);
-    // The mean over taps of every image, over the taps where it is scored.
-    const over = (column) => Float64Array.from({ length: images }, (_, i) => {
-      let sum = 0;
-      let count = 0;
-      for (let tap = 0; tap < taps; tap += 1) {
-        const value = at(column, tap)[i];
-        if (!Number.isNaN(value)) { sum += value; count += 1; }
-      }
-      return count ? sum / count : NaN;
-    });
+    const at = (column, tap) => {
+      const start = column * taps + tap;
+      return { values: values.subarray(start * images, (start + 1) * images), mean: pack.means[start] ?? NaN };
+    };
+    // The mean over taps: whether an image is scored depends on the original alone, so it is at every tap or at none.
+    const over = (column) => {
+      const all = Array.from({ length: taps }, (_, tap) => at(column, tap));
+      const mean = (read) => all.reduce((sum, one) => sum + read(one), 0) / taps;
+      return { values: Float64Array.from({ length: images }, (_, i) => mean((one) => one.values[i])), mean: mean((one) => one.mean) };
+    };
     return { name, images, at, over };
   };
 
   const signed = (value, digits = 3) => (Number(value.toFixed(digits)) === 0 ? '' : value > 0 ? '+' : '−') + Math.abs(value).toFixed(digits);
   const cell = (found) => {
     if (!found) return make('td', {}, make('span', { class: 'missing', title: 'no image is scored for both' }, '–', make('span', { class: 'unseen' }, ' no image is scored for both')));
-    const open = found.low <= 0 && found.high >= 0;
+    const open = found.low === null || (found.low <= 0 && found.high >= 0);
     return make('td', { class: open ? 'open' : found.mean > 0 ? 'ahead' : 'behind' }, signed(found.mean),
-      make('span', { class: 'range' }, `${signed(found.low)} to ${signed(found.high)}`));
+      make('span', { class: 'range' }, found.low === null ? 'no interval' : `${signed(found.low)} to ${signed(found.high)}`));
   };
 
   const grid = (caption, first, columns, lines) => make('div', { class: 'scroll', role: 'region', 'aria-label': caption, tabindex: '0' },
@@ -65,7 +65,7 @@
         }
       });
     }
-    // One place an image, the largest differences first.
+    // One place per image, the largest differences first.
     found.sort((x, y) => y.size - x.size || x.i - y.i);
     const taken = new Set();
     return found.filter(({ axis, b, i }) => {
@@ -85,11 +85,11 @@
     const items = picturesOf(gallery, base, others, kind);
     if (!items.length) return [];
     return [make('h3', {}, 'Where they differ most'),
-      make('p', { class: 'note' }, `Among the pictures of the gallery${kind && ` under ${kind}`}, the largest differences of single scores; one place an axis and image.`),
+      make('p', { class: 'note' }, `Among the pictures of the gallery${kind && ` under ${kind}`}, the largest differences of single scores; one place per axis and image.`),
       make('ul', { class: 'trios' }, ...items.map((item) => make('li', {},
         make('p', {}, make('strong', {}, item.axis.toUpperCase()), ` ${item.words}: ${signed(item.p - item.q, 2)}`),
         make('div', { class: 'trio' },
-          item.seen >= 0 ? picture(item.seen, `${item.words}: what the target saw`, 'seen') : null,
+          item.seen >= 0 ? picture(item.seen, `${item.words}: input`, 'input') : null,
           picture(item.a.files[item.i], `${item.words}: recon of ${item.a.id}`, `${item.a.id} ${number(item.p, 2)}`),
           picture(item.b.files[item.i], `${item.words}: recon of ${item.b.id}`, `${item.b.id} ${number(item.q, 2)}`)))))];
   };
@@ -132,21 +132,21 @@
       status.textContent = 'These were not evaluated on the same images.';
       return;
     }
-    const counts = paired.draws(base.images, data.resamples, data.seed);
-    const against = (read) => others.map((other) => paired.difference(read(base), read(other), counts, data.resamples));
+    const counts = paired.draws(data.widening.length - 1, data.resamples, data.seed);
+    const against = (read) => others.map((other) => paired.difference(read(base), read(other), data, counts));
     const heads = others.map((other) => `${base.name} − ${other.name}`);
     const whole = data.columns.map(([axis, kind], column) => ({ axis, kind, column }));
     const columns = whole.filter((one) => one.kind === (kind || 'axes'));
     const where = `${target}${kind && ` under ${kind}`}`;
     const verdicts = columns.map(({ axis, column }) => [axis.toUpperCase(), against((pack) => pack.over(column))]);
-    result.append(grid(`${base.name} less the others on ${where}, by axis: the mean over taps`, 'Axis', heads,
+    result.append(grid(`${base.name} minus ${others.length > 1 ? 'each of the others' : others[0].name} on ${where}, by axis: the mean over taps`, 'Axis', heads,
       verdicts.map(([name, items]) => [name, items.map(cell)])));
     result.append(make('p', {}, ...others.map((other, index) => {
-      const ahead = verdicts.filter(([, items]) => items[index] && items[index].low > 0).map(([name]) => name);
-      const behind = verdicts.filter(([, items]) => items[index] && items[index].high < 0).map(([name]) => name);
+      const ahead = verdicts.filter(([, items]) => items[index] && items[index].low !== null && items[index].low > 0).map(([name]) => name);
+      const behind = verdicts.filter(([, items]) => items[index] && items[index].low !== null && items[index].high < 0).map(([name]) => name);
       const open = verdicts.filter(([name]) => !ahead.includes(name) && !behind.includes(name)).map(([name]) => name);
       return `Against ${other.name}, ${base.name} is ahead on ${ahead.join(', ') || 'no axis'}, behind on ${behind.join(', ') || 'none'}`
-        + (open.length ? `, not told apart on ${open.join(', ')}. ` : '. ');
+        + (open.length ? `; undecided on ${open.join(', ')}, where the interval contains 0. ` : '. ');
     })));
     result.append(make('h3', {}, 'By tap'), make('div', { class: 'beside' }, ...columns.map(({ axis, column }) =>
       grid(`${axis.toUpperCase()} on ${where} at every tap`, 'Tap', heads,
@@ -154,9 +154,9 @@
     const alone = whole.filter((one) => one.kind !== 'axes' || whole.filter((other) => other.axis === one.axis).length > 1);
     result.append(make('details', {}, make('summary', {}, 'By perturbation'),
       grid(`On ${target} under each perturbation: the mean over taps`, 'Axis and perturbation', heads,
-        alone.map(({ axis, kind: its, column }) => [`${axis.toUpperCase()}, ${its === 'axes' ? 'as defined' : its}`, against((pack) => pack.over(column)).map(cell)]))));
+        alone.map(({ axis, kind: its, column }) => [`${axis.toUpperCase()}, ${its === 'axes' ? 'standard' : its}`, against((pack) => pack.over(column)).map(cell)]))));
     result.append(...showPictures(galleries[target], base.name, others.map((other) => other.name), kind));
-    status.textContent = `${base.name} against ${others.map((other) => other.name).join(', ')} on ${base.images} images of ${where}.`;
+    status.textContent = `${base.name} against ${others.map((other) => other.name).join(', ')} on ${base.images} images in ${data.widening.length - 1} groups of ${where}.`;
   };
 
   picker.addEventListener('change', () => {

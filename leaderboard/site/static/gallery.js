@@ -1,4 +1,4 @@
-// The gallery: one image, tap and perturbation, method beside method, with a slider over the original.
+// The gallery: one image, tap and perturbation, method beside method, with a slider over the input.
 'use strict';
 (() => {
   const { state, choose, make, number } = window.invbench;
@@ -15,9 +15,9 @@
   const slider = (label, seen, recon) => {
     const [width, height] = data.size;
     const below = make('img', { src: source(recon), width, height, alt: `recon, ${label}`, loading: 'lazy' });
-    const above = make('img', { src: source(seen), width, height, alt: `what the target saw, ${label}`, class: 'above', loading: 'lazy' });
+    const above = make('img', { src: source(seen), width, height, alt: `input, ${label}`, class: 'above', loading: 'lazy' });
     const frame = make('div', { class: 'wipe' }, below, above);
-    const input = make('input', { type: 'range', min: 0, max: 100, value: 0, 'aria-label': `Show the original over the recon: ${label}` });
+    const input = make('input', { type: 'range', min: 0, max: 100, value: 0, 'aria-label': `Show the input over the recon: ${label}` });
     const cut = () => frame.style.setProperty('--cut', `${input.value}%`);
     input.addEventListener('input', cut);
     cut();
@@ -38,8 +38,8 @@
     tiles.replaceChildren();
     if (seen >= 0) {
       tiles.append(make('li', {}, make('div', { class: 'wipe' },
-        make('img', { src: source(seen), width, height, alt: `${words}: what the target saw` })),
-      make('span', {}, make('strong', {}, 'seen'), ' what the target saw')));
+        make('img', { src: source(seen), width, height, alt: `${words}: input` })),
+      make('span', {}, make('strong', {}, 'input'), ' what the network was shown')));
     }
     for (const method of shown) {
       const label = `${words}, ${method.id} at ${data.taps[tap]}`;

@@ -1,4 +1,4 @@
-// Paired differences: the mean over images that both have, and its bootstrap interval.
+// Paired differences: the mean over images, and its interval over groups of images.
 'use strict';
 window.invbench = window.invbench || {};
 (() => {
@@ -10,12 +10,12 @@ window.invbench = window.invbench || {};
     return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
   };
 
-  // How often each image is drawn in each resample, resample after resample.
-  const draws = (images, resamples, seed) => {
+  // How often each group of images is drawn in each resample, resample after resample.
+  const draws = (groups, resamples, seed) => {
     const random = generator(seed);
-    const counts = new Uint8Array(images * resamples);
+    const counts = new Uint16Array(groups * resamples);
     for (let r = 0; r < resamples; r += 1) {
-      for (let i = 0; i < images; i += 1) counts[r * images + Math.floor(random() * images)] += 1;
+      for (let i = 0; i < groups; i += 1) counts[r * groups + Math.floor(random() * groups)] += 1;
     }
     return counts;
   };
@@ -28,25 +28,37 @@ window.invbench = window.invbench || {};
     return sorted[low] + (position - low) * (sorted[high] - sorted[low]);
   };
 
-  const difference = (first, second, counts, resamples) => {
-    const images = first.length;
-    const values = Float64Array.from(first, (value, i) => value - second[i]);
-    const there = [...values.keys()].filter((i) => !Number.isNaN(values[i]));
-    if (!there.length) return null;
-    const mean = there.reduce((sum, i) => sum + values[i], 0) / there.length;
+  // Two times scores of images and their mean; the interval is widened about the difference of the means.
+  const difference = (first, second, { members, widening, resamples }, counts) => {
+    const groups = widening.length - 1;
+    const sums = new Float64Array(groups);
+    const sizes = new Float64Array(groups);
+    for (let i = 0; i < members.length; i += 1) {
+      const value = first.values[i] - second.values[i];
+      if (!Number.isNaN(value)) {
+        sums[members[i]] += value;
+        sizes[members[i]] += 1;
+      }
+    }
+    const held = [...sizes.keys()].filter((g) => sizes[g] > 0);
+    if (!held.length) return null;
+    const mean = first.mean - second.mean;
+    const factor = widening[held.length];
+    if (factor === null) return { mean, low: null, high: null };
     const means = [];
     for (let r = 0; r < resamples; r += 1) {
       let sum = 0;
       let count = 0;
-      for (const i of there) {
-        const times = counts[r * images + i];
-        sum += times * values[i];
-        count += times;
+      for (const g of held) {
+        const times = counts[r * groups + g];
+        sum += times * sums[g];
+        count += times * sizes[g];
       }
       if (count) means.push(sum / count);
     }
     means.sort((a, b) => a - b);
-    return { mean, low: percentile(means, 0.025), high: percentile(means, 0.975), images: there.length };
+    const end = (share) => mean + factor * (percentile(means, share) - mean);
+    return { mean, low: end(0.025), high: end(0.975) };
   };
 
   window.invbench.paired = { draws, difference };

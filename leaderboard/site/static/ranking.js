@@ -1,7 +1,7 @@
 // The ranked table: sorting, filtering, views of a stage, tap or perturbation, and weights of the reader's own.
 'use strict';
 (() => {
-  const { state, choose, make } = window.invbench;
+  const { state, choose, make, number } = window.invbench;
   const views = window.invbench.views;
   const table = document.getElementById('ranking');
   const controls = document.getElementById('controls');
@@ -16,42 +16,81 @@
     bound: ['floor', 'ceiling'].includes(element.dataset.trust), // reference points stay, whatever is filtered
     kept: Object.fromEntries([...element.querySelectorAll('td.axis')].map((cell) => [cell.dataset.axis, cell.innerHTML])),
   }));
-  const format = (value) => value.toFixed(3);
+  const format = (value) => number(value, 3);
+  const BEYOND = 6; // percent of an axis that a score may lie beyond its ends
+
+  // --- what stands beside a score, as Python words it ---
+  const rowsOf = (yardstick, score) => {
+    let reached = -1;
+    let before = null;
+    for (const [rows, own] of yardstick) {
+      const top = Math.max(reached, own);
+      if (score <= top) {
+        if (before === null) return score === top ? rows : 0;
+        const share = (score - reached) / (top - reached);
+        return 2 ** (Math.log2(before) + share * (Math.log2(rows) - Math.log2(before)));
+      }
+      reached = top;
+      before = rows;
+    }
+    return Infinity;
+  };
+  const remarks = (axis, score, kind) => {
+    const lines = score.low !== null && score.low <= 0 ? [views.nothing] : [];
+    const yardstick = views.yardsticks[axis];
+    if (!yardstick || kind !== 'axes' || (axis === 'color' && score.value > views.flat)) return lines;
+    const [least, most] = [yardstick[0][0], yardstick[yardstick.length - 1][0]];
+    const words = (value) => {
+      const rows = rowsOf(yardstick, value);
+      if (rows === 0) return `< ${least}`;
+      return rows === Infinity ? `> ${most}` : `${Number(rows.toPrecision(2))}`;
+    };
+    const value = words(score.value);
+    const phrase = { '<': 'worse than', '>': 'better than' }[value[0]] || 'as good as';
+    const rows = value.replace(/^[<>] /, '');
+    const [low, high] = score.low === null ? [value, value] : [words(score.low), words(score.high)];
+    const span = low === value && high === value ? '' : ` [${low}, ${high}]`;
+    return [...lines, `${phrase} a ${rows}×${rows} thumbnail${span}`];
+  };
 
   // --- scores of the chosen view ---
   const scoresOf = (row, scope, kind) => {
     const packed = views.rows[row.id];
     const s = views.scopes.indexOf(scope);
     const k = views.kinds.indexOf(kind);
-    return Object.fromEntries(views.axes.map((axis, a) => {
+    const scores = Object.fromEntries(views.axes.map((axis, a) => {
       const start = ((s * views.kinds.length + k) * views.axes.length + a) * 3;
-      const found = packed ? packed.slice(start, start + 3).map((v) => (v < 0 ? null : v / 1000)) : [null, null, null];
+      const found = packed ? packed.slice(start, start + 3).map((v) => (v === null ? null : v / 1000)) : [null, null, null];
       return [axis, { value: found[0], low: found[1], high: found[2] }];
     }));
+    const values = views.axes.map((axis) => scores[axis].value);
+    const mean = values.includes(null) ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
+    return { ...scores, score: { value: mean, low: null, high: null } };
   };
 
-  const showAxis = (cell, score, reason) => {
+  const showAxis = (cell, score, reason, lines) => {
     cell.replaceChildren();
     if (score.value === null) {
       cell.append(make('span', { class: 'missing' }, '–'), make('span', { class: 'why' }, reason));
       return;
     }
-    const range = score.low === null ? 'no interval' : `${format(score.low)} to ${format(score.high)}`;
+    const range = score.low === null ? '' : `${format(score.low)} to ${format(score.high)}`;
     cell.append(make('div', { class: 'score' },
       make('span', { class: 'value' }, format(score.value)),
-      make('span', { class: 'range' }, make('span', { class: 'unseen' }, '95 % interval '), range)));
+      range ? make('span', { class: 'range' }, make('span', { class: 'unseen' }, '95 % interval '), range) : null));
     const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
     const set = (element, attributes) => Object.entries(attributes).forEach(([name, value]) => element.setAttribute(name, value));
     set(svg, { class: 'interval', width: '100%', height: '10', 'aria-hidden': 'true', focusable: 'false' });
     const line = (name, x1, x2, y1, y2) => {
       const element = document.createElementNS('http://www.w3.org/2000/svg', 'line');
-      set(element, { class: name, x1: `${100 * x1}%`, x2: `${100 * x2}%`, y1, y2 });
+      const along = (share) => `${Math.min(100 + BEYOND, Math.max(-BEYOND, 100 * share))}%`;
+      set(element, { class: name, x1: along(x1), x2: along(x2), y1, y2 });
       svg.append(element);
     };
     line('rail', 0, 1, 5, 5);
     if (score.low !== null) line('span', score.low, score.high, 5, 5);
     line('dot', score.value, score.value, 0, 10);
-    cell.append(svg);
+    cell.append(svg, ...lines.map((words) => make('span', { class: 'like' }, words)));
   };
 
   const show = (scope, kind) => {
@@ -63,14 +102,13 @@
         if (whole) {
           cell.innerHTML = row.kept[axis];
           const text = cell.querySelector('.value');
-          row.scores[axis].value = text ? Number(text.textContent) : null;
+          row.scores[axis].value = text ? Number(text.textContent.replace('−', '-')) : null;
           continue;
         }
-        const measured = row.bound || row.element.dataset.place;
         const reason = !views.rows[row.id] ? 'not evaluated here'
-          : measured ? 'not computed under this perturbation, or nothing scored'
-            : 'the record is not ranked: only whole targets and single taps are shown';
-        showAxis(cell, row.scores[axis], reason);
+          : views.measured.includes(row.id) ? 'not computed under this perturbation, or nothing scored'
+            : 'not ranked on all targets: only whole targets and single taps are shown';
+        showAxis(cell, row.scores[axis], reason, axis === 'score' ? [] : remarks(axis, row.scores[axis], kind));
       }
     }
   };
@@ -152,7 +190,7 @@
   const keyOf = (row, key) => {
     if (key === 'place') return row.element.dataset.place === '' ? null : Number(row.element.dataset.place);
     if (key === 'name') return row.id;
-    if (views.axes.includes(key)) return row.scores[key].value;
+    if (key === 'score' || views.axes.includes(key)) return row.scores[key].value;
     const { value } = row.element.querySelector(`[data-cost="${key}"]`).dataset;
     return value === '' ? null : Number(value);
   };
@@ -218,7 +256,7 @@
       const group = body.querySelector('tr.group');
       if (group) group.hidden = here.every((row) => row.element.hidden);
     }
-    const ahead = (value) => [...mine.values()].filter((other) => format(other) > format(value)).length;
+    const ahead = (value) => [...mine.values()].filter((other) => Number(other.toFixed(3)) > Number(value.toFixed(3))).length;
     for (const row of rows) {
       const cell = row.element.querySelector('.place');
       cell.querySelectorAll('.mine').forEach((element) => element.remove());
@@ -232,7 +270,7 @@
     const part = [scope === '*' ? '' : scope.startsWith('stage:') ? `stage ${scope.slice(6)}` : `tap ${scope}`, kind === 'axes' ? '' : kind];
     const where = part.filter(Boolean).join(', ');
     status.textContent = `${shown.length} of ${total} submissions`
-      + (where ? `; scores of ${where} alone, without ranks: those hold for whole targets.` : '.')
+      + (where ? `; scores of ${where} alone, without places: those hold for whole targets.` : '.')
       + (own ? ' Ordered by your weights.' : '');
   };
 

@@ -16,8 +16,9 @@ from benchmark.records.pairs import paired_differences
 from benchmark.records.statistics import masked_mean
 from leaderboard.data.board import Board
 from leaderboard.data.pairs import pairs
-from leaderboard.data.pictures import Gallery, ImageStore, kind_words, make_gallery
+from leaderboard.data.pictures import Gallery, ImageStore, kind_words, make_gallery, pictured
 from leaderboard.data.views import axes_of, columns_of, kinds_of
+from leaderboard.site.marks import units_words
 
 pytestmark = pytest.mark.slow  # starts a browser
 
@@ -83,7 +84,8 @@ def test_differences_are_those_that_python_finds(names: Sequence[str], board: Bo
     axes, kinds = axes_of(suite), kinds_of(suite)
     images = {name: entries[name].views.images[TARGET].astype(np.float64) for name in names}  # type: ignore[union-attr]
     bootstrap = GroupBootstrap(entries["ridge"].groups, suite.bootstrap_resamples, suite.bootstrap_seed)
-    assert reader.text("#status") == f"modular against {', '.join(names[1:])} on {len(bootstrap.members)} images of {TARGET}."
+    units = f"{len(bootstrap.members)} images in {bootstrap.groups} groups"
+    assert reader.text("#status") == f"modular against {', '.join(names[1:])} on {units} of {TARGET}."
 
     whole = lines(reader, "by axis: the mean over taps")
     assert list(whole) == [axis.upper() for axis in axes]
@@ -98,7 +100,7 @@ def test_differences_are_those_that_python_finds(names: Sequence[str], board: Bo
     reader.page.locator("#result summary").click()
     parts = lines(reader, "under each perturbation")
     for axis, kind in columns_of(suite):
-        label = f"{axis.upper()}, {'as defined' if kind == 'axes' else kind}"
+        label = f"{axis.upper()}, {'standard' if kind == 'axes' else kind}"
         scores = {name: masked_mean(images[name][axes.index(axis), kinds.index(kind)]) for name in names}
         if label in parts:
             check(parts.pop(label), scores, names, bootstrap)
@@ -154,9 +156,9 @@ def test_the_table_for_reading_alone_holds_the_pairs_over_all_targets(board: Boa
     (pair,) = pairs(board.suite, board.entries)
     cells = reader.page.locator("#pairs tbody td .range").all()
     assert reader.text("#pairs tbody th") == pair.first
-    assert len(cells) == len(pair.differences)
-    for cell, difference in zip(cells, pair.differences.values(), strict=True):
-        mean = str(cell.evaluate("(one) => one.previousSibling.textContent"))
+    differences = (pair.score, *pair.differences.values())
+    for cell, difference in zip(cells, differences, strict=True):
+        mean = str(cell.evaluate("(one) => one.parentElement.firstChild.textContent"))
         assert number(mean) == pytest.approx(difference.mean, abs=0.00051)
         low, high = map(number, cell.inner_text().split(" to "))
         assert (low, high) == pytest.approx((difference.low, difference.high), abs=0.00051)
@@ -176,7 +178,7 @@ def test_two_are_compared_before_anyone_chooses(board: Board, real: Site, visit:
     reader.open("mini-1/target-mini-vit.html")
     reader.page.get_by_role("link", name="compare submissions image by image").click()
     reader.settle()
-    assert reader.text("#status") == "modular against ridge on 128 images of mini-vit."
+    assert reader.text("#status") == f"modular against ridge on {units_words(board)} of mini-vit."
 
 
 def test_fewer_than_two_are_not_compared(real: Site, visit: Open) -> None:
@@ -209,7 +211,10 @@ def test_they_are_shown_where_they_differ_most(
     for axis in axes:
         for index, (_, image) in enumerate(gallery.choice.images):
             at = ridge.images.index(image)
-            p, q = (100 * e.views.images[TARGET][axes.index(axis), 1:, :, at].T.astype(float) for e in (ridge, modular))  # type: ignore[union-attr]
+            p, q = (
+                100 * pictured(suite, e.views.images[TARGET])[axes.index(axis), :, :, at].T.astype(float)  # type: ignore[union-attr]
+                for e in (ridge, modular)
+            )
             size = np.nan_to_num(np.abs(np.round(p) - np.round(q)), nan=-1)
             tap, kind = np.unravel_index(int(size.argmax()), size.shape)
             place = -int(size.max()), index, tap, kind
@@ -228,7 +233,7 @@ def test_they_are_shown_where_they_differ_most(
         files = [gallery.seen(image, kind), *(gallery.files[key] for key in keys)]
         assert sources == [f"../images/{file}.png" for file in files]
         labels = [label.split() for label in item.locator("figcaption").all_inner_texts()]
-        assert [label[0] for label in labels] == ["seen", "ridge", "modular"]
+        assert [label[0] for label in labels] == ["input", "ridge", "modular"]
         assert shown == pytest.approx([p, q], abs=0.00501)
     first = items[0].locator("img").first
     first.scroll_into_view_if_needed()
@@ -264,7 +269,8 @@ def test_the_gallery_shows_the_pictures_that_were_chosen(
             assert (name, shown[::2]) == (method, list(axes))
             at = entries[method].images.index(image)
             for axis, text in zip(axes, shown[1::2], strict=True):
-                value = entries[method].views.images[of][axes.index(axis), kinds.index(kind), taps.index(tap), at]  # type: ignore[union-attr]
+                scores = pictured(suite, entries[method].views.images[of])  # type: ignore[union-attr]
+                value = scores[axes.index(axis), kinds.index(kind) - 1, taps.index(tap), at]
                 assert (text == "–") == bool(np.isnan(value))
                 assert text == "–" or number(text) == pytest.approx(float(value), abs=0.00501)
     state = reader.state
@@ -313,7 +319,7 @@ def test_the_original_is_wiped_over_the_recon(real: Site, visit: Open) -> None:
         assert above.evaluate(clip).replace("0px)", "0px 0px)").split()[1] == left, key
     below = tile.locator("img").first
     assert below.bounding_box() == above.bounding_box(), "both lie exactly over each other"
-    assert str(slider.get_attribute("aria-label")).startswith("Show the original over the recon: ")
+    assert str(slider.get_attribute("aria-label")).startswith("Show the input over the recon: ")
 
 
 def test_strips_lead_through_the_taps(board: Board, galleries: dict[str, Gallery], real: Site, visit: Open) -> None:

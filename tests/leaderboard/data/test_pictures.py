@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -34,8 +35,9 @@ from leaderboard.data.pictures import (
     kind_words,
     make_gallery,
     picture_scores,
+    pictured,
 )
-from leaderboard.data.views import AS_DEFINED, Views, axes_of, kinds_of
+from leaderboard.data.views import Views, axes_of
 from leaderboard.site.pages.strips import own_scores
 
 Enter = Callable[..., Path]
@@ -209,8 +211,9 @@ def test_scores_below_pictures_are_those_of_the_images(board: Board, tmp_path: P
         for image in images:
             for tap in range(len(gallery.target.taps)):
                 for kind in suite.perturbations:
-                    place = kinds_of(suite).index(kind)
-                    value = entry.views.images[gallery.target.id][axis, place, tap, entry.images.index(image)]
+                    place = suite.perturbations.index(kind)
+                    own = pictured(suite, entry.views.images[gallery.target.id])
+                    value = own[axis, place, tap, entry.images.index(image)]
                     score = next(scores)
                     assert score is None if np.isnan(value) else score == pytest.approx(100 * value, abs=0.501)
     assert picture_scores(suite, gallery, replace(entry, views=None), images) == []
@@ -237,13 +240,10 @@ def test_stale_images_go_and_other_files_stay(board: Board, tmp_path: Path) -> N
     assert len(list(tmp_path.iterdir())) > 2
 
 
-def no_png(suite: Suite, level: float) -> pa.Table:
-    row = {"image": suite.audit_images[0], "target": "mini-vit", "tap": "input", "perturbation": "identity"}  # type: ignore[index]
-    return pa.Table.from_pylist([row | {"png": b"<html>"}], schema=AUDIT_SCHEMA)
-
-
 def test_what_is_no_image_is_refused(suite: Suite, lock: Lock, root: Path, enter: Enter, tmp_path: Path) -> None:
-    enter("hostile", 0.9, images=no_png)
+    row = {"image": suite.audit_images[0], "target": "mini-vit", "tap": "input", "perturbation": "identity"}  # type: ignore[index]
+    table = pa.Table.from_pylist([row | {"png": b"<html>"}], schema=AUDIT_SCHEMA)
+    pq.write_table(table, enter("hostile", 0.9) / "audit.parquet")
     with pytest.raises(IntegrityError) as caught:
         make_gallery(suite, load_entries(suite, lock, [root]), ImageStore(tmp_path / "images"))
     assert caught.value.where == str(root / "hostile" / "records" / suite.id / "audit.parquet")
@@ -299,7 +299,7 @@ PICTURE = re.compile(r'alt="(\S+), ([^:"]+): recon of (\S+) at (\S+)"[^>]*><span
 def test_under_every_picture_of_a_strip_stand_its_own_scores(real: Site) -> None:
     (board,) = real.boards
     suite, entries = board.suite, {entry.submission.id: entry for entry in board.loaded}
-    kinds = {kind_words(kind): kinds_of(suite).index(kind) for kind in suite.perturbations}
+    kinds = {kind_words(kind): place for place, kind in enumerate(suite.perturbations)}
     for target in suite.targets:
         page = (real.out / f"mini-1/gallery-{target.id}.html").read_text(encoding="utf-8")
         found = PICTURE.findall(page)
@@ -308,7 +308,7 @@ def test_under_every_picture_of_a_strip_stand_its_own_scores(real: Site) -> None
         for image, words, name, tap, text in found:
             entry = entries[name]
             place = kinds[words], target.tap_names.index(tap), entry.images.index(image)
-            expected = entry.views.images[target.id][:, *place]
+            expected = pictured(suite, entry.views.images[target.id])[:, *place]
             shown = [float("nan") if part == "–" else float(part.replace("−", "-")) for part in text.split()]
             assert shown == pytest.approx(expected, abs=0.00501, nan_ok=True), (target.id, image, words, name, tap)
 
@@ -319,7 +319,8 @@ def test_scores_under_a_picture_lose_their_zero_and_nothing_else(board: Board, e
     values = {".46": 0.456, "1.00": 1.0, "–": nan, ".00": -0.001, "−.46": -0.456, "−10.46": -10.456, "20.50": 20.5}
     for text, value in values.items():
         alike = scored(entry, gallery.target.id, [[[value]]] * 3)
-        assert own_scores(board.suite, gallery, alike, "i0", 0, AS_DEFINED) == f"{text} {text} {text}"
+        alike.views.images[gallery.target.id][:] = value  # type: ignore[union-attr]
+        assert own_scores(board.suite, gallery, alike, "i0", 0, "hue_set_0") == f"{text} {text} {text}"
 
 
 def test_perturbations_in_words() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from benchmark.errors import IntegrityError, SpecError
+from benchmark.metrics.spec import get_metric
 from benchmark.records.history import withdraw
 from benchmark.records.record import InverseInfo, Record
 from benchmark.suites.lock import Lock
@@ -25,7 +26,6 @@ from leaderboard.data.rankings import (
     label_of,
     make_table,
     render_number,
-    text_table,
     unscored,
     why_missing,
 )
@@ -63,7 +63,9 @@ def test_a_record_that_lacks_a_target_has_no_score_and_no_cost_over_all(
     assert record.overall["detail"].value is not None
     assert overall_of(suite, record) == {} and overall_of(suite, ridge) == ridge.overall
     for target, scored in ((None, False), (first, True), (second, False)):
-        (row,) = (row for row in make_table(suite, entries, target).unranked if row.entry.submission.id == "part")
+        table = make_table(suite, entries, target)
+        (row,) = (row for row in table.rows if row.entry.submission.id == "part")
+        assert (row in table.ranked, row.score is not None) == (scored, scored)
         assert [cell.score is not None for cell in row.cells] == [scored] * 3
         assert (row.cost.parameters is not None) == scored
         reason = "" if scored else "target not evaluated" if target else f"not evaluated on {second}"
@@ -180,7 +182,9 @@ def test_a_target_that_was_not_evaluated_costs_nothing_known(record: Record) -> 
 def test_why_a_value_is_missing(record: Record) -> None:
     assert why_missing(record, ["ssim"], "another") == "target not evaluated"
     assert why_missing(record, ["ssim"], "mini-vit", "another") == "tap not evaluated"
-    assert why_missing(record, ["contour_f"], "mini-vit") == "not scored: too few visible contour pixels"
+    assert (
+        why_missing(record, ["contour_f"], "mini-vit") == f"not scored: contour_f: {get_metric('contour_f').unscored}"
+    )
     assert why_missing(record, ["ssim"], "mini-vit") == "no score in the record"
 
 
@@ -270,7 +274,8 @@ def test_color_means_and_unscored(suite: Suite, lock: Lock, four: Path) -> None:
     assert color_means(record, "mini-detr", "backbone", "gain_original") == pytest.approx(0.2)
     assert color_means(record, "mini-detr", "nowhere", "gain_original") is None
     taps = sum(len(target.taps) for target in suite.targets)
-    assert unscored(record) == [("contour_f", "too few visible contour pixels", 8 * taps)]
+    reason = f"contour_f: {get_metric('contour_f').unscored}"
+    assert unscored(record) == [("contour_f", reason, taps * len(suite.perturbations))]
 
 
 def test_number() -> None:
@@ -278,16 +283,3 @@ def test_number() -> None:
     assert render_number(-0.126, 2) == "\N{MINUS SIGN}0.13", "a hyphen would look like the dash beside it"
     assert render_number(-0.126, 2) == "\N{MINUS SIGN}0.13", "no hyphen, which beside a dash could be one"
     assert render_number(None) == DASH
-
-
-def test_text_table(suite: Suite, lock: Lock, four: Path, enter: Enter) -> None:
-    enter("draft", 0.9, draft=True)
-    text = text_table(suite, load_entries(suite, lock, [four]), "ridge")
-    assert text.count("DETAIL") == len(suite.targets)
-    first = text.split("\n\n")[1].splitlines()
-    assert first[0].split() == ["place", "submission", "SCORE", "DETAIL", "SHAPE", "COLOR"]
-    assert first[2].split()[:2] == ["1", "modular"]
-    assert first[2].split()[4:6] == ["0.560", "±0.020"]
-    assert first[3].split()[:3] == ["2", ">", "ridge"]
-    assert first[4].split()[:3] == [DASH, "draft", "(draft)"]
-    assert [line.split()[0] for line in first[5:7]] == ["ceiling", "floor"]

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.errors import SpecError
-from benchmark.records.aggregate import NOT_FINITE, get_reason_names, scores_from_table, scores_to_table
 from benchmark.records.record import load_audit, load_record, load_scores, write_record
+from benchmark.records.scores import NOT_FINITE, get_reason_names, scores_from_table, scores_to_table
 from benchmark.suites.lock import Lock
 from benchmark.suites.spec import Suite
 from leaderboard.data.board import Board

@@ -103,7 +103,7 @@ def test_unusable_records_among_many_keep_what_is_said_of_them(tmp_path: Path) -
     names = list_submissions(tmp_path)
     changed, broken = (record_folder(tmp_path, names[place], suite.id) / "record.json" for place in (2, 6))
     content = json.loads(changed.read_text())
-    changed.write_text(json.dumps(content | {"code_version": "9.9.9"}))
+    changed.write_text(json.dumps(content | {"images": 3}))
     broken.write_text("{}")
     found: list[UserError] = []
     left = load_entries(suite, lock, [tmp_path], on_unusable=found.append)

@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 from figures import said, texts
 
+from leaderboard.data.rankings import MINUS
 from leaderboard.figures import (
     CostPoint,
     cost_chart,
@@ -66,3 +67,17 @@ def test_the_cost_axis_is_logarithmic_only_where_costs_span_more_than_tenfold() 
     assert marks(10, 90)[0] == "0"
     assert {"1", "10", "100", "1,000"} <= set(marks(1, 1000))
     assert "0" not in marks(1, 1000) and marks(0, 1, 1000)[0] == "0"
+
+
+def test_scores_below_0_have_room_on_the_axis_of_scores() -> None:
+    def marks(low: float, high: float) -> list[float]:
+        points = [CostPoint("a", 0, 1.0, low, None, None), CostPoint("b", 1, 2.0, high, None, None)]
+        found = [text for _, _, anchor, text in texts(cost_chart("t", "ms", points)) if anchor == "end"]
+        return [float(text.replace(MINUS, "-")) for text in found if text not in ("a", "b", "ms")]
+
+    assert (min(marks(0.1, 0.9)), max(marks(0.1, 0.9))) == (0, 1)
+    low = cost_chart("t", "ms", [CostPoint("a", 0, 1.0, -0.03, -0.08, 0.02), CostPoint("b", 1, 2.0, 0.9, None, None)])
+    heights = {text: y for _, y, anchor, text in texts(low) if anchor == "end"}
+    bottom = max(y for _, y, anchor, _ in texts(low) if anchor == "middle") - 20
+    assert heights["0"] < bottom, "0 is not the bottom"
+    assert min(marks(-0.03, -0.01)) <= -0.03, "scores that lie close together have an axis of their own"

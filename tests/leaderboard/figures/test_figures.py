@@ -130,6 +130,23 @@ def test_a_missing_score_is_a_gap_and_no_zero() -> None:
         depth_chart("t", TAPS, DEPTHS, [a_line("m", 0, [0.5])])
 
 
+def test_a_score_a_little_below_0_is_drawn_below_the_mark_of_0() -> None:
+    def height_of(chart: Chart, mark: str) -> float:
+        return next(y for _, y, anchor, text in texts(chart) if anchor == "end" and text == mark)
+
+    def lowest_point(chart: Chart) -> float:
+        (path,) = re.findall(rb'd="([^"]*)"[^>]*stroke: #0a6db0; stroke-width: 1.8', chart.svg)
+        return max(float(y) for y in re.findall(rb"[\d.]+ ([\d.]+)", path))
+
+    above, below = (depth_chart("t", TAPS[:2], DEPTHS[:2], [a_line("m", 0, [0.9, v])]) for v in (0.04, -0.04))
+    half = 0.35 * 10.5  # from the middle of a text to its baseline
+    assert lowest_point(above) < height_of(above, "0") - half
+    assert lowest_point(below) > height_of(below, "0") - half
+    scale = (height_of(below, "0") - height_of(below, "1")), (height_of(above, "0") - height_of(above, "1"))
+    assert scale[0] / scale[1] == pytest.approx(1 / 1.1, abs=0.01), "the axis reaches down to the interval"
+    assert "lowest -0.04" in below.alt
+
+
 def test_the_text_alternative_says_the_extremes_and_both_ends_of_the_lines() -> None:
     lines = [a_line("one", 0, [0.91, 0.5, 0.2]), a_line("two", 1, [0.7, 0.99, 0.11])]
     alt = depth_chart("Color", TAPS[:3], [0, 0.5, 1], lines).alt

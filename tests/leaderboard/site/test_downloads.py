@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
+from boards import IMAGES, PHOTOGRAPHS
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -75,10 +76,12 @@ def receipt_of(folder: Path) -> Receipt:
 
 
 def test_every_table_comes_as_csv_and_json_with_the_same_rows(
-    suite: Suite, entries: list[Entry], tmp_path: Path
+    suite: Suite, lock: Lock, entries: list[Entry], tmp_path: Path
 ) -> None:
-    found = by_name(write_downloads(suite, entries, tmp_path))
-    assert list(found) == ["ranking", "taps", "cells", "pairs", "layers", "methods", "receipts", "history", "scores"]
+    found = by_name(write_downloads(suite, entries, tmp_path, lock=lock))
+    assert list(found) == [
+        "ranking", "taps", "cells", "pairs", "layers", "pull", "methods", "receipts", "history", "scores",
+    ]  # fmt: skip
     for name in found.keys() - {"cells", "scores"}:
         told = json.loads((tmp_path / f"{name}.json").read_text(encoding="utf-8"))
         read = rows(tmp_path / f"{name}.csv")
@@ -94,46 +97,50 @@ def test_every_table_comes_as_csv_and_json_with_the_same_rows(
             assert path.endswith(f".{kind}") and (tmp_path / path).stat().st_size == size
 
 
-def test_tables_hold_what_the_board_shows(suite: Suite, entries: list[Entry], tmp_path: Path) -> None:
-    write_downloads(suite, entries, tmp_path)
+def test_tables_hold_what_the_board_shows(suite: Suite, lock: Lock, entries: list[Entry], tmp_path: Path) -> None:
+    write_downloads(suite, entries, tmp_path, lock=lock)
     told = json.loads((tmp_path / "ranking.json").read_text())
     assert [row["target"] for row in told[::4]] == ["all", "mini-detr", "mini-vit"]
     assert [(row["place"], row["submission"], row["reference"]) for row in told[:4]] == [
         (1, "modular", None), (2, "ridge", None), (None, "copy", "ceiling"), (None, "mean", "floor"),
     ]  # fmt: skip
-    assert told[0]["detail"] == pytest.approx(0.56) and told[0]["detail_rank"] == 1
+    assert told[0]["detail"] == pytest.approx(0.56, abs=1e-6) and told[0]["detail_rank"] == 1
+    assert told[0]["score"] == pytest.approx(0.56, abs=1e-6) and told[0]["detail_thumbnail"] == "12x12"
+    assert [(row["best"], row["worst"], row["equal"]) for row in told[:2]] == [(1, 1, False), (2, 2, False)]
+    assert (told[0]["images"], told[0]["groups"]) == (IMAGES, PHOTOGRAPHS)
     assert told[0]["parameters"] == 2 * 12345 and told[4]["parameters"] == 12345
     assert told[0]["training_device_hours"] is None and told[0]["device_name"] == "Some CPU"
     frame = pq.read_table(tmp_path / "cells.parquet")
     assert frame.num_rows == len(rows(tmp_path / "cells.csv")) == sum(len(e.record.cells) for e in entries)
-    row = frame.to_pylist()[5 * 3]
-    cell = entries[0].record.cells[5 * 3]
+    place = next(i for i, cell in enumerate(entries[0].record.cells) if cell.unscored)
+    row, cell = frame.to_pylist()[place], entries[0].record.cells[place]
+    ((reason, count),) = cell.unscored.items()
     assert row == {
         "submission": "copy", "target": cell.target, "tap": cell.tap, "perturbation": "identity",
-        "metric": "contour_f", "value": 0.5, "low": 0.4, "high": 0.6, "scored": 120, "unscored": 8,
-        "reasons": "too few visible contour pixels (8)",
+        "metric": "contour_f", "value": cell.value, "low": cell.low, "high": cell.high, "scored": IMAGES - 1,
+        "unscored": 1, "reasons": f"{reason} ({count})",
     }  # fmt: skip
     for row in json.loads((tmp_path / "taps.json").read_text()):
         assert all(isinstance(row[name], float) and math.isfinite(row[name]) for name in ("depth", "value", "low"))
 
 
 def test_many_cells_come_as_parquet_only_and_the_older_csv_goes(
-    suite: Suite, entries: list[Entry], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    suite: Suite, lock: Lock, entries: list[Entry], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_downloads(suite, entries, tmp_path)
+    write_downloads(suite, entries, tmp_path, lock=lock)
     monkeypatch.setattr(downloads, "MAX_CSV_ROWS", 10)
     (tmp_path / "scores" / "gone.parquet").write_bytes(b"of an earlier build")
     (tmp_path / "mine.csv").write_text("left alone")
-    found = by_name(write_downloads(suite, entries, tmp_path))["cells"]
+    found = by_name(write_downloads(suite, entries, tmp_path, lock=lock))["cells"]
     assert [file.format for file in found.files] == ["parquet"] and "Parquet only" in found.description
     assert not (tmp_path / "cells.csv").exists() and not (tmp_path / "scores" / "gone.parquet").exists()
     assert (tmp_path / "mine.csv").exists()
 
 
 def test_scores_are_the_records_own_bytes_and_read_as_one_table(
-    suite: Suite, entries: list[Entry], tmp_path: Path
+    suite: Suite, lock: Lock, entries: list[Entry], tmp_path: Path
 ) -> None:
-    found = by_name(write_downloads(suite, entries, tmp_path))["scores"]
+    found = by_name(write_downloads(suite, entries, tmp_path, lock=lock))["scores"]
     for entry in entries:
         copy = (tmp_path / "scores" / f"{entry.submission.id}.parquet").read_bytes()
         assert copy == (entry.folder / "scores.parquet").read_bytes()
@@ -149,12 +156,12 @@ def test_changed_scores_of_a_draft_are_refused(
     scores = pq.read_table(folder / "scores.parquet")
     pq.write_table(scores.slice(0, scores.num_rows - 1), folder / "scores.parquet")
     with pytest.raises(IntegrityError, match=r"scores\.parquet"):
-        write_downloads(suite, found, tmp_path / "data")
+        write_downloads(suite, found, tmp_path / "data", lock=lock)
 
 
-def test_the_same_entries_give_the_same_bytes(suite: Suite, entries: list[Entry], tmp_path: Path) -> None:
-    first = write_downloads(suite, entries, tmp_path / "a")
-    second = write_downloads(suite, entries[::-1], tmp_path / "b")
+def test_the_same_entries_give_the_same_bytes(suite: Suite, lock: Lock, entries: list[Entry], tmp_path: Path) -> None:
+    first = write_downloads(suite, entries, tmp_path / "a", lock=lock)
+    second = write_downloads(suite, entries[::-1], tmp_path / "b", lock=lock)
     assert first == second
     for download in first:
         for path, *_ in download.files:
@@ -164,16 +171,16 @@ def test_the_same_entries_give_the_same_bytes(suite: Suite, entries: list[Entry]
                 assert data.endswith(b"\n") and b"\r" not in data and not data.startswith(b"\xef\xbb\xbf")
 
 
-def test_nobody_entered(suite: Suite, tmp_path: Path) -> None:
-    found = write_downloads(suite, [], tmp_path)
+def test_nobody_entered(suite: Suite, lock: Lock, tmp_path: Path) -> None:
+    found = write_downloads(suite, [], tmp_path, lock=lock)
     assert all(download.rows == 0 for download in found)
     assert json.loads((tmp_path / "ranking.json").read_text()) == []
-    assert json.loads(readable_json(make_board([(suite, [])], {suite.id: found})))["suites"][0]["entries"] == []
+    assert json.loads(readable_json(make_board([(suite, lock, [])], {suite.id: found})))["suites"][0]["entries"] == []
 
 
 def test_layers_receipts_and_history(suite: Suite, lock: Lock, enter: Enter, root: Path, tmp_path: Path) -> None:
     stage = StageLayers(
-        stage="encoder", taps=("a", "b"), floor=0.1, transfer=((0.5, 0.3), (None, 0.4)),
+        stage="encoder", taps=("a", "b"), images=16, transfer=((0.5, 0.3), (None, 0.4)),
         normalized=((1, 0.5), (None, 1)), neighbors=0.5, half_distance=None, asymmetry=0.1, cka=((1, 0.9), (0.9, 1)),
     )  # fmt: skip
     folder = enter("ridge", 0.5, layers={"mini-vit": (stage,)})
@@ -183,11 +190,12 @@ def test_layers_receipts_and_history(suite: Suite, lock: Lock, enter: Enter, roo
     write_receipt(folder, receipt_of(folder))
     withdraw(folder.parents[1], "mini@1", "=A mistake", TODAY)
     found = load_entries(suite, lock, [root])
-    write_downloads(suite, found, tmp_path)
+    write_downloads(suite, found, tmp_path, lock=lock)
     read = {name: json.loads((tmp_path / f"{name}.json").read_text()) for name in ("layers", "receipts", "history")}
     pairs = [(row["features_of"], row["inverse_of"], row["transfer"]) for row in read["layers"]]
     assert pairs == [("a", "a", 0.5), ("a", "b", 0.3), ("b", "a", None), ("b", "b", 0.4)]
-    assert len(read["receipts"]) == 4 and read["receipts"][0]["device_name"] == "Another CPU"
+    metrics = {cell.metric for cell in load_record(folder).cells}
+    assert len(read["receipts"]) == len(metrics) and read["receipts"][0]["device_name"] == "Another CPU"
     assert [(row["kind"], row["date"]) for row in read["history"]] == [
         ("superseded", "2026-01-31"), ("withdrawn", "2026-01-31"),
     ]  # fmt: skip
@@ -198,7 +206,9 @@ def test_layers_receipts_and_history(suite: Suite, lock: Lock, enter: Enter, roo
 HOSTILE = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", 'a"b,c\nd', "\r\n", "'", "", "\0", "</td>")
 
 
-def test_csv_gives_back_every_text_and_runs_none(suite: Suite, entries: list[Entry], tmp_path: Path) -> None:
+def test_csv_gives_back_every_text_and_runs_none(
+    suite: Suite, lock: Lock, entries: list[Entry], tmp_path: Path
+) -> None:
     bare = replace(entries[0], record=entries[0].record.model_copy(update={"cells": ()}))
     tables = tables_of(suite, [bare])
 
@@ -206,7 +216,7 @@ def test_csv_gives_back_every_text_and_runs_none(suite: Suite, entries: list[Ent
     @settings(max_examples=40, deadline=None)
     def check(text: str) -> None:
         told = entries[0].submission.model_copy(update={"description": text})
-        write_downloads(suite, [replace(bare, submission=told)], tmp_path, tables=tables, paired=[])
+        write_downloads(suite, [replace(bare, submission=told)], tmp_path, lock=lock, tables=tables, paired=[])
         (row,) = rows(tmp_path / "methods.csv")
         assert row["description"] == (f"'{text}" if text[:1] in tuple("=+-@\t\r") else text)
         (row,) = json.loads((tmp_path / "methods.json").read_text(encoding="utf-8"))
@@ -225,10 +235,10 @@ def test_the_index_is_what_its_schema_says(suite: Suite, lock: Lock, four: Path,
     entries = load_entries(suite, lock, [four])
     event = Event(kind="superseded", suite="mini@1", record="0" * 64, by="1" * 64, reason="Old.", date=TODAY)
     entries[0] = replace(entries[0], superseded=((event, entries[0].record),))
-    found = write_downloads(suite, entries, tmp_path / "mini-1" / "data")
-    text = readable_json(make_board([(suite, entries)], {suite.id: found}))
+    found = write_downloads(suite, entries, tmp_path / "mini-1" / "data", lock=lock)
+    text = readable_json(make_board([(suite, lock, entries)], {suite.id: found}))
     tables = {suite.id: tables_of(suite, entries)}
-    assert text == readable_json(make_board([(suite, entries[::-1])], {suite.id: found}, tables))
+    assert text == readable_json(make_board([(suite, lock, entries[::-1])], {suite.id: found}, tables))
     committed = (ROOT / "docs" / "schemas" / "board.schema.json").read_text(encoding="utf-8")
     assert committed == render_board_schema(), "run: invbench docs schemas --out docs/schemas"
     data = json.loads(text)
@@ -253,13 +263,13 @@ def test_the_index_is_what_its_schema_says(suite: Suite, lock: Lock, four: Path,
     assert all((tmp_path / file["path"]).stat().st_size == file["bytes"] for file in files)
 
 
-def test_the_index_of_many_entries_stays_small(suite: Suite, entries: list[Entry]) -> None:
+def test_the_index_of_many_entries_stays_small(suite: Suite, lock: Lock, entries: list[Entry]) -> None:
     one = entries[3]
     many = [
         replace(one, submission=one.submission.model_copy(update={"id": f"m{number}"}), image_axes={})
         for number in range(100)
     ]
-    assert len(readable_json(make_board([(suite, many)]))) < 1_000_000
+    assert len(readable_json(make_board([(suite, lock, many)]))) < 1_000_000
 
 
 def test_bibtex_is_of_the_package_and_of_the_work_it_grew_from() -> None:

@@ -16,8 +16,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from benchmark.records.bootstrap import widening
+from benchmark.records.equivalent import FLAT_COLOR
+from benchmark.records.statistics import masked_mean
 from leaderboard.data.board import Board
+from leaderboard.data.equivalents import yardsticks_of
 from leaderboard.data.views import AS_DEFINED, Views, axes_of, columns_of, kinds_of, scopes_of
+from leaderboard.site.marks import NOTHING
 from leaderboard.site.scripts import (
     PACK_SCALE,
     compare_script,
@@ -44,12 +49,18 @@ def value_of(text: str, name: str) -> Any:
     return json.loads(found[1])
 
 
-def unpack(text: str, shape: tuple[int, ...]) -> tuple[str, npt.NDArray[np.float64]]:
-    """Return the key of a pack and its scores, NaN where there are none, as `compare.js` reads them."""
-    found = re.fullmatch(r'window\.invbench\.packs\[("[^"\\]+")\]="([A-Za-z0-9+/=]*)";\n', text)
+Numbers = npt.NDArray[np.float64]
+
+
+def unpack(text: str, shape: tuple[int, ...]) -> tuple[str, Numbers, Numbers]:
+    """Return the key of a pack, its scores and their means, NaN where there are none, as `compare.js` reads them."""
+    found = re.fullmatch(r'window\.invbench\.packs\[("[^"\\]+")\]=(.*);\n', text)
     assert found
-    numbers = np.frombuffer(base64.b64decode(found[2]), "<i2").astype(np.float64).reshape(shape)
-    return json.loads(found[1]), np.where(numbers == -32768, np.nan, numbers * 1e-4)
+    pack = json.loads(found[2])
+    assert pack.keys() == {"scores", "means"} and re.fullmatch("[A-Za-z0-9+/=]*", pack["scores"])
+    numbers = np.frombuffer(base64.b64decode(pack["scores"]), "<i2").astype(np.float64).reshape(shape)
+    means = np.array(pack["means"], np.float64).reshape(shape[:-1])
+    return json.loads(found[1]), np.where(numbers == -32768, np.nan, numbers * 1e-4), means
 
 
 JSON = st.recursive(
@@ -89,12 +100,14 @@ def test_packs_hold_the_scores_of_every_image(which: str, request: pytest.Fixtur
         for target in suite.targets:
             shape = (len(columns), len(target.taps), len(entry.images))
             text = (folder / f"images-{entry.submission.id}-{target.id}.js").read_text(encoding="utf-8")
-            key, scores = unpack(text, shape)
+            key, scores, means = unpack(text, shape)
             assert key == f"{entry.submission.id}/{target.id}"
             images = entry.views.images[target.id]
             for number, (axis, kind) in enumerate(columns):
                 expected = images[axes_of(suite).index(axis), kinds_of(suite).index(kind)]
                 assert scores[number] == pytest.approx(np.clip(expected, -3.2, 3.2), abs=PACK_SCALE, nan_ok=True)
+                whole = masked_mean(expected.T.astype(np.float64))
+                assert means[number] == pytest.approx(whole, abs=1e-12, nan_ok=True), "not rounded"
             found.add(key)
     assert len(found) == len(list(folder.glob("images-*.js"))) > 0
     data = value_of(
@@ -113,11 +126,12 @@ def test_any_scores_survive_packing(board: Board, data: st.DataObject) -> None:
     images = data.draw(arrays(np.float32, shape, elements=number, fill=number))
     other = replace(entry, views=Views({}, np.zeros(0, np.float32), {target.id: images}))
     columns = columns_of(suite)
-    _, scores = unpack(pack_script(suite, other, target), (len(columns), *shape[2:]))
+    _, scores, means = unpack(pack_script(suite, other, target), (len(columns), *shape[2:]))
     places = [(axes_of(suite).index(axis), kinds_of(suite).index(kind)) for axis, kind in columns]
     expected: npt.NDArray[np.float64] = np.stack([images[place] for place in places]).astype(np.float64)
     assert np.array_equal(np.isnan(scores), np.isnan(expected)), "absent stays absent, and nothing becomes absent"
     assert scores == pytest.approx(np.clip(expected, -3.2, 3.2), abs=PACK_SCALE, nan_ok=True)
+    assert means == pytest.approx(np.ma.masked_invalid(expected).mean(-1).filled(np.nan), abs=1e-12, nan_ok=True)
 
 
 def test_columns_name_everything_once_that_an_image_is_scored_by(board: Board) -> None:
@@ -146,9 +160,27 @@ def test_views_are_whole_thousandths(board: Board) -> None:
         assert data["scopes"] == (["*"] if target is None else list(scopes_of(target)))
         for entry in board.entries:
             views = entry.shown[target.id if target else None]
-            numbers = np.array(data["rows"][entry.submission.id], np.float64).reshape(views.shape)
-            found = np.where(numbers == -1, np.nan, numbers / 1000)
+            found = np.array(data["rows"][entry.submission.id], np.float64).reshape(views.shape) / 1000
             assert found == pytest.approx(views, abs=0.00051, nan_ok=True)
+
+
+def test_scores_below_0_stay_below_0_in_views(board: Board) -> None:
+    (target,) = board.suite.targets
+    entry = board.entries[0]
+    low = np.where(np.isnan(entry.shown[target.id]), np.nan, np.float32(-0.001))
+    other = replace(entry, shown={**entry.shown, target.id: low})
+    below = replace(board, loaded=[other if one is entry else one for one in board.loaded])
+    found = value_of(views_script(below, target), "views")["rows"][entry.submission.id]
+    assert set(found) == ({-1} | ({None} if np.isnan(low).any() else set()))
+
+
+def test_views_hold_the_yardsticks_that_python_measures_by(board: Board) -> None:
+    for target in (None, *board.suite.targets):
+        data = value_of(views_script(board, target), "views")
+        expected = yardsticks_of(board.suite, board.lock, target.id if target else None)
+        assert {axis: dict(own) for axis, own in data["yardsticks"].items()} == expected
+        assert all(len(own) > 1 for own in expected.values())
+        assert (data["flat"], data["nothing"]) == (FLAT_COLOR, NOTHING)
 
 
 def test_whole_targets_and_single_taps_are_what_the_record_states(real: Site) -> None:
@@ -202,6 +234,11 @@ def test_the_comparison_resamples_as_the_board_does(board: Board) -> None:
     assert second == "{};\n"
     data = value_of(f"{first};\n", "compare")
     assert data["seed"] == board.suite.bootstrap_seed
+    groups = next(entry.groups for entry in board.entries if entry.views is not None)
+    pairs = set(zip(groups, data["members"], strict=True))
+    assert len(pairs) == len(set(groups)) == len(set(data["members"])) == len(data["widening"]) - 1
+    assert data["widening"][:2] == [None, None]
+    assert data["widening"][2:] == pytest.approx(widening(np.arange(2, len(data["widening"]))).tolist(), abs=1e-6)
     assert (data["scale"], data["absent"]) == (PACK_SCALE, -32768)
     assert data["names"] == ["two", "one", "copy"]
     assert data["columns"] == [list(column) for column in columns_of(board.suite)]

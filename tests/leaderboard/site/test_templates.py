@@ -19,7 +19,7 @@ from benchmark.metrics.spec import METRICS
 from benchmark.submissions.submission import Submission
 from leaderboard.data.rankings import DASH
 from leaderboard.site.board_json import BoardIndex
-from leaderboard.site.templating import breakable, duration, figure, percent, signed, size
+from leaderboard.site.templating import along, breakable, duration, figure, percent, signed, size
 
 Site = Any
 """See `Site` and `Page` of the fixtures."""
@@ -258,7 +258,9 @@ def test_what_is_not_ranked_says_why(rich: Site, name: str, badge: str) -> None:
         source = rich.pages[f"{board.folder}/{table}.html"].source
         (row,) = re.findall(rf'<tr data-id="{name}".*?</tr>', source, re.DOTALL)
         assert marked.search(row)
-        assert 'data-place=""' in row
+        # A partial record is ranked where it is complete: on the first target.
+        complete = name == "partial" and table == tables[1]
+        assert ('data-place=""' in row) != complete
         assert len(marked.findall(source)) == 1
     assert marked.search(rich.pages[f"{board.folder}/method-{name}.html"].source)
     index = json.loads((rich.out / "board.json").read_text(encoding="utf-8"))
@@ -270,7 +272,7 @@ def test_what_is_not_ranked_says_why(rich: Site, name: str, badge: str) -> None:
 
 def test_the_front_page_shows_all_parts_of_the_table(rich: Site) -> None:
     rows = [tr["data-id"] for tr in rich.pages["index.html"].all("tr") if "data-id" in tr]
-    ranked, unranked = ["modular", "twin", "hostile", "ridge"], ["draft", "half-precision", "partial", "withdrawn"]
+    ranked, unranked = ["twin", "modular", "hostile", "ridge"], ["draft", "half-precision", "partial", "withdrawn"]
     assert rows == [*ranked, *unranked, "copy", "mean"]
 
 
@@ -280,8 +282,8 @@ def test_missing_is_a_dash_with_its_reason(rich: Site) -> None:
     for page, reason in (("index", f"not evaluated on {second}"), (f"target-{second}", "target not evaluated")):
         source = rich.pages[f"{board.folder}/{page}.html"].source
         (row,) = re.findall(r'<tr data-id="partial".*?</tr>', source, re.DOTALL)
-        assert row.count(DASH) == 1 + len(board.suite.axes) + 3, "the place, the axes, and three costs"
-        assert row.count(f'class="why">{reason}') == len(board.suite.axes)
+        assert row.count(DASH) == 2 + len(board.suite.axes) + 3, "the place, the score, the axes, and three costs"
+        assert row.count(f'class="why">{reason}') == 1 + len(board.suite.axes)
         assert row.count(f'title="{reason}"') == 3
     assert board.suite.targets[0].id == first
     index = json.loads((rich.out / "board.json").read_text(encoding="utf-8"))
@@ -293,14 +295,19 @@ def test_missing_is_a_dash_with_its_reason(rich: Site) -> None:
 def test_ties_are_marked(rich: Site) -> None:
     (board,) = rich.boards
     source = rich.pages[f"{board.folder}/index.html"].source
-    for name, other in (("modular", "twin"), ("twin", "modular")):
+    for name, other, place in (("twin", "modular", 1), ("modular", "twin", 2)):
         (row,) = re.findall(rf'<tr data-id="{name}".*?</tr>', source, re.DOTALL)
-        assert 'data-place="1"' in row
-        assert row.count("</span>1=</span>") == len(board.suite.axes)
-        assert f"tied with {other}" in row
+        assert f'data-place="{place}"' in row
+        assert f'<span class="value">{place}=</span><span class="range">' in row
+        assert f'<span class="unseen">possible places </span>1{DASH}2<' in row
+        assert row.count(f"</span>{place}=</span>") == len(board.suite.axes)
+        assert row.count(f"not significantly different from {other}") == len(board.suite.axes)
+    (row,) = re.findall(r'<tr data-id="ridge".*?</tr>', source, re.DOTALL)
+    assert '<span class="value">4</span>' in row and "possible places" not in row
 
 
 FILTERS: list[tuple[Callable[..., str], Any, str]] = [
+    (along, 0.4567, "45.7%"), (along, -0.02, "-2.0%"), (along, -3.0, "-6.0%"), (along, 1.5, "106.0%"),
     (percent, None, "0.0%"), (percent, 1.2, "100.0%"), (percent, 0.4567, "45.7%"),
     (duration, 3.21, "3.2 s"), (duration, 75, "1 min 15 s"), (duration, 7500, "2 h 5 min"), (duration, 59.99, "60.0 s"),
     (figure, 12345.0, "12,345"), (figure, 1.0, "1.000"), (figure, 0.25, "0.250"),
