@@ -184,7 +184,9 @@ def evaluate_command(show: Callable[[Evaluated], None]) -> click.Command:
     """The command `eval`; `show` presents what came of it."""
 
     @click.command("eval")
-    @click.option("--submission", "reference", metavar="ID|PATH", help="Submission to evaluate [default: modular_per_tap].")
+    @click.option(
+        "--submission", "reference", metavar="ID|PATH", help="Submission to evaluate [default: modular_per_tap]."
+    )
     @click.option(
         "--inverse",
         "references",
