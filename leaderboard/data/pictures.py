@@ -169,7 +169,7 @@ def _plan_gallery(target: TargetSpec, entries: Sequence[Entry], held: Sequence[s
 
 
 @dataclass(frozen=True)
-class _Wanted:
+class _Needed:
     """What is shown of one target: images under every perturbation, and images that are shown unperturbed."""
 
     size: tuple[int, int]
@@ -184,7 +184,7 @@ class _Job:
     method: str
     path: Path
     sha256: str
-    wanted: Mapping[str, _Wanted]
+    wanted: Mapping[str, _Needed]
 
 
 def _make_job(entry: Entry, galleries: Mapping[str, Gallery]) -> _Job:
@@ -194,7 +194,7 @@ def _make_job(entry: Entry, galleries: Mapping[str, Gallery]) -> _Job:
             whole = name in gallery.methods[: gallery.full]
             full = frozenset(image for _, image in gallery.choice.images if whole)
             own = frozenset(image for _, image in gallery.own[name].images)
-            wanted[target] = _Wanted(gallery.target.input_size, full, full | own)
+            wanted[target] = _Needed(gallery.target.input_size, full, full | own)
     return _Job(name, entry.folder / "audit.parquet", entry.record.audit_sha256, wanted)
 
 
