@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 import tomli_w
 from PIL import Image
 
-from benchmark.metrics.layers import COMPARED, normalized_transfer, summarize_transfer
 from benchmark.metrics.spec import get_metric
 from benchmark.records.aggregate import summarize
 from benchmark.records.audit import audit_digest
@@ -169,26 +168,24 @@ def _make_layers(suite: Suite, scores: ScoreArrays) -> tuple[StageLayers, ...]:
     """Return a comparison of the taps of each stage whose diagonal is the scores' own."""
     stages, target = [], scores.target
     count = min(suite.layer_images, len(scores.images))
-    by_tap = masked_mean(scores.values[:count, :, 0, suite.metrics.index(COMPARED)].astype(np.float64))
+    by_tap = masked_mean(scores.values[:count, :, 0, suite.metrics.index("frc")].astype(np.float64))
     for stage in dict.fromkeys(tap.stage for tap in target.taps):
         own = np.array([value for value, tap in zip(by_tap, target.taps, strict=True) if tap.stage == stage])
         taps = tuple(tap.name for tap in target.taps if tap.stage == stage)
         if len(taps) < 2:
             continue
         away = np.abs(np.subtract.outer(np.arange(len(taps)), np.arange(len(taps))))
-        transfer = own * 0.4**away
-        normalized = normalized_transfer(transfer)
-        sums = {name: None if value is None else round(value, 6)
-                for name, value in summarize_transfer(normalized)._asdict().items()}  # fmt: skip
         stages.append(
-            StageLayers(stage=stage, taps=taps, images=count, transfer=_rows(transfer), normalized=_rows(normalized),
-                        cka=_rows(0.9**away), **sums)
+            StageLayers(
+                stage=stage, taps=taps, images=count, transfer=_rows(own * 0.4**away), normalized=_rows(0.4**away),
+                neighbors=0.4, half_distance=0.833333, asymmetry=0.0, cka=_rows(0.9**away),
+            )
         )  # fmt: skip
     return tuple(stages)
 
 
 def _rows(matrix: npt.NDArray[np.float64]) -> Matrix:
-    return tuple(tuple(None if np.isnan(value) else round(float(value), 6) for value in row) for row in matrix)
+    return tuple(tuple(round(float(value), 6) for value in row) for row in matrix)
 
 
 def _make_record(suite: Suite, lock: Lock, scores: Sequence[ScoreArrays]) -> Record:

@@ -46,18 +46,16 @@ class CostPoint:
 
 
 @dataclass(frozen=True)
-class _Located:
+class _Point:
     point: CostPoint
     cost: float
     value: float
 
 
-def _shown(points: Sequence[CostPoint]) -> list[_Located]:
+def _shown(points: Sequence[CostPoint]) -> list[_Point]:
     candidates = ((point, known(point.cost), known(point.value)) for point in points)
     return [
-        _Located(p, cost, value)
-        for p, cost, value in candidates
-        if cost is not None and cost >= 0 and value is not None
+        _Point(p, cost, value) for p, cost, value in candidates if cost is not None and cost >= 0 and value is not None
     ]
 
 
@@ -65,7 +63,7 @@ def front(points: Sequence[CostPoint]) -> list[CostPoint]:
     """Return the points on the Pareto front, by cost: no other is at least as good on both and better on one."""
     methods = [shown for shown in _shown(points) if shown.point.style is not None]
 
-    def beaten(one: _Located) -> bool:
+    def beaten(one: _Point) -> bool:
         return any(
             (other.cost <= one.cost and other.value >= one.value) and (other.cost < one.cost or other.value > one.value)
             for other in methods
@@ -123,7 +121,7 @@ def _cost_axis(costs: Sequence[float]) -> _Axis:
     return _Axis(0.0, high * (1 + _PAD), LEFT, RIGHT)
 
 
-def _value_axis(shown: Sequence[_Located], top: float, bottom: float) -> _Axis:
+def _value_axis(shown: Sequence[_Point], top: float, bottom: float) -> _Axis:
     ends = [end for one in shown for end in (one.value, known(one.point.low), known(one.point.high)) if end is not None]
     low, high = min(ends, default=0.0), max(ends, default=1.0)
     if low >= -1 and high <= 1 and high - low > _ZOOM:
@@ -132,7 +130,7 @@ def _value_axis(shown: Sequence[_Located], top: float, bottom: float) -> _Axis:
     return _Axis(float(ticks[0]), float(ticks[-1]), bottom, top)
 
 
-def _by_cost(shown: Sequence[_Located], best: Sequence[CostPoint]) -> list[int]:
+def _by_cost(shown: Sequence[_Point], best: Sequence[CostPoint]) -> list[int]:
     """Return which of the shown points are on the front, in its order."""
     return sorted(
         (i for i, one in enumerate(shown) if one.point in best), key=lambda i: (shown[i].cost, shown[i].value)
@@ -147,7 +145,7 @@ def _step(centers: Sequence[XY]) -> list[list[XY]]:
     return [[*path, (RIGHT, path[-1][1])]] if path else []
 
 
-def _whisker(one: _Located, x: float, up: _Axis) -> list[XY]:
+def _whisker(one: _Point, x: float, up: _Axis) -> list[XY]:
     """Return the interval of a point from its upper to its lower end; empty where it has none."""
     low, high = known(one.point.low), known(one.point.high)
     return [(x, up.at(high)), (x, up.at(low))] if low is not None and high is not None else []
@@ -164,9 +162,7 @@ def _leaders(centers: Sequence[XY], boxes: Sequence[Box], colors: Sequence[str])
     return lines, used
 
 
-def _render_alt(
-    title: str, cost_label: str, shown: Sequence[_Located], best: Sequence[CostPoint], left_out: int
-) -> str:
+def _render_alt(title: str, cost_label: str, shown: Sequence[_Point], best: Sequence[CostPoint], left_out: int) -> str:
     start = f"{shorten(title, 120)}. Score against {shorten(cost_label, 60)}"
     if not shown:
         return f"{start}; nothing to show."
@@ -188,7 +184,7 @@ def _render_alt(
 def _draw_labels(
     page: Sheet,
     frame: Box,
-    shown: Sequence[_Located],
+    shown: Sequence[_Point],
     centers: Sequence[XY],
     whiskers: Sequence[Sequence[XY]],
     border: Sequence[Sequence[XY]],

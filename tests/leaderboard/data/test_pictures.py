@@ -35,9 +35,8 @@ from leaderboard.data.pictures import (
     kind_words,
     make_gallery,
     picture_scores,
-    pictured,
 )
-from leaderboard.data.views import Views, axes_of
+from leaderboard.data.views import AS_DEFINED, Views, axes_of, kinds_of
 from leaderboard.site.pages.strips import own_scores
 
 Enter = Callable[..., Path]
@@ -57,10 +56,10 @@ def entry(board: Board) -> Entry:
 
 
 def scored(entry: Entry, target: str, scores: Sequence[Sequence[Sequence[float | None]]]) -> Entry:
-    """Return an entry with these scores (axes, taps, images) as the axes define them."""
+    """Return an entry with these scores (axes, taps, images) as the axes define them, and under identity."""
     values = np.array(scores, np.float32)
     images = np.full((values.shape[0], 5, *values.shape[1:]), np.nan, np.float32)
-    images[:, 0] = values
+    images[:, 0] = images[:, 1] = values
     names = tuple(f"i{number}" for number in range(values.shape[-1]))
     return replace(entry, images=names, views=Views({}, np.zeros(0, np.float32), {target: images}))
 
@@ -199,6 +198,11 @@ def test_every_picture_is_the_one_of_the_record(which: str, request: pytest.Fixt
     assert compared > 100
 
 
+def shown_under(suite: Suite, axis: int, kind: str) -> str:
+    """The kind whose score stands below a picture: that of color is the one that all hue kinds have together."""
+    return AS_DEFINED if axes_of(suite)[axis] == "color" and kind.startswith("hue") else kind
+
+
 def test_scores_below_pictures_are_those_of_the_images(board: Board, tmp_path: Path) -> None:
     suite = board.suite
     (gallery,) = make_gallery(suite, board.entries, ImageStore(tmp_path)).values()
@@ -211,9 +215,8 @@ def test_scores_below_pictures_are_those_of_the_images(board: Board, tmp_path: P
         for image in images:
             for tap in range(len(gallery.target.taps)):
                 for kind in suite.perturbations:
-                    place = suite.perturbations.index(kind)
-                    own = pictured(suite, entry.views.images[gallery.target.id])
-                    value = own[axis, place, tap, entry.images.index(image)]
+                    place = kinds_of(suite).index(shown_under(suite, axis, kind))
+                    value = entry.views.images[gallery.target.id][axis, place, tap, entry.images.index(image)]
                     score = next(scores)
                     assert score is None if np.isnan(value) else score == pytest.approx(100 * value, abs=0.501)
     assert picture_scores(suite, gallery, replace(entry, views=None), images) == []
@@ -299,7 +302,7 @@ PICTURE = re.compile(r'alt="(\S+), ([^:"]+): recon of (\S+) at (\S+)"[^>]*><span
 def test_under_every_picture_of_a_strip_stand_its_own_scores(real: Site) -> None:
     (board,) = real.boards
     suite, entries = board.suite, {entry.submission.id: entry for entry in board.loaded}
-    kinds = {kind_words(kind): place for place, kind in enumerate(suite.perturbations)}
+    kinds = {kind_words(kind): kind for kind in suite.perturbations}
     for target in suite.targets:
         page = (real.out / f"mini-1/gallery-{target.id}.html").read_text(encoding="utf-8")
         found = PICTURE.findall(page)
@@ -307,8 +310,13 @@ def test_under_every_picture_of_a_strip_stand_its_own_scores(real: Site) -> None
         assert {name for _, _, name, _, _ in found} == {"modular", "ridge"}
         for image, words, name, tap, text in found:
             entry = entries[name]
-            place = kinds[words], target.tap_names.index(tap), entry.images.index(image)
-            expected = pictured(suite, entry.views.images[target.id])[:, *place]
+            tap_index, column = target.tap_names.index(tap), entry.images.index(image)
+            expected = [
+                entry.views.images[target.id][
+                    axis, kinds_of(suite).index(shown_under(suite, axis, kinds[words])), tap_index, column
+                ]
+                for axis in range(len(axes_of(suite)))
+            ]
             shown = [float("nan") if part == "–" else float(part.replace("−", "-")) for part in text.split()]
             assert shown == pytest.approx(expected, abs=0.00501, nan_ok=True), (target.id, image, words, name, tap)
 
@@ -319,8 +327,7 @@ def test_scores_under_a_picture_lose_their_zero_and_nothing_else(board: Board, e
     values = {".46": 0.456, "1.00": 1.0, "–": nan, ".00": -0.001, "−.46": -0.456, "−10.46": -10.456, "20.50": 20.5}
     for text, value in values.items():
         alike = scored(entry, gallery.target.id, [[[value]]] * 3)
-        alike.views.images[gallery.target.id][:] = value  # type: ignore[union-attr]
-        assert own_scores(board.suite, gallery, alike, "i0", 0, "hue_set_0") == f"{text} {text} {text}"
+        assert own_scores(board.suite, gallery, alike, "i0", 0, "identity") == f"{text} {text} {text}"
 
 
 def test_perturbations_in_words() -> None:
