@@ -28,7 +28,7 @@ from benchmark.perturbations import perturb
 from benchmark.records.scores import NOT_APPLICABLE, SCORED, applies, defines
 from benchmark.suites.spec import HUE_PERTURBATIONS, POOLED, Suite
 
-__all__ = ["TILE", "Invert", "Scorer", "Tile", "iter_tiles", "load_metric"]
+__all__ = ["TILE", "Invert", "Scorer", "Tile", "iter_tiles", "load_finish", "load_metric", "load_parts"]
 
 TILE = 8
 Invert = Callable[[Tensor], Mapping[str, Tensor]]
@@ -43,12 +43,20 @@ def _load(path: str) -> Callable[..., Tensor]:
 
 def load_metric(metric_id: str) -> Callable[[Case], Tensor]:
     """Return the function of a metric: Case -> float32 (N,), NaN where not scored; a pooled one of this kind alone."""
-    metric = get_metric(metric_id)
-    function = _load(metric.function)
-    if metric.finish is None:
-        return function
-    finish = _load(metric.finish)
-    return lambda case: finish(function(case))
+    if get_metric(metric_id).finish is None:
+        return load_parts(metric_id)
+    parts, finish = load_parts(metric_id), load_finish(metric_id)
+    return lambda case: finish(parts(case))
+
+
+def load_parts(metric_id: str) -> Callable[[Case], Tensor]:
+    """Return the function that a metric names: its scores (N,), or the parts (N, P) of a pooled one."""
+    return _load(get_metric(metric_id).function)
+
+
+def load_finish(metric_id: str) -> Callable[[Tensor], Tensor]:
+    """Return the function from a pooled metric's parts, summed over the hue kinds, (N, P), to its scores (N,)."""
+    return _load(str(get_metric(metric_id).finish))
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,8 +135,8 @@ class _Pool:
     """The parts of a tap's pooled metrics, summed over the hue kinds."""
 
     def __init__(self, metrics: Sequence[Metric]) -> None:
-        self.functions = [_load(metric.function) for metric in metrics]
-        self.finish = [_load(str(metric.finish)) for metric in metrics]
+        self.functions = [load_parts(metric.id) for metric in metrics]
+        self.finish = [load_finish(metric.id) for metric in metrics]
         self.sums: list[Tensor] = []
         self.finite: Tensor | None = None
 
