@@ -35,7 +35,7 @@ test *options:
 nightly *options:
     pytest -n auto -m nightly {{options}}
 
-# what is generated in docs/, but for docs/degradations.md, which takes long
+# what is generated in docs/, but for docs/batteries.md, which takes long
 docs:
     invbench docs metrics --out docs/metrics.md
     invbench docs schemas --out docs/schemas

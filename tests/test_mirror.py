@@ -24,13 +24,16 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "datasets/test_imagenet.py": {"benchmark.datasets.stored": ""},
     "datasets/test_coco.py": {"benchmark.datasets.base": ""},
     "datasets/test_scenes.py": {"benchmark.datasets.frozen": ""},
+    "diagnostics/test_batteries.py": {
+        "benchmark.diagnostics.batteries_attack": "measure_attack",
+        "benchmark.diagnostics.batteries_scores": "",
+    },
+    "diagnostics/test_batteries_answers.py": {
+        "benchmark.diagnostics.batteries_filters": "",
+        "benchmark.diagnostics.batteries_ideas": "",
+    },
     "diagnostics/test_metric_times.py": {"benchmark.commands.bench": '"bench", "metrics"'},
     "engine/test_checks.py": {"benchmark.commands.ci": '"ci"'},
-    "engine/test_degradations.py": {
-        "benchmark.diagnostics.degradation_table": "",
-        "benchmark.engine.anchors": "",
-        "benchmark.engine.networks": "",
-    },
     "engine/test_chunks.py": {"benchmark.files.cache": ""},
     "engine/test_image_files.py": {
         "benchmark.commands.score": "invbench score",

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from benchmark.commands.common import (
+    FILE,
     OUTPUT_FILE,
     Cli,
     device_option,
@@ -51,57 +52,69 @@ def bench_targets(suite_id: str, device: str, threads: int | None, as_json: bool
     print_json(rows) if as_json else click.echo(tabulate(rows, headers="keys", tablefmt="simple", floatfmt=".3f"))
 
 
-@bench.command("degradations")
+@bench.command("batteries")
 @suite_option
-@click.option("--limit", type=click.IntRange(8), help="Only the first N images, in steps of 8.")
-@perceptual_option
+@click.option(
+    "--images",
+    default=128,
+    show_default=True,
+    type=click.IntRange(16),
+    help="Fresh images, and at most so many frozen ones, in steps of 8; four times as many to train on.",
+)
+@click.option(
+    "--steps", default=500, show_default=True, type=click.IntRange(1), help="Steps of each optimization of an image."
+)
+@click.option("--trial", type=FILE, help="Only score a few answers on the first 64 images of this Parquet file.")
 @click.option("--out", type=OUTPUT_FILE, help="Write Markdown to this file.")
 @device_option
 @threads_option
 @json_option
-def bench_degradations(
+def bench_batteries(
     suite_id: str,
-    limit: int | None,
-    perceptual: Path | None,
+    images: int,
+    steps: int,
+    trial: Path | None,
     out: Path | None,
     device: str,
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Show what every metric says about edits of known effect: blur, noise, hue changes, trivial answers.
+    """Show that tricks do not pay: answers that ignore the image score nothing, filters of recons gain nothing.
+
+    Exits with 1 if a bound is broken. Takes some minutes.
 
     \b
     Examples:
-      invbench bench degradations --limit 16
-      invbench bench degradations --out docs/degradations.md
+      invbench bench batteries --images 32 --steps 50
+      invbench bench batteries --out docs/batteries.md
+      invbench bench batteries --trial images.parquet
     """
     from benchmark.suites.catalog import load_suite
     from benchmark.suites.lock import load_lock
 
     suite = load_suite(suite_id)
-    anchors = load_lock(suite).anchors[suite.targets[0].id]
 
     from benchmark.content.content import Content
-    from benchmark.diagnostics import degradation_table as table
-    from benchmark.engine.anchors import load_training_mean
-    from benchmark.engine.networks import load_networks_with_targets
+    from benchmark.diagnostics import batteries_page as page
 
     quiet()
-    torch_device, every = open_device(device, threads), table.with_every_metric(suite)
-    images, first = Content(suite, load_lock(suite)).images, suite.targets[0]
-    count = limit - limit % 8 if limit else len(images.ids)
-    degradations = table.measure_degradations(
-        every,
-        [images.load(index, first.input_size) for index in range(count)],
-        anchors,
-        load_training_mean(first, images, torch_device),
-        load_networks_with_targets(Content(every, load_lock(suite)), torch_device, perceptual),
-        torch_device,
-    )
-    text = table.render_degradations(degradations, suite.axes)
+    torch_device = open_device(device, threads)
+    if trial:
+        from benchmark.diagnostics.batteries import battery_keys
+        from benchmark.diagnostics.batteries_trial import read_images, score_trial
+
+        scored = score_trial(suite, read_images(trial), torch_device)
+        rows, text, failures = page.scored_rows(scored, battery_keys(suite)), page.render_trial(suite, scored), []
+    else:
+        from benchmark.diagnostics.batteries import measure_batteries
+
+        found = measure_batteries(Content(suite, load_lock(suite)), torch_device, images // 8 * 8, steps)
+        rows, text, failures = page.write_rows(found), page.render_batteries(found), page.find_failures(found)
     if out:
         write_text(out, text)
-    print_json(degradations.rows()) if as_json else click.echo(out or text)
+    print_json(rows) if as_json else click.echo(out or text)
+    if failures:
+        click.get_current_context().exit(1)
 
 
 @bench.command("metrics")

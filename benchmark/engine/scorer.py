@@ -28,7 +28,7 @@ from benchmark.perturbations import perturb
 from benchmark.records.scores import NOT_APPLICABLE, SCORED, applies
 from benchmark.suites.spec import HUE_PERTURBATIONS, POOLED, Suite
 
-__all__ = ["TILE", "Invert", "Scorer", "Tile", "iter_tiles", "load_metric"]
+__all__ = ["TILE", "Invert", "Scorer", "Tile", "iter_tiles", "load_finish", "load_metric"]
 
 TILE = 8
 Invert = Callable[[Tensor], Mapping[str, Tensor]]
@@ -44,6 +44,11 @@ def _load(path: str) -> Callable[..., Tensor]:
 def load_metric(metric_id: str) -> Callable[[Case], Tensor]:
     """Return the function of a metric: Case -> float32 (N,), NaN where not scored; (N, P) parts of a pooled one."""
     return _load(get_metric(metric_id).function)
+
+
+def load_finish(metric_id: str) -> Callable[[Tensor], Tensor]:
+    """Return the function from a pooled metric's parts, summed over the hue kinds, (N, P), to its scores (N,)."""
+    return _load(str(get_metric(metric_id).finish))
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +128,7 @@ class _Pool:
 
     def __init__(self, metrics: Sequence[Metric]) -> None:
         self.functions = [load_metric(metric.id) for metric in metrics]
-        self.finish = [_load(str(metric.finish)) for metric in metrics]
+        self.finish = [load_finish(metric.id) for metric in metrics]
         self.sums: list[Tensor] = []
         self.finite: Tensor | None = None
 

@@ -21,7 +21,7 @@ WRITING = {
     "docs metrics": ["docs", "metrics", "--out", f"{NOPE}/metrics.md"],
     "docs schemas": ["docs", "schemas", "--out", NOPE],
     "bench board": ["bench", "board", "--keep", NOPE],
-    "bench degradations": ["bench", "degradations", "--out", f"{NOPE}/page.md"],
+    "bench batteries": ["bench", "batteries", "--out", f"{NOPE}/page.md"],
     "train inverse": ["train", "inverse", "ridge", "mini-vit", "--out", NOPE],
     "train inverse, checkpoints": ["train", "inverse", "ridge", "mini-vit", "--out", "x", "--work-dir", NOPE],
     "train target": ["train", "target", "mini-vit", "--out", NOPE],

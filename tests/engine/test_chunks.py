@@ -164,11 +164,11 @@ class Mine(Inverse):
     method = "mine"
 
     def invert(self, features: Mapping[str, Features]) -> dict[str, Tensor]:
-        from benchmark.engine.degradations import constant_gray
+        from benchmark.diagnostics.batteries_answers import own_color
 
         count = len(next(iter(features.values())).tensor)
         images = torch.zeros(count, 3, *self.config.input_size)
-        return {tap: constant_gray(images, images) for tap in features}
+        return {tap: own_color(images, 1).expand_as(images) for tap in features}
 '''
 
 
@@ -190,7 +190,7 @@ def test_submitted_code_is_in_the_key_with_what_it_can_reach(
     assert len(folders) == 2
     assert entries[0] == ("benchmark.engine.evaluation", code)
     extra = set(reachable_sources(*entries[0])) - set(reachable_sources(entries[0][0]))
-    assert extra == {PACKAGE / "engine" / "degradations.py"}
+    assert extra == {PACKAGE / "diagnostics" / "batteries_answers.py"}
 
 
 LOADED = """

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from benchmark.content.content import Content
 from benchmark.datasets.base import Sample
-from benchmark.diagnostics.degradation_table import measure_degradations
+from benchmark.diagnostics.batteries_scores import score_answers
 from benchmark.diagnostics.metric_times import measure_metrics
 from benchmark.diagnostics.target_quality import label_map
 from benchmark.engine import anchors, lock_builder
@@ -216,11 +216,8 @@ def test_what_measures_the_benchmark(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("INVBENCH_CACHE", str(tmp_path))
-    suite, lock = content.suite, content.lock
-    mean = torch.full((3, 96, 96), 0.5)
-    measure_degradations(
-        suite, samples[:8], lock.anchors["mini-vit"], mean, networks, cpu, edits=("blur_1px", "own_mean_color")
-    )
+    suite = content.suite
+    score_answers(suite, samples[:8], ("copy",), lambda tile, seen: {"copy": seen}, cpu, networks=networks)
     assert exact(inside, loose)
     inside.clear()
     measure_metrics(suite, [(32, 32)], repeats=1)
