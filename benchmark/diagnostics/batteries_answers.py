@@ -84,6 +84,20 @@ def _blob(
     return torch.lerp(torch.full_like(seen, 0.5), color(seen).expand_as(seen), where.expand_as(seen))
 
 
+def _spread(seen: Tensor, prior: Prior, generator: torch.Generator, where: Callable[[Tensor], Tensor]) -> Tensor:
+    """The dominant color before gray, as strong as `where` says, (H, W)."""
+    shown = dominant_color(seen, 4).expand_as(seen)
+    return torch.lerp(torch.full_like(seen, 0.5), shown, where(seen).expand_as(seen))
+
+
+def _blob_by_chance(seen: Tensor, prior: Prior, generator: torch.Generator) -> Tensor:
+    """The dominant color before gray, in a Gaussian of .3 half-frames at a place of chance."""
+    down, right = (1.4 * torch.rand(2, len(seen), 1, 1, generator=generator) - 0.7).to(seen)
+    away = (_along(seen, 90) - down).square() + (_along(seen, 0) - right).square()
+    where = torch.exp(-away / (2 * 0.3**2))[:, None]
+    return torch.lerp(torch.full_like(seen, 0.5), dominant_color(seen, 4).expand_as(seen), where.expand_as(seen))
+
+
 def _mean_image(seen: Tensor, prior: Prior, generator: torch.Generator, contrast: float) -> Tensor:
     middle = prior.mean.mean((1, 2), keepdim=True)
     return (middle + contrast * (prior.mean - middle)).expand_as(seen)
@@ -158,6 +172,16 @@ ANSWERS: dict[str, Answer] = {
         for name, color in _COLORS.items()
         for sigma in (*_BLOBS, None)
     },
+    **{
+        f"dominant color, chroma^4, in {name}": partial(_spread, where=where)
+        for name, where in {
+            "the left half": lambda seen: (_along(seen, 180) > 0).to(seen),
+            "the upper half": lambda seen: (_along(seen, 270) > 0).to(seen),
+            "a diagonal half": lambda seen: (_along(seen, 45) > 0).to(seen),
+            "a ramp to the right": lambda seen: (_along(seen, 0) + 1) / 2,
+        }.items()
+    },
+    "dominant color, chroma^4, at a place of chance": _blob_by_chance,
     **{f"training mean image, contrast x{gain}": partial(_mean_image, contrast=gain) for gain in (1, 4, 16)},
     "training mean image, sharpened": _sharp_mean_image,
     **{f"another image, {by} ahead": partial(_another, by=by) for by in (1, 3, 6)},

@@ -7,24 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmark.diagnostics.batteries_answers import Prior, scale_chroma, to_luma
+from benchmark.diagnostics.batteries_answers import Prior, radius, scale_chroma, to_luma
 from benchmark.metrics.edges import smooth
 
 __all__ = [
-    "CHROMA_FILTERS",
-    "DENOISERS",
-    "FILTERS",
-    "Filter",
-    "bilateral",
-    "less_mirrored",
-    "less_symmetric_chroma",
-    "median",
-]
+    "CHROMA_FILTERS", "DENOISERS", "FILTERS", "Filter", "bilateral", "even_octaves", "less_mirrored",
+    "less_symmetric_chroma", "median", "vignette",
+]  # fmt: skip
 
 Filter = Callable[[Tensor, Prior, torch.Generator], Tensor]
 UNSHARP_SIGMA_PX = 1.5
@@ -90,6 +85,41 @@ def bilateral(recons: Tensor, prior: Prior, generator: torch.Generator) -> Tenso
     return total / weights
 
 
+def _blurred_chroma(recons: Tensor, prior: Prior, generator: torch.Generator) -> Tensor:
+    gray = to_luma(recons)
+    return gray + _blurred(recons - gray, 2)
+
+
+def _even_luma(recons: Tensor, prior: Prior, generator: torch.Generator) -> Tensor:
+    """Luma is replaced by its rank in the image (histogram equalization)."""
+    gray = to_luma(recons)
+    rank = gray.flatten(1).argsort(1).argsort(1).view_as(gray)
+    return recons - gray + rank / gray[0].numel()
+
+
+def _vignette(recons: Tensor, prior: Prior, generator: torch.Generator) -> Tensor:
+    return vignette(recons)
+
+
+def _even_octaves(recons: Tensor, prior: Prior, generator: torch.Generator) -> Tensor:
+    return even_octaves(recons)
+
+
+def vignette(images: Tensor) -> Tensor:
+    """Images that fade to their mean color away from the center: a Gaussian of .6 half-frames."""
+    where = torch.exp(-radius(images).square() / (2 * 0.6**2))
+    return torch.lerp(images.mean((2, 3), keepdim=True).expand_as(images), images, where.expand_as(images))
+
+
+def even_octaves(images: Tensor) -> Tensor:
+    """Images with all octaves equally strong: differences of their blurs, each divided by its deviation."""
+    flat = images.flatten(0, 1)
+    blurs = [flat, *(smooth(flat, sigma) for sigma in (1, 2, 4, 8))]
+    bands = [fine - coarse for fine, coarse in pairwise(blurs)]
+    total = sum((band / band.std((1, 2), keepdim=True).clamp(min=1e-6) for band in bands), torch.zeros_like(flat))
+    return 0.5 + 0.08 * total.view_as(images)
+
+
 def _mirror_mean(images: Tensor) -> Tensor:
     """Mean of images with their three mirror images."""
     return (images + images.flip(3) + images.flip(2) + images.flip((2, 3))) / 4
@@ -130,6 +160,10 @@ FILTERS: dict[str, Filter] = {
     **CHROMA_FILTERS,
     "half the training mean": _half_mean,
     "edges drawn over": _with_edges,
+    "chroma blurred by 2 px": _blurred_chroma,
+    "luma made even": _even_luma,
+    "octaves equally strong": _even_octaves,
+    "vignette": _vignette,
     "less its symmetric chroma": _less_symmetric_chroma,
     "less a third of its mirror images": _less_mirrored,
 }

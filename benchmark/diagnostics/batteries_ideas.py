@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from benchmark.diagnostics.batteries_answers import dominant_color, radius, scale_chroma, to_luma
-from benchmark.diagnostics.batteries_filters import less_mirrored, less_symmetric_chroma
+from benchmark.diagnostics.batteries_filters import even_octaves, less_mirrored, less_symmetric_chroma, vignette
 from benchmark.metrics.edges import smooth
 
 __all__ = ["IDEAS", "Idea"]
@@ -79,6 +78,10 @@ def _mirrored(seen: Tensor, masks: Tensor) -> Tensor:
     return seen.flip(3)
 
 
+def _shifted(seen: Tensor, masks: Tensor, shift: int) -> Tensor:
+    return seen.roll(shift, 3)
+
+
 def _symmetrized(seen: Tensor, masks: Tensor) -> Tensor:
     return (seen + seen.flip(3)) / 2
 
@@ -117,23 +120,25 @@ def _soft_background(seen: Tensor, masks: Tensor) -> Tensor:
     return torch.where(masks[:, None], seen, rest + (seen - rest) / 3)
 
 
-def _vignette(seen: Tensor, masks: Tensor) -> Tensor:
-    where = torch.exp(-radius(seen).square() / (2 * 0.6**2))
-    return torch.lerp(seen.mean((2, 3), keepdim=True).expand_as(seen), seen, where.expand_as(seen))
-
-
 def _silhouette(seen: Tensor, masks: Tensor) -> Tensor:
     """Light where the object is, dark elsewhere."""
     return (0.3 + 0.4 * masks[:, None].to(seen)).expand_as(seen)
 
 
-def _whitened(seen: Tensor, masks: Tensor) -> Tensor:
-    """The image with all octaves equally strong: its blurs' differences, each divided by its deviation."""
-    flat = seen.flatten(0, 1)
-    blurs = [flat, *(smooth(flat, sigma) for sigma in (1, 2, 4, 8))]
-    bands = [fine - coarse for fine, coarse in pairwise(blurs)]
-    total = sum((band / band.std((1, 2), keepdim=True).clamp(min=1e-6) for band in bands), torch.zeros_like(flat))
-    return 0.5 + 0.08 * total.view_as(seen)
+def _shuffled(seen: Tensor, masks: Tensor, patches: int) -> Tensor:
+    """Cut into patches, which change places, alike in all images."""
+    cut = seen.unflatten(3, (patches, -1)).unflatten(2, (patches, -1)).permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
+    order = torch.randperm(patches**2, generator=torch.Generator().manual_seed(11))
+    mixed = cut[:, order.to(seen.device)].unflatten(1, (patches, patches))
+    return mixed.permute(0, 3, 1, 4, 2, 5).reshape(seen.shape)
+
+
+def _sorted(seen: Tensor, masks: Tensor) -> Tensor:
+    """The pixels of the image, those of most chroma in the middle."""
+    chroma = (seen - to_luma(seen)).square().sum(1).flatten(1)
+    order = chroma.argsort(stable=True, dim=1, descending=True)[:, None].expand(-1, 3, -1)
+    place = radius(seen).flatten().argsort(stable=True).argsort()
+    return seen.flatten(2).gather(2, order)[:, :, place].view_as(seen)
 
 
 def _luma_only(seen: Tensor, masks: Tensor) -> Tensor:
@@ -147,16 +152,20 @@ IDEAS: dict[str, Idea] = {
     **{f"posterized to {levels} levels": partial(_posterized, levels=levels) for levels in (2, 3)},
     "phases only": _phase,
     "amplitudes only": _amplitude,
-    "octaves equally strong": _whitened,
+    "octaves equally strong": lambda seen, masks: even_octaves(seen),
     **{f"{count} strongest waves": partial(_strongest_waves, count=count) for count in (8, 64)},
     **{f"rank {rank} matrix": partial(_low_rank, rank=rank) for rank in (1, 4)},
     "left half, rest gray": _half,
     "mirror image": _mirrored,
     "mean with the mirror image": _symmetrized,
+    "transposed": lambda seen, masks: seen.transpose(2, 3),
+    **{f"shifted by {shift} px": partial(_shifted, shift=shift) for shift in (8, 24)},
+    **{f"{patches}x{patches} patches shuffled": partial(_shuffled, patches=patches) for patches in (4, 12)},
+    "pixels sorted by chroma": _sorted,
     "luma only": _luma_only,
     "dominant color in its quadrant": _quadrant,
     **{f"dominant color in a spot of {sigma}": partial(_spot, sigma=sigma) for sigma in (0.15, 0.3)},
-    "vignette": _vignette,
+    "vignette": lambda seen, masks: vignette(seen),
     "chroma without its symmetric part": lambda seen, masks: less_symmetric_chroma(seen, 1),
     "the same, chroma x1.15": lambda seen, masks: less_symmetric_chroma(seen, 1.15),
     "image less a third of its mirror images": lambda seen, masks: less_mirrored(seen, 1 / 3),

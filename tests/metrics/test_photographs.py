@@ -1,4 +1,4 @@
-"""The controlled degradations on real photographs: the numbers that the metric specification was written from."""
+"""Ranked metrics on real photographs: the numbers that the metric specification states."""
 
 from __future__ import annotations
 
@@ -14,60 +14,40 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmark.engine.degradations import EDITS, Edit, shuffle_patches
+from benchmark.datasets.base import Sample
+from benchmark.diagnostics.batteries_answers import ANSWERS, Prior
+from benchmark.diagnostics.batteries_scores import Scored, score_answers
+from benchmark.engine.scorer import Tile
+from benchmark.engine.yardsticks import thumbnail
 from benchmark.metrics.case import Case, FocalMask, Networks, View
-from benchmark.metrics.color import delta_e_2000
-from benchmark.metrics.detail import spectral_ev, ssim
 from benchmark.metrics.perceptual import load_perceptual, lpips_alex
-from benchmark.metrics.shape import contour_f, fg_transfer
-from benchmark.metrics.spectrum import frc
+from benchmark.suites.spec import Suite
 
 pytestmark = pytest.mark.slow
 
-
-def _turned(images: Tensor, masks: Tensor, by: int) -> Tensor:
-    return images.roll(by, dims=0)
-
-
-COUNT, SIDE = 24, 224
+COUNT, SIDE = 40, 224
 FOCAL_AREA = (0.05, 0.6)
-BATCH = 8
-CHOSEN: dict[str, tuple[Edit, ...]] = {name: (edit,) for name, edit in EDITS.items()} | {
-    "patch_shuffle_14": (partial(shuffle_patches, patches=14),),
-    # What one photograph says of another varies much (fg_transfer by .4): each meets five others.
-    "another_image": tuple(partial(_turned, by=by) for by in range(1, 6)),
+METRICS = ("frc", "contour_f", "fg_transfer", "color_transfer")
+# Thumbnails by rows; and how far each metric may be off with another choice of photographs.
+THUMBNAILS = {
+    2: (0.04, -0.01, 0.55, 0.30),
+    4: (0.13, 0.04, 0.63, 0.51),
+    8: (0.25, 0.12, 0.70, 0.71),
+    14: (0.39, 0.29, 0.81, 0.84),
+    28: (0.55, 0.64, 0.91, 0.97),
 }
-# frc, ssim, spectral_ev, contour_f, fg_transfer, and how far they may be off.
-EXPECTED = {
-    "identity": (1.0, 1.0, 1.0, 1.0, 1.0),
-    "blur_2px": (0.80, 0.77, 0.60, 0.91, 0.96),
-    "blur_4px": (0.63, 0.61, 0.40, 0.76, 0.91),
-    "noise_0.2": (0.81, 0.29, 0.62, 0.87, 0.98),
-    "hue_shift_120": (0.99, 0.99, 0.98, 0.97, 0.94),
-    "desaturated": (1.0, 1.0, 1.0, 1.0, 1.0),
-    "patch_shuffle_14": (0.0, 0.16, 0.0, 0.0, 0.0),
-    "own_mean_color": (0.0, 0.41, 0.0, 0.0, 0.0),
-    "another_image": (0.0, 0.16, 0.0, 0.0, 0.0),
-    "white_noise": (0.0, 0.02, 0.0, 0.0, 0.0),
-}
-SLACK = 0.05
-LPIPS = {
-    "identity": 0.0,
-    "hue_shift_120": 0.004,
-    "blur_2px": 0.46,
-    "blur_4px": 0.68,
-    "noise_0.2": 0.78,
-    "patch_shuffle_14": 0.68,
-    "another_image": 0.67,
-    "own_mean_color": 0.87,
-    "white_noise": 1.28,
-}
+SLACK = (0.03, 0.06, 0.10, 0.06)
+IGNORANT = (
+    "own mean color, chroma x1", "own mean color, chroma x4, in a blob of 0.35", "dominant color, chroma^4",
+    "noise of scale 2 px, whole", "noise of scale 4 px, in a disk", "dark disk", "another image, 1 ahead",
+)  # fmt: skip
+LPIPS = {"copy": 0.0, "blur sigma 2": 0.46, "blur sigma 4": 0.68, "another image, 1 ahead": 0.67}
 LPIPS_SLACK = 0.1
 
 
 @pytest.fixture(scope="module")
-def photographs(assets: Path) -> tuple[Tensor, Tensor]:
-    """The first 24 photographs by id whose largest category covers 5-60 % and is no crowd, and its masks."""
+def photographs(assets: Path) -> list[Sample]:
+    """The first 40 photographs by id whose largest category covers 5-60 % and is no crowd, and its masks."""
     from pycocotools.coco import COCO
 
     folder = assets / "coco_val2017_sample"
@@ -75,7 +55,7 @@ def photographs(assets: Path) -> tuple[Tensor, Tensor]:
         pytest.skip(f"no photographs in {folder}; set INVBENCH_TEST_ASSETS")
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO(str(folder / "annotations" / "instances_val2017.json"))
-    images, masks = [], []
+    samples: list[Sample] = []
     for image_id in sorted(coco.getImgIds()):
         annotations = coco.loadAnns(coco.getAnnIds(image_id))
         by_category: dict[int, np.ndarray] = {}
@@ -93,62 +73,63 @@ def photographs(assets: Path) -> tuple[Tensor, Tensor]:
             continue
         with Image.open(folder / "val2017" / coco.loadImgs(image_id)[0]["file_name"]) as photograph:
             resized = photograph.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-        images.append(np.array(resized))
         mask_image = Image.fromarray(by_category[largest].astype(np.uint8) * 255)
-        masks.append(np.array(mask_image.resize((SIDE, SIDE), Image.Resampling.BOX)) >= 128)
-        if len(images) == COUNT:
+        focal = np.array(mask_image.resize((SIDE, SIDE), Image.Resampling.BOX)) >= 128
+        samples.append(Sample(str(image_id), np.array(resized), focal))
+        if len(samples) == COUNT:
             break
-    assert len(images) == COUNT
-    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255, torch.from_numpy(np.stack(masks))
+    assert len(samples) == COUNT
+    return samples
 
 
 @pytest.fixture(scope="module")
-def found(photographs: tuple[Tensor, Tensor], assets: Path) -> dict[str, dict[str, float]]:
-    """The mean of every metric by edit; `lpips_alex` is NaN without its network."""
-    weights = assets / "lpips" / "alexnet_features.safetensors"
-    networks = Networks(perceptual=load_perceptual(weights, torch.device("cpu")) if weights.is_file() else None)
-    functions = (frc, ssim, spectral_ev, contour_f, fg_transfer, lpips_alex, delta_e_2000)
-    images, masks = photographs
-    means = {}
-    with torch.inference_mode():
-        for edit in EXPECTED | LPIPS:
-            # Edits see all photographs at once, metrics a few of them.
-            parts = []
-            for recons in (function(images, masks) for function in CHOSEN[edit]):
-                for start in range(0, COUNT, BATCH):
-                    part = slice(start, start + BATCH)
-                    view = View(images[part])
-                    case = Case(view, view, View(recons[part]), FocalMask(masks[part]), networks)
-                    parts.append(torch.stack([function(case) for function in functions]))
-            means[edit] = dict(
-                zip([f.__name__ for f in functions], torch.cat(parts, dim=1).nanmean(1).tolist(), strict=True)
-            )
-    return means
+def found(mini: Suite, photographs: list[Sample], cpu: torch.device) -> Scored:
+    """Thumbnails, and answers that ignore the image."""
+    generator, prior = torch.Generator().manual_seed(2), Prior(torch.full((3, SIDE, SIDE), 0.5), torch.ones(SIDE, SIDE))
+
+    def reconstruct(tile: Tile, seen: Tensor) -> dict[str, Tensor]:
+        shown = {f"thumbnail {rows}": thumbnail(seen, rows) for rows in THUMBNAILS}
+        return shown | {name: ANSWERS[name](seen, prior, generator) for name in IGNORANT}
+
+    names = [*(f"thumbnail {rows}" for rows in THUMBNAILS), *IGNORANT]
+    return score_answers(mini, photographs, names, reconstruct, cpu, title="photographs")
 
 
-@pytest.mark.parametrize("edit", EXPECTED)
-def test_photographs_score_as_specified(edit: str, found: dict[str, dict[str, float]]) -> None:
-    names = ("frc", "ssim", "spectral_ev", "contour_f", "fg_transfer")
-    assert [found[edit][name] for name in names] == pytest.approx(EXPECTED[edit], abs=SLACK)
+@pytest.mark.parametrize("rows", THUMBNAILS)
+def test_thumbnails_of_photographs_score_as_specified(rows: int, found: Scored) -> None:
+    for metric, expected, slack in zip(METRICS, THUMBNAILS[rows], SLACK, strict=True):
+        value, error = found.means(metric)[f"thumbnail {rows}"]
+        assert value == pytest.approx(expected, abs=slack + error), metric
 
 
-@pytest.mark.parametrize("edit", LPIPS)
-def test_lpips_of_photographs_is_as_specified(edit: str, found: dict[str, dict[str, float]]) -> None:
-    value = found[edit]["lpips_alex"]
-    if np.isnan(value):
-        pytest.skip("no perceptual network among the assets; set INVBENCH_TEST_ASSETS")
-    assert value == pytest.approx(LPIPS[edit], abs=LPIPS_SLACK)
+@pytest.mark.parametrize("name", IGNORANT)
+def test_what_ignores_a_photograph_scores_nothing(name: str, found: Scored) -> None:
+    for metric in METRICS:
+        value, error = found.means(metric)[name]
+        assert abs(value) <= 0.02 + 2.5 * error, metric
 
 
-def test_detail_falls_before_shape_on_photographs(found: dict[str, dict[str, float]]) -> None:
-    for edit in ("blur_2px", "blur_4px"):
-        for shape in ("contour_f", "fg_transfer"):
-            for detail in ("frc", "ssim", "spectral_ev"):
-                assert found[edit][shape] > found[edit][detail] + 0.1, (edit, shape, detail)
+def _blurred(images: Tensor, sigma: float) -> Tensor:
+    from scipy.ndimage import gaussian_filter
+
+    return torch.from_numpy(gaussian_filter(images.numpy(), (0, 0, sigma, sigma)))
 
 
-def test_lpips_does_not_tell_a_strong_blur_from_another_photograph(found: dict[str, dict[str, float]]) -> None:
+def test_lpips_does_not_tell_a_strong_blur_from_another_photograph(photographs: list[Sample], assets: Path) -> None:
     """Why it never stands alone."""
-    if np.isnan(found["blur_4px"]["lpips_alex"]):
-        pytest.skip("no perceptual network among the assets; set INVBENCH_TEST_ASSETS")
-    assert found["blur_4px"]["lpips_alex"] == pytest.approx(found["another_image"]["lpips_alex"], abs=0.1)
+    weights = assets / "lpips" / "alexnet_features.safetensors"
+    if not weights.is_file():
+        pytest.skip(f"no perceptual network at {weights}; set INVBENCH_TEST_ASSETS")
+    networks = Networks(perceptual=load_perceptual(weights, torch.device("cpu")))
+    images = torch.from_numpy(np.stack([sample.image for sample in photographs[:16]])).permute(0, 3, 1, 2).float() / 255
+    edits = {
+        "copy": lambda seen: seen,
+        "blur sigma 2": partial(_blurred, sigma=2),
+        "blur sigma 4": partial(_blurred, sigma=4),
+        "another image, 1 ahead": lambda seen: seen.roll(1, 0),
+    }
+    mask, seen = FocalMask(torch.ones(16, SIDE, SIDE, dtype=torch.bool)), View(images)
+    with torch.inference_mode():
+        for name, edit in edits.items():
+            value = lpips_alex(Case(seen, seen, View(edit(images)), mask, networks)).mean().item()
+            assert value == pytest.approx(LPIPS[name], abs=LPIPS_SLACK), name
