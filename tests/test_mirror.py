@@ -23,7 +23,6 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "content/test_photographs.py": {"benchmark.errors": ""},
     "datasets/test_imagenet.py": {"benchmark.datasets.stored": ""},
     "datasets/test_coco.py": {"benchmark.datasets.base": ""},
-    "datasets/test_scenes.py": {"benchmark.datasets.frozen": ""},
     "diagnostics/test_batteries.py": {
         "benchmark.diagnostics.batteries_attack": "measure_attack",
         "benchmark.diagnostics.batteries_scores": "",
@@ -45,7 +44,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "engine/test_tampering.py": {"benchmark.engine.rescore": ""},
     "files/test_paths.py": {"benchmark.engine.provenance": "provenance"},
     "inverses/test_inverses.py": {
-        f"benchmark.inverses.{name}": "" for name in ("base", "mean", "modular", "ridge", "spec")
+        f"benchmark.inverses.{name}": "" for name in ("base", "mean", "modular_per_tap", "ridge", "spec")
     }
     | {"benchmark.inverses.copy": '"copy"'},
     "invbench/test_package.py": {
@@ -59,6 +58,10 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         "leaderboard.data.board": "",
         "leaderboard.data.entries": "",
         "leaderboard.site.drawings": "",
+    },
+    "leaderboard/data/test_rankings_places.py": {
+        "leaderboard.data.scores": "",
+        "leaderboard.data.standings": "standing",
     },
     "leaderboard/data/test_pictures.py": {"leaderboard.site.pages.strips": ""},
     "leaderboard/data/test_synthetic.py": {
@@ -83,6 +86,8 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         "leaderboard.site.pages.overview": "index.html",
         "leaderboard.site.pages.suite": "",
     },
+    "leaderboard/site/test_marks.py": {"leaderboard.site.pages.pulls": ""},
+    "leaderboard/site/test_scripts.py": {"leaderboard.data.equivalents": ""},
     "leaderboard/site/test_templates.py": {"leaderboard.site.templating": ""},
     "leaderboard/test_injection.py": {"benchmark.submissions.markdown": "", "leaderboard.comment": ""},
     "metrics/test_color.py": {"benchmark.metrics.cielab": ""},
@@ -98,7 +103,12 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         "benchmark.metrics.spec": "",
     },
     "metrics/test_shape.py": {"benchmark.metrics.edges": ""},
-    "records/test_record.py": {"benchmark.records.aggregate": "", "benchmark.records.columns": ""},
+    "metrics/test_transfer.py": {"benchmark.diagnostics.references_transfer": ""},
+    "records/test_record.py": {
+        "benchmark.records.aggregate": "",
+        "benchmark.records.columns": "",
+        "benchmark.records.scores": "",
+    },
     "submissions/test_pull_request.py": {
         "benchmark.commands.check": '"verify"',
         "benchmark.commands.submit": '"submit"',
@@ -139,6 +149,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "train/test_train.py": {
         f"benchmark.train.{name}": "" for name in ("images", "inverses", "loop", "recipes", "targets")
     },
+    "train/test_batches.py": {"benchmark.train.ahead": "", "benchmark.train.drawing": ""},
 }
 
 

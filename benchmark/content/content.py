@@ -37,8 +37,8 @@ def empty_lock(suite: Suite) -> Lock:
 
 
 def perceptual_pins(suite: Suite) -> dict[str, str]:
-    """Return the SHA-256 of the perceptual network's tensors, if the suite ranks a metric that asks it."""
-    asking = any("perceptual" in get_metric(metric).needs for metric in suite.ranked_metrics)
+    """Return the SHA-256 of the perceptual network's tensors, if a metric of the suite asks it."""
+    asking = any("perceptual" in get_metric(metric).needs for metric in suite.metrics)
     return {"lpips/alexnet": ALEXNET_SHA256, "lpips/heads": HEADS_SHA256} if asking else {}
 
 
