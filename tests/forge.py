@@ -41,7 +41,7 @@ _TAPS = ("encoder.0", "encoder.1")
 
 
 class World:
-    """A suite of one target, its lock, and the record of `modular` cut down to it: five images, two of them audited."""
+    """A suite of one target, its lock, and the record of `modular_per_tap` cut down to it: five images, two of them audited."""
 
     def __init__(self, suite: Suite, lock: Lock, record: Record, scores: list[ScoreArrays], audit: pa.Table) -> None:
         self.suite, self.lock, self.record, self.scores, self.audit = suite, lock, record, scores, audit
@@ -51,7 +51,7 @@ class World:
         """Write the honest submission below `root`, and return the folder of its record."""
         write_submission(root / name)
         folder = record_folder(root, name, self.suite.id)
-        info = SubmissionInfo(id=name, method="modular", title="Small")
+        info = SubmissionInfo(id=name, method="modular_per_tap", title="Small")
         write_record(folder, self.record.model_copy(update={"submission": info}), self.table, self.audit)
         return folder
 
@@ -86,11 +86,14 @@ def _layers(suite: Suite, scores: ScoreArrays) -> tuple[StageLayers, ...]:
 
 @cache
 def make_world() -> World:
-    """Return the small suite with its honest record; everything is cut from the committed record of `modular`."""
+    """Return the small suite with its honest record; everything is cut from the committed record of `modular_per_tap`."""
     full = load_suite("mini@1")
-    lock, folder = load_lock(full), record_folder(submissions_root(), "modular", full.id)
+    lock, folder = load_lock(full), record_folder(submissions_root(), "modular_per_tap", full.id)
     record = load_record(folder)
-    table, pixels = pq.read_table(folder / "scores.parquet"), check_record(full, lock, "modular", folder, record)[1]
+    table, pixels = (
+        pq.read_table(folder / "scores.parquet"),
+        check_record(full, lock, "modular_per_tap", folder, record)[1],
+    )
 
     order = [target.id for target in full.targets if target.id in record.targets]
     whole = scores_from_table(full, table, record.targets.keys(), record.images)[order.index(TARGET)]
@@ -140,10 +143,12 @@ def make_world() -> World:
 
 def write_submission(folder: Path, **changes: str) -> Path:
     """Write a valid `submission.toml` into `folder`; `changes` are fields as TOML, an empty one leaves a field out."""
-    weights = {t: f'{{ path = "assets/mini/inverses/modular/{t}" }}' for t in ("mini-detr", "mini-vit", "mini-swin")}
+    weights = {
+        t: f'{{ path = "assets/mini/inverses/modular_per_tap/{t}" }}' for t in ("mini-detr", "mini-vit", "mini-swin")
+    }
     fields = {
         "id": json.dumps(folder.name),
-        "method": '"modular"',
+        "method": '"modular_per_tap"',
         "title": '"A title"',
         "description": '"What it does."',
         "authors": '["A. Author"]',

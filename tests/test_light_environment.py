@@ -200,8 +200,8 @@ def test_the_board_is_built(light: Light, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_committed_submission_is_valid(light: Light) -> None:
-    done = light.run("invbench", "validate", str(ROOT / "submissions" / "modular"))
-    assert (done.returncode, done.stdout) == (0, "modular: valid\n"), done.stderr
+    done = light.run("invbench", "validate", str(ROOT / "submissions" / "modular_per_tap"))
+    assert (done.returncode, done.stdout) == (0, "modular_per_tap: valid\n"), done.stderr
 
 
 @pytest.mark.slow

@@ -40,7 +40,7 @@ __all__ = [
 ]  # fmt: skip
 
 TRIVIAL_BOUND, GAIN_BOUND = 0.02, 0.03
-METHODS = ("ridge", "modular_per_tap", "modular")
+METHODS = ("ridge", "modular_per_tap")
 PLAIN, BOTH = "plain", "average of the methods"
 TRAINING_SEED, FRESH_SEED = 71, 72
 REACHES = (2, 4)

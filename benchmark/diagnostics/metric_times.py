@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from benchmark.diagnostics.references import REFERENCES, images_of, load_lpips
 from benchmark.engine.networks import load_metric_networks
 from benchmark.engine.precision import float32
 from benchmark.engine.scorer import TILE, load_metric
-from benchmark.metrics.case import Case, FocalMask, Networks, View
+from benchmark.metrics.case import Case, FocalMask, Networks, Prototypes, View
 from benchmark.metrics.perceptual import load_perceptual
 from benchmark.metrics.spec import METRICS, Metric, Need
 from benchmark.perturbations import perturb
@@ -35,6 +36,7 @@ Size = tuple[int, int]
 
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
 SEED = 0
+USUAL = Prototypes((torch.arange(8.0) * 45 + 20).expand(TILE, -1), torch.arange(TILE))
 NETWORKS: tuple[Need, ...] = ("judge", "perceptual")
 
 
@@ -80,10 +82,11 @@ def _time_metric(metric: Metric, case: Case, lpips: Path | None, repeats: int) -
     def fresh() -> Case:
         original, baseline = View(case.original.rgb), View(case.baseline.rgb) if case.baseline else None
         seen = original if case.seen is case.original else View(case.seen.rgb)
-        return Case(original, seen, View(case.recon.rgb), FocalMask(case.mask.pixels), case.networks, baseline)
+        recon, mask = View(case.recon.rgb), FocalMask(case.mask.pixels)
+        return Case(original, seen, recon, mask, case.networks, baseline, case.prototypes)
 
     def cached() -> Case:
-        return Case(case.original, case.seen, View(case.recon.rgb), case.mask, case.networks, case.baseline)
+        return replace(case, recon=View(case.recon.rgb))
 
     function(case)
     reference(images[0])
@@ -147,6 +150,6 @@ def measure_metrics(suite: Suite, sizes: Sequence[Size], repeats: int, perceptua
                 kind: Perturbation = "gray" if metric.perturbations == "gray" else "hue_shift_120"
                 seen = View(perturb(kind, original.rgb, mask.pixels))
                 recon = View(_softened(seen.rgb, generator))
-            case = Case(original, seen, recon, mask, networks, baseline)
+            case = Case(original, seen, recon, mask, networks, baseline, USUAL)
             rows.append(name | _time_metric(metric, case, perceptual, repeats))
     return rows

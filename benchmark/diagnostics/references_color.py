@@ -10,6 +10,7 @@ from scipy.optimize import nnls
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from benchmark.diagnostics.references_common import Array, OneImage, Pixels, distance_to, ssim_map, tolerance_of
+from benchmark.diagnostics.references_transfer import color_transfer, hue_error_deg, prototype_pull
 
 __all__ = ["COLOR"]
 
@@ -74,15 +75,6 @@ def _gain(one: OneImage, which: int) -> float:
     return float(nnls(np.stack([a_p, a_0], axis=1), a_y)[0][which])
 
 
-def _hue_error_deg(one: OneImage) -> float:
-    if (chroma := _chroma(one)) is None:
-        return math.nan
-    _, a_p, a_y = chroma
-    turn = np.abs((np.arctan2(*a_y.T) - np.arctan2(*a_p.T) + np.pi) % (2 * np.pi) - np.pi)
-    turn = np.where(np.hypot(*a_y.T) < 5, 90, np.rad2deg(turn))
-    return float(np.average(turn, weights=np.hypot(*a_p.T)))
-
-
 def _delta_e_2000(one: OneImage) -> float:
     return float(deltaE_ciede2000(_frame(one.original), _frame(one.recon)).mean())
 
@@ -109,11 +101,13 @@ def _spill(one: OneImage) -> float:
 
 
 COLOR: dict[str, Callable[[OneImage], float]] = {
+    "color_transfer": lambda one: color_transfer(one.original, one.baseline, [(one.seen, one.recon)]),
     "color_retention": _color_retention,
     "color_ev": _color_ev,
     "gain_perturbed": lambda one: _gain(one, 0),
     "gain_original": lambda one: _gain(one, 1),
-    "hue_error_deg": _hue_error_deg,
+    "prototype_pull": lambda one: prototype_pull(one.seen, one.recon, one.mask, one.hues_deg, one.own),
+    "hue_error_deg": lambda one: hue_error_deg(one.seen, one.recon, one.mask),
     "delta_e_2000": _delta_e_2000,
     "gray_residual": _gray_residual,
     "luma_invariance": _luma_invariance,

@@ -55,6 +55,8 @@ class OneImage:
         baseline: the reconstruction of `original`.
         judge: the held-out judge.
         perceptual: LPIPS of two images, as `load_lpips` returns it.
+        hues_deg: canonical CIELAB hue angle of every category; NaN where it has none.
+        own: index of the focal category; -1 where it is unknown.
     """
 
     original: Array
@@ -64,6 +66,8 @@ class OneImage:
     baseline: Array | None = None
     judge: Labeler | None = None
     perceptual: Callable[[Array, Array], float] | None = None
+    hues_deg: tuple[float, ...] = ()
+    own: int = -1
 
 
 def images_of(case: Case, perceptual: Callable[[Array, Array], float] | None = None) -> list[OneImage]:
@@ -82,6 +86,10 @@ def images_of(case: Case, perceptual: Callable[[Array, Array], float] | None = N
 
     originals, seen, recons = (arrays(view) for view in (case.original, case.seen, case.recon))
     baselines = arrays(case.baseline) if case.baseline else [None] * len(originals)
+    usual: list[tuple[tuple[float, ...], int]] = [((), -1)] * len(originals)
+    if case.prototypes is not None:
+        hues, own = case.prototypes
+        usual = list(zip(map(tuple, hues.double().tolist()), own.tolist(), strict=True))
     return [
         OneImage(
             originals[i],
@@ -91,6 +99,7 @@ def images_of(case: Case, perceptual: Callable[[Array, Array], float] | None = N
             baselines[i],
             labeler(case.networks.judge),
             perceptual,
+            *usual[i],
         )
         for i in range(len(originals))
     ]

@@ -205,7 +205,7 @@ from benchmark.files.paths import submissions_root
 from benchmark.submissions.candidates import open_submission
 from benchmark.suites.lock import load_lock
 content, swin = Content(suite, load_lock(suite)), ("mini-swin",)
-for name, targets in {"modular": None, "ridge": swin, "mean": swin, "copy": swin}.items():
+for name, targets in {"modular_per_tap": None, "ridge": swin, "mean": swin, "copy": swin}.items():
     candidate = open_submission(submissions_root() / name, suite.targets, trust_code=False)
     evaluate(content, candidate, Options(torch.device("cpu"), limit=1, targets=targets))
 new = {name: module for name, module in sys.modules.items() if name not in before}

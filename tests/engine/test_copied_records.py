@@ -57,15 +57,15 @@ FALSE_ORIGINS = {
 @pytest.mark.parametrize("kind", FALSE_ORIGINS)
 def test_false_origins_are_found_although_sealed(root: Path, kind: str) -> None:
     change, message = FALSE_ORIGINS[kind]
-    place = record_folder(root, "modular", "mini@1")
+    place = record_folder(root, "modular_per_tap", "mini@1")
     reseal(place, change)
-    finding = only_error(root / "modular")
+    finding = only_error(root / "modular_per_tap")
     assert message in finding.message
     assert finding.where == str(place / "record.json")
     assert finding.exit_code == 3
 
 
-def steal(root: Path, name: str, victim: str, *, sealed: bool, weights: str = "modular", **fields: str) -> Path:
+def steal(root: Path, name: str, victim: str, *, sealed: bool, weights: str = "modular_per_tap", **fields: str) -> Path:
     """Enter the record of another submission as one's own; return the folder of the submission."""
     own = {t: f'{{ path = "assets/mini/inverses/{weights}/{t}" }}' for t in ("mini-detr", "mini-vit", "mini-swin")}
     table = f"{{ {', '.join(f'{target} = {value}' for target, value in own.items())} }}"
@@ -73,21 +73,21 @@ def steal(root: Path, name: str, victim: str, *, sealed: bool, weights: str = "m
     place = record_folder(root, name, "mini@1")
     shutil.copytree(record_folder(root, victim, "mini@1"), place)
     if sealed:
-        info = SubmissionInfo(id=name, method="modular", title="Mine").model_dump()
+        info = SubmissionInfo(id=name, method="modular_per_tap", title="Mine").model_dump()
         reseal(place, put("submission", info))
     return folder
 
 
 def test_the_record_of_another_submission_is_not_mine(root: Path) -> None:
-    folder = steal(root, "mine", "modular", sealed=False)
-    assert "is the record of 'modular', not of 'mine'" in only_error(folder).message
+    folder = steal(root, "mine", "modular_per_tap", sealed=False)
+    assert "is the record of 'modular_per_tap', not of 'mine'" in only_error(folder).message
 
 
 @pytest.mark.slow
 def test_a_copied_record_under_my_own_id_is_told(root: Path) -> None:
-    folder = steal(root, "mine", "modular", sealed=True)
+    folder = steal(root, "mine", "modular_per_tap", sealed=True)
     notes = [finding.message for finding in validate(folder)]
-    assert "same weights and scores as 'modular'" in notes
+    assert "same weights and scores as 'modular_per_tap'" in notes
 
 
 def own_weights(folder: Path) -> dict[str, str]:
@@ -101,16 +101,16 @@ def own_weights(folder: Path) -> dict[str, str]:
 
 @pytest.mark.slow
 def test_a_copied_record_that_claims_other_weights_is_refused(root: Path) -> None:
-    folder = steal(root, "mine", "modular", sealed=True)
+    folder = steal(root, "mine", "modular_per_tap", sealed=True)
     write_submission(folder, **own_weights(folder))
     finding = only_error(folder)
-    assert finding.message == "its scores are those of 'modular'"
+    assert finding.message == "its scores are those of 'modular_per_tap'"
     assert finding.where == str(folder / "records" / "mini@1" / "record.json")
 
 
 @pytest.mark.slow
 def test_a_copied_record_with_one_score_changed_still_has_the_images_of_the_other(root: Path) -> None:
-    folder = steal(root, "mine", "modular", sealed=True)
+    folder = steal(root, "mine", "modular_per_tap", sealed=True)
     write_submission(folder, **own_weights(folder))
     place = folder / "records" / "mini@1"
     table = pq.read_table(place / "scores.parquet")
@@ -119,12 +119,12 @@ def test_a_copied_record_with_one_score_changed_still_has_the_images_of_the_othe
     array = pa.array(values, pa.float32(), mask=np.isnan(values))
     write_tables(place, scores=table.set_column(5, SCORE_SCHEMA.field("value"), array))
     reseal(place)
-    assert only_error(folder).message == "its scores are those of 'modular'"
+    assert only_error(folder).message == "its scores are those of 'modular_per_tap'"
 
 
 @pytest.mark.slow
 def test_code_of_my_own_does_not_make_a_copied_record_mine(root: Path) -> None:
-    folder = steal(root, "mine", "copy", sealed=True, method='"my-net"', weights="modular", trust_code="true")
+    folder = steal(root, "mine", "copy", sealed=True, method='"my-net"', weights="modular_per_tap", trust_code="true")
     edit_toml(folder, "weights = {", "# weights = {")
     (folder / CODE).write_text("raise SystemExit('imported')\n")
 

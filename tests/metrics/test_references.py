@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from benchmark.diagnostics.references import REFERENCES, bin_of, boundary, limit_of, matched, peaks
-from benchmark.metrics.case import Case, FocalMask, Networks, View
+from benchmark.metrics.case import Case, FocalMask, Networks, Prototypes, View
 from benchmark.metrics.spec import METRICS
 from benchmark.perturbations import perturb
 from benchmark.suites.spec import Perturbation
@@ -25,6 +25,8 @@ UNDER: dict[str, Perturbation] = {
     "identity": "identity",
     "all": "hue_set_240",
     "hue": "hue_shift_120",
+    "hue_set": "hue_set_120",
+    "hues": "hue_shift_120",
     "gray": "gray",
 }
 
@@ -43,7 +45,8 @@ def case_of(
     seen = original if kind == "identity" else View(perturb(kind, original.rgb, masks))
     # The stand-in for LPIPS has no reference: the real network is compared in its own tests.
     networks = dataclasses.replace(networks, perceptual=None)
-    return Case(original, seen, View(invert(seen.rgb)), FocalMask(masks), networks, View(invert(original.rgb)))
+    usual = Prototypes((torch.arange(8.0) * 45 + 20).expand(len(images), -1), torch.arange(len(images)) % 8)
+    return Case(original, seen, View(invert(seen.rgb)), FocalMask(masks), networks, View(invert(original.rgb)), usual)
 
 
 def test_every_metric_has_a_reference() -> None:

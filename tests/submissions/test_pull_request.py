@@ -49,7 +49,7 @@ def errors(folder: Path) -> list[str]:
     return [str(item) for item in validate(folder) if item.severity == "error"]
 
 
-@pytest.mark.parametrize("method", ["ridge", "modular"])
+@pytest.mark.parametrize("method", ["ridge", "modular_per_tap"])
 def test_a_new_submission_is_valid_as_it_is(tmp_path: Path, method: str) -> None:
     (path,) = write_scaffold(tmp_path, "my-method", method, "A. Author", code=False)
     assert errors(path.parent) == []

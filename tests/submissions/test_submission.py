@@ -46,7 +46,7 @@ def test_copy_is_above_modular_is_above_mean_in_detail_at_every_tap(mini: Suite,
     for target in mini.targets:
         for tap in target.tap_names:
             copy, modular, mean = (
-                records[name].targets[target.id].taps[tap].axes["detail"].value for name in ("copy", "modular", "mean")
+                records[name].targets[target.id].taps[tap].axes["detail"].value for name in ("copy", "modular_per_tap", "mean")
             )
             assert copy is not None
             assert modular is not None
@@ -54,7 +54,7 @@ def test_copy_is_above_modular_is_above_mean_in_detail_at_every_tap(mini: Suite,
             assert copy > modular > mean, (target.id, tap)
 
 
-@pytest.mark.parametrize("name", ["ridge", "modular"])
+@pytest.mark.parametrize("name", ["ridge", "modular_per_tap"])
 def test_detail_falls_with_depth(mini: Suite, records: dict[str, Record], name: str) -> None:
     for target in mini.targets:
         taps = records[name].targets[target.id].taps
@@ -67,7 +67,7 @@ def test_detail_falls_with_depth(mini: Suite, records: dict[str, Record], name: 
             assert min(shallow) > max(deep) - 0.002, (target.id, stages)
 
 
-@pytest.mark.parametrize("name", ["mean", "ridge", "modular"])
+@pytest.mark.parametrize("name", ["mean", "ridge", "modular_per_tap"])
 def test_records_tell_what_the_inverses_cost(mini: Suite, records: dict[str, Record], name: str) -> None:
     for target in mini.targets:
         training = records[name].inverses[target.id].training
@@ -77,7 +77,7 @@ def test_records_tell_what_the_inverses_cost(mini: Suite, records: dict[str, Rec
         assert records[name].run.ms_per_recon[target.id] > 0
 
 
-@pytest.mark.parametrize("name", ["ridge", "modular"])
+@pytest.mark.parametrize("name", ["ridge", "modular_per_tap"])
 def test_layers_are_compared_with_themselves_and_their_stage(
     mini: Suite, records: dict[str, Record], name: str
 ) -> None:

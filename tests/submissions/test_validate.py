@@ -79,7 +79,7 @@ MISTAKES: dict[str, tuple[dict[str, str], str, str]] = {
     "a suite that is a path": ({"suites": '["../mini@1"]'}, "suites.0", "pattern"),
     "a suite file": ({"suites": '["mini-1.toml"]'}, "suites.0", "pattern"),
     "no suites": ({"suites": "[]"}, "suites", "at least 1"),
-    "an unknown method": ({"method": '"rigde"'}, "method", "known: copy, mean, ridge, modular; or add inverse.py"),
+    "an unknown method": ({"method": '"rigde"'}, "method", "known: copy, mean, ridge, modular_per_tap; or add inverse.py"),
     "a method that is the board's": ({"method": '"copy"', "weights": ""}, "method", "is the ceiling of the board"),
     "an unknown target": ({"weights": weights(path="x").replace("mini-vit", "mini-vti")}, "weights.mini-vti", "known:"),
     "a folder of the package that is no inverse": (
@@ -180,8 +180,8 @@ def test_code_and_its_flag_belong_together(folder: Path) -> None:
     (folder / CODE).write_text("raise SystemExit('imported')\n")
     assert "trust_code': is false, but inverse.py is there" in only_error(folder).message
     edit_toml(folder, "weights", "trust_code = true\nweights")
-    assert "field 'method': 'modular' is the package's own" in only_error(folder).message
-    edit_toml(folder, '"modular"', '"my-net"')
+    assert "field 'method': 'modular_per_tap' is the package's own" in only_error(folder).message
+    edit_toml(folder, '"modular_per_tap"', '"my-net"')
     assert errors(folder) == []
 
 

@@ -189,7 +189,7 @@ def test_training_mode_cannot_slip_in(targets: dict[str, Target], images: Tensor
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_shapes_are_those_that_inverses_were_made_for(targets: dict[str, Target], images: Tensor, name: str) -> None:
-    folder = Path(__file__).parents[2] / "benchmark/assets/mini/inverses/modular" / name / "config.json"
+    folder = Path(__file__).parents[2] / "benchmark/assets/mini/inverses/modular_per_tap" / name / "config.json"
     stated = json.loads(folder.read_text())["taps"]
     assert {tap: list(t.shape[1:]) for tap, t in tensors(targets[name], images).items()} == stated
     assert list(stated) == [tap.name for tap in targets[name].spec.taps]
