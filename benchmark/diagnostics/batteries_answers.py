@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from benchmark.metrics.edges import smooth
-from benchmark.perturbations import LUMA
 
 __all__ = ["ANSWERS", "Answer", "Prior", "dominant_color", "own_color", "radius", "scale_chroma", "to_luma"]
 
@@ -39,7 +38,8 @@ _BLOBS = (0.25, 0.35, 0.5, 0.7)
 
 def to_luma(images: Tensor) -> Tensor:
     """BT.601 luma of RGB, (N, 1, H, W)."""
-    return (images * images.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    red, green, blue = images.split(1, dim=1)
+    return 0.299 * red + 0.587 * green + 0.114 * blue
 
 
 def scale_chroma(images: Tensor, gain: float) -> Tensor:

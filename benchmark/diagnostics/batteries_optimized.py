@@ -31,9 +31,9 @@ __all__ = ["STARTS", "STEPS", "FixedAnswer", "Optimized", "optimize"]
 
 STEPS = 500
 BATCH = 8
-COEFFICIENTS = 16
-RATE = 0.02
-STRETCH = 0.02
+COEFFICIENTS = 8
+RATE = 0.006
+STRETCH = 0.04
 SEED = 5
 STARTS = ("training mean image", "smooth noise", "gray with faint noise")
 

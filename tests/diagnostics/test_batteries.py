@@ -20,11 +20,13 @@ from benchmark.diagnostics.batteries import (
     measure_attack,
     measure_batteries,
     measure_filters,
+    measure_ideas,
     measure_trivial,
     open_lab,
 )
 from benchmark.diagnostics.batteries_answers import ANSWERS
 from benchmark.diagnostics.batteries_filters import CHROMA_FILTERS, DENOISERS, FILTERS
+from benchmark.diagnostics.batteries_ideas import IDEAS
 from benchmark.diagnostics.batteries_page import find_failures, gain_failures, trivial_failures
 from benchmark.diagnostics.batteries_scores import Scored, group_errors, kinds_of, score_answers
 from benchmark.metrics.spec import METRICS
@@ -150,6 +152,21 @@ def test_the_judge_is_flattered_and_no_ranked_metric_gains(mini: Suite, lab: Lab
         for key in battery_keys(mini):
             value, error = found.gain(key, flattered, plain)
             assert value <= GAIN_BOUND + 2 * error, (key, tap)
+
+
+@pytest.mark.slow
+def test_color_alone_costs_neither_detail_nor_shape(lab: Lab, mini: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = ("luma only", "chroma x1.5", "mirror image", "12x12 patches shuffled")
+    monkeypatch.setattr(batteries, "IDEAS", {name: IDEAS[name] for name in chosen})
+    found = measure_ideas(lab, lab.fresh)
+    assert found.names == chosen
+    detail, shape, color = (found.means(axis) for axis in ("detail", "shape", "color"))
+    for name in chosen[:2]:
+        assert detail[name][0] > 0.99
+        assert shape[name][0] > 0.9
+    assert abs(color["luma only"][0]) < 0.01 < 0.9 < color["chroma x1.5"][0]
+    for name in chosen[2:]:
+        assert max(axis[name][0] - 2 * axis[name][1] for axis in (detail, shape, color)) < 0.05
 
 
 @pytest.mark.slow
