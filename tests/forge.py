@@ -41,7 +41,7 @@ _TAPS = ("encoder.0", "encoder.1")
 
 
 class World:
-    """A suite of one target, its lock, and the record of `modular_per_tap` cut down to it: five images, two of them audited."""
+    """A suite of one target, its lock, and the record of `modular_per_tap` cut down to it: five images, two audited."""
 
     def __init__(self, suite: Suite, lock: Lock, record: Record, scores: list[ScoreArrays], audit: pa.Table) -> None:
         self.suite, self.lock, self.record, self.scores, self.audit = suite, lock, record, scores, audit
@@ -86,13 +86,13 @@ def _layers(suite: Suite, scores: ScoreArrays) -> tuple[StageLayers, ...]:
 
 @cache
 def make_world() -> World:
-    """Return the small suite with its honest record; everything is cut from the committed record of `modular_per_tap`."""
+    """Return the small suite with its honest record; everything is cut from the committed one of `modular_per_tap`."""
     full = load_suite("mini@1")
-    lock, folder = load_lock(full), record_folder(submissions_root(), "modular_per_tap", full.id)
+    lock, folder = load_lock(full), record_folder(submissions_root(), METHOD, full.id)
     record = load_record(folder)
     table, pixels = (
         pq.read_table(folder / "scores.parquet"),
-        check_record(full, lock, "modular_per_tap", folder, record)[1],
+        check_record(full, lock, METHOD, folder, record)[1],
     )
 
     order = [target.id for target in full.targets if target.id in record.targets]
