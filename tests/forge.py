@@ -36,7 +36,8 @@ __all__ = [
 ]  # fmt: skip
 
 SMALL, TARGET = "small", "mini-vit"
-IMAGES = ("scene-0025", "scene-0043", "scene-0000", "scene-0001", "scene-0002")
+IMAGES = ("scene-0009", "scene-0017", "scene-0000", "scene-0001", "scene-0002")
+METHOD = "modular_per_tap"
 _TAPS = ("encoder.0", "encoder.1")
 
 

@@ -95,7 +95,8 @@ def bomb(folder: Path) -> None:
 
 NASTY = (
     "", " ", "a", "<b>x</b>", "../..", "/etc/passwd", "javascript:x", "https://example.org/", "mini@1", "coco@1", "nul",
-    "\u202e", "\u200b", "\x00", "\x1b[31m", "\n", "a" * 3000, "{{ 7 * 7 }}", "modular_per_tap", "ridge", "copy", "own", "other",
+    "\u202e", "\u200b", "\x00", "\x1b[31m", "\n", "a" * 3000, "{{ 7 * 7 }}", "modular_per_tap", "ridge", "copy",
+    "own", "other",
     "complete", "partial", "a" * 40, "f" * 64, "mini-vit", "encoder.0", "identity", "ssim", "é", "\U0001f600", "|", "`",
     None, True, False, 0, -1, 1, 2**31, 2**63, -(2**63), 10**30, 1e308, 5e-324, 0.5, 1.5, -0.5, -0.0,
     math.nan, math.inf, -math.inf, [], {}, [[]], [{}], "2025-01-01", "\ud800",

@@ -19,12 +19,11 @@ from benchmark.metrics.case import Case, FocalMask, View
 from benchmark.metrics.spec import METRICS
 
 ROOT = Path(__file__).parents[2]
-NETWORKS = {"judge", "classifier", "detector"}
+ALWAYS = {"frc", "psnr", "ssim", "spectral_ev", "edge_f"}
 MASKED = {"contour_f", "fg_transfer"}
-PLAIN = {"psnr", "mse_norm", "ssim", "spectral_ev", "hf_ev", "f50", "lpips_alex", "edge_f", "delta_e_2000"}
+PLAIN = ALWAYS | {"resolution_px", "ring_contrast", "mse_norm", "lpips_alex", "delta_e_2000"}
 HUE = {"color_retention", "color_ev", "gain_perturbed", "gain_original", "hue_error_deg"}
 DIAGNOSTIC = {"luma_invariance", "spill"}
-ALWAYS = {"psnr", "ssim", "spectral_ev"}
 
 
 def expected(folder: Path, recon: str, seen: str | None, masked: bool, baseline: str | None) -> Case:
@@ -45,10 +44,10 @@ def expected(folder: Path, recon: str, seen: str | None, masked: bool, baseline:
         ("recon", None, False, None, PLAIN),
         ("recon", None, True, None, PLAIN | MASKED),
         ("recon_seen", "seen", False, None, ALWAYS | HUE),
-        ("recon_seen", "seen", True, None, ALWAYS | HUE),
-        ("recon_seen", "seen", True, "recon", ALWAYS | HUE | DIAGNOSTIC),
-        ("recon_seen", "seen", False, "recon", ALWAYS | HUE),
-        ("recon_seen", "gray", True, "recon", ALWAYS | {"gray_residual"}),
+        ("recon_seen", "seen", True, None, ALWAYS | MASKED | HUE),
+        ("recon_seen", "seen", True, "recon", ALWAYS | MASKED | HUE | DIAGNOSTIC | {"color_transfer"}),
+        ("recon_seen", "seen", False, "recon", ALWAYS | HUE | {"color_transfer"}),
+        ("recon_seen", "gray", True, "recon", ALWAYS | MASKED | {"gray_residual"}),
     ],
 )
 def test_a_pair_scores_what_the_metric_functions_say(
@@ -76,9 +75,10 @@ def test_a_perfect_recon_has_the_declared_values(run: Run, one: Path, kind: str)
     options = [] if kind == "plain" else [f"--seen={one}/{kind}/a.png", f"--baseline={original}"]
     perfect = original if kind == "plain" else one / kind / "a.png"
     found = scores(run(original, perfect, mask, *options, "--json"))["metrics"]
-    wanted = {"plain": PLAIN | MASKED, "seen": ALWAYS | HUE | DIAGNOSTIC, "gray": ALWAYS | {"gray_residual"}}[kind]
+    seen = ALWAYS | MASKED | HUE | DIAGNOSTIC | {"color_transfer"}
+    wanted = {"plain": PLAIN | MASKED, "seen": seen, "gray": ALWAYS | MASKED | {"gray_residual"}}[kind]
     assert set(found) == wanted
-    for name in set(found) - {"lpips_alex", "f50", "spill"}:
+    for name in set(found) - {"lpips_alex", "resolution_px", "spill"}:
         assert found[name]["value"] == pytest.approx(METRICS[name].identity, abs=METRICS[name].tolerance), name
 
 
@@ -104,7 +104,7 @@ def test_folders_score_what_their_pairs_score(run: Run, many: Path) -> None:
         assert alone["metrics"][name]["value"] == pytest.approx(average(values), rel=1e-9)
         assert cell["value"] == pytest.approx(average(values), abs=METRICS[name].tolerance / 10)
         assert (cell["scored"], cell["unscored"]) == (5, {})
-    assert together["metrics"]["f50"]["aggregate"] == "median"
+    assert together["metrics"]["resolution_px"]["aggregate"] == "median"
 
 
 def test_extensions_may_differ_within_a_pair_and_other_files_do_not_count(run: Run, many: Path) -> None:
