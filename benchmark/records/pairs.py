@@ -14,6 +14,7 @@ from benchmark.records.bootstrap import GroupBootstrap
 from benchmark.records.statistics import bootstrap_means
 
 __all__ = [
+    "EXACT_GROUPS",
     "PairTests",
     "PairedDifference",
     "compare_pairs",
