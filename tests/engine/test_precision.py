@@ -16,7 +16,6 @@ from benchmark.datasets.base import Sample
 from benchmark.diagnostics.batteries_scores import score_answers
 from benchmark.diagnostics.metric_times import measure_metrics
 from benchmark.diagnostics.target_quality import label_map
-from benchmark.engine import anchors, lock_builder
 from benchmark.engine.evaluation import Options, evaluate
 from benchmark.engine.image_files import score
 from benchmark.engine.layer_transfer import LayerScorer
@@ -24,8 +23,9 @@ from benchmark.engine.precision import float32
 from benchmark.engine.rescore import rescore
 from benchmark.engine.score_report import Inputs
 from benchmark.engine.scorer import Scorer, iter_tiles
+from benchmark.engine.yardsticks import measure_yardsticks
 from benchmark.files.paths import submissions_root
-from benchmark.metrics import detail
+from benchmark.metrics import spectrum
 from benchmark.metrics.case import Case, Networks
 from benchmark.records.consistency import check_record
 from benchmark.submissions.candidates import open_submission
@@ -107,15 +107,15 @@ def loose() -> dict[str, Any]:
 
 @pytest.fixture
 def inside(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """The settings that the metric `ssim` found at each of its calls."""
+    """The settings that the metric `frc` found at each of its calls."""
     found: list[dict[str, Any]] = []
-    ssim = detail.ssim
+    frc = spectrum.frc
 
     def spy(case: Case) -> Tensor:
         found.append(settings())
-        return ssim(case)
+        return frc(case)
 
-    monkeypatch.setattr(detail, "ssim", spy)
+    monkeypatch.setattr(spectrum, "frc", spy)
     return found
 
 
@@ -187,21 +187,17 @@ def test_an_evaluation_and_its_rescoring(
     assert exact(inside, loose)
 
 
-def test_the_anchors_of_a_lock(
-    content: Content, cpu: torch.device, inside: list, loose: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+def test_the_yardsticks_of_a_lock(
+    mini: Suite, samples: list[Sample], cpu: torch.device, inside: list, loose: dict[str, Any]
 ) -> None:
-    # Eight images are enough here; the lock itself is not looked at.
-    samples = [content.images.load(index, (96, 96)) for index in range(8)]
-    monkeypatch.setattr(anchors, "_iter_samples", lambda images, size: samples)
-    monkeypatch.setattr(lock_builder, "hash_images", lambda suite, images: {})
-    lock_builder.make_lock(Content(content.suite, content.lock), cpu)
+    measure_yardsticks(mini, samples[:8], (96, 96), torch.full((3, 96, 96), 0.5), Networks(), cpu)
     assert exact(inside, loose)
 
 
 def test_files(samples: list[Sample], cpu: torch.device, inside: list, loose: dict[str, Any], tmp_path: Path) -> None:
     Image.fromarray(samples[0].image).save(tmp_path / "original.png")
     Image.fromarray(samples[1].image).save(tmp_path / "recon.png")
-    score(Inputs(tmp_path / "original.png", tmp_path / "recon.png"), cpu, metrics=["ssim"])
+    score(Inputs(tmp_path / "original.png", tmp_path / "recon.png"), cpu, metrics=["frc"])
     assert exact(inside, loose)
 
 

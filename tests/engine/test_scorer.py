@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pytest
 import torch
-from benchmark.engine.anchors import ANSWERS, measure_anchors
 from PIL import Image
 from torch import Tensor
 
@@ -18,9 +17,8 @@ from benchmark.errors import UserError
 from benchmark.files.pixels import quantize
 from benchmark.metrics.case import Networks
 from benchmark.metrics.spec import METRICS
-from benchmark.records.scores import NOT_APPLICABLE, NOT_FINITE, SCORED, applies, get_reason_names
-from benchmark.suites.spec import Suite
-from benchmark.targets.labels import LabelProbabilities
+from benchmark.records.scores import NOT_APPLICABLE, NOT_FINITE, SCORED, applies, defines, get_reason_names
+from benchmark.suites.spec import POOLED, Suite
 
 Recons = Mapping[str, Tensor]
 
@@ -39,15 +37,15 @@ def run(
     mini: Suite, samples: list[Sample], invert: Callable[[Tensor], Recons], networks: Networks | None = None
 ) -> dict[str, np.ndarray]:
     scorer = Scorer(mini, ("tap",), invert, networks or Networks())
+    names = [sample.id for sample in samples]
     tiles = [
-        scorer.run(tile)
-        for tile in iter_tiles(samples, torch.device("cpu"), mini.audit_ids([sample.id for sample in samples]))
+        scorer.run(tile) for tile in iter_tiles(samples, torch.device("cpu"), audit=mini.audit_ids(names), judged=names)
     ]
     return {name: np.concatenate([tile[name] for tile in tiles]) for name in tiles[0]}
 
 
 def value(mini: Suite, out: dict[str, np.ndarray], metric: str, perturbation: str = "identity") -> np.ndarray:
-    return out["values"][:, 0, mini.perturbations.index(perturbation), mini.metrics.index(metric)]  # type: ignore[arg-type]
+    return out["values"][:, 0, mini.conditions.index(perturbation), mini.metrics.index(metric)]  # type: ignore[arg-type]
 
 
 def test_a_score_depends_on_its_image_alone(every: Suite, samples: list[Sample], networks: Networks) -> None:
@@ -71,13 +69,14 @@ def test_tiles_are_always_full(mini: Suite, samples: list[Sample]) -> None:
 
 def test_identity_is_perfect_and_nothing_applies_where_it_should_not(mini: Suite, samples: list[Sample]) -> None:
     out = run(mini, samples[:8], lambda seen: {"tap": seen})
+    assert np.allclose(value(mini, out, "frc"), 1)
     assert np.allclose(value(mini, out, "ssim"), 1)
     assert np.allclose(value(mini, out, "psnr"), 60)
     assert np.allclose(value(mini, out, "spectral_ev"), 1)
     assert np.nanmin(value(mini, out, "color_retention", "hue_set_120")) > 0.999
-    for p, perturbation in enumerate(mini.perturbations):
+    for c, condition in enumerate(mini.conditions):
         for m, metric in enumerate(mini.metrics):
-            assert (out["reasons"][:, 0, p, m] == NOT_APPLICABLE).all() != applies(metric, perturbation)
+            assert (out["reasons"][:, 0, c, m] == NOT_APPLICABLE).all() != applies(metric, condition)
 
 
 def test_a_png_scores_exactly_like_the_tensor(every: Suite, samples: list[Sample], networks: Networks) -> None:
@@ -131,8 +130,9 @@ def test_a_recon_of_the_unperturbed_image_that_is_not_finite_spoils_what_needs_i
         return {"tap": recon}
 
     good, out = (run(every, samples[:8], invert, networks) for invert in (soften, spoil_first))
-    hue = every.perturbations.index("hue_set_120")
+    hue, pooled = every.conditions.index("hue_set_120"), every.conditions.index(POOLED)
     not_finite = get_reason_names(every).index(NOT_FINITE) + 1
+    assert out["reasons"][2, 0, pooled, every.metrics.index("color_transfer")] == not_finite
     for m, name in enumerate(every.metrics):
         if name in ("luma_invariance", "spill"):
             assert out["reasons"][2, 0, hue, m] == not_finite, name
@@ -181,19 +181,28 @@ def test_audit_holds_the_input_and_the_recon_at_8_bits(mini: Suite, samples: lis
     assert np.array_equal(out["audit"][0, 1, 0], (soften(seen)["tap"][0] * 255).round().byte().permute(1, 2, 0).numpy())
 
 
-def test_anchors_are_the_best_trivial_answers(mini: Suite, samples: list[Sample], cpu: torch.device) -> None:
-    def logits(luma: Tensor) -> Tensor:
-        return torch.nn.functional.adaptive_avg_pool2d(luma[:, 0], 2).flatten(1) * 8 - 4
+def test_the_judge_sees_the_named_images_alone(mini: Suite, samples: list[Sample], networks: Networks) -> None:
+    names = [samples[1].id, samples[6].id]
+    scorer = Scorer(mini, ("tap",), soften, networks)
+    (tile,) = iter_tiles(samples[:8], torch.device("cpu"), judged=names)
+    found = value(mini, scorer.run(tile), "recognition")
+    assert np.flatnonzero(~np.isnan(found)).tolist() == [1, 6]
 
-    judge = LabelProbabilities(logits, exclusive_labels=False)
 
-    mean = torch.from_numpy(np.mean([s.image for s in samples], axis=0)).permute(2, 0, 1).float() / 255
-    anchors = measure_anchors(mini, samples[:16], mean, Networks(judge), cpu)
-    assert anchors.keys() == {metric for metrics in mini.axes.values() for metric in metrics}
-    for anchor in anchors.values():
-        assert anchor.answer in ANSWERS
-        assert anchor.ceiling == pytest.approx(1, abs=0.02)
-        assert anchor.floor < anchor.ceiling
-    assert anchors["ssim"].answer == "own_mean_color"
-    out = run(mini, samples[:16], lambda seen: {"tap": seen.mean((2, 3), keepdim=True).expand_as(seen)})
-    assert anchors["ssim"].floor == pytest.approx(value(mini, out, "ssim").mean(), abs=1e-5)
+def test_pooled_metrics_stand_under_all_hue_kinds_together(mini: Suite, samples: list[Sample]) -> None:
+    out = run(mini, samples[:8], lambda seen: {"tap": seen})
+    column, hues = mini.metrics.index("color_transfer"), mini.conditions.index(POOLED)
+    scored = out["reasons"][:, 0, :, column] == SCORED
+    assert not scored[:, :hues].any()
+    assert np.nanmin(out["values"][:, 0, hues, column]) == np.nanmax(out["values"][:, 0, hues, column]) == 1
+
+
+def test_as_defined_leaves_the_other_conditions_out(mini: Suite, samples: list[Sample]) -> None:
+    tile = next(iter_tiles(samples[:8], torch.device("cpu")))
+    whole, part = (
+        Scorer(mini, ("tap",), soften, Networks(), as_defined=only).run(tile)["values"] for only in (False, True)
+    )
+    for m, metric in enumerate(mini.metrics):
+        for c, condition in enumerate(mini.conditions):
+            expected = whole[:, 0, c, m] if defines(metric, condition) else np.full(8, np.nan, np.float32)
+            np.testing.assert_array_equal(part[:, 0, c, m], expected, err_msg=f"{metric} under {condition}")

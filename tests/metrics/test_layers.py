@@ -16,11 +16,10 @@ from benchmark.engine.layer_transfer import LayerScorer, find_groups, summarize_
 from benchmark.engine.scorer import iter_tiles
 from benchmark.files.paths import submissions_root
 from benchmark.inverses.base import load_inverse
-from benchmark.metrics.case import Case, FocalMask, Networks, View
-from benchmark.metrics.detail import spectral_ev, ssim
+from benchmark.metrics.case import Case, FocalMask, View
 from benchmark.metrics.layers import hsic, linear_cka, normalized_transfer, summarize_transfer
+from benchmark.metrics.spectrum import frc
 from benchmark.submissions.submission import load_submission
-from benchmark.suites.lock import Anchor
 from benchmark.suites.spec import Suite
 from benchmark.targets import load_target
 
@@ -102,15 +101,16 @@ def test_too_few_images_and_constant_features_are_not_scored() -> None:
 
 def test_transfer_is_normalized_by_column() -> None:
     matrix = np.array([[0.5, 0.3, 0.9], [0.25, 0.4, 0.0], [0.0, 0.1, 0.05]])
-    found = normalized_transfer(matrix, 0.1)
-    assert np.allclose(found[:, 0], [1, 0.375, 0])
-    assert np.allclose(found[:, 1], [2 / 3, 1, 0])
-    assert np.isnan(found[:, 2]).all(), "the third inverse is no better than the mean image"
+    matrix[2, 0] = -0.05
+    found = normalized_transfer(matrix)
+    assert np.allclose(found[:, 0], [1, 0.5, -0.1])
+    assert np.allclose(found[:, 1], [0.75, 1, 0.25])
+    assert np.allclose(found[:, 2], [18, 0, 1]), "nothing is clipped"
 
 
-def test_an_inverse_at_the_floor_is_no_measure() -> None:
-    matrix = np.full((2, 2), 0.1000004)
-    assert np.isnan(normalized_transfer(matrix, 0.1)).all()
+def test_an_inverse_that_shows_next_to_nothing_is_no_measure() -> None:
+    assert np.isnan(normalized_transfer(np.full((2, 2), 0.0499))).all()
+    assert np.allclose(normalized_transfer(np.full((2, 2), 0.05)), 1)
 
 
 @pytest.mark.parametrize(
@@ -148,14 +148,13 @@ def test_groups_are_taps_of_one_stage_and_shape(mini: Suite) -> None:
 def test_own_features_give_the_diagonal_and_a_copy_transfers_fully(mini: Suite) -> None:
     """A made-up target whose taps hold the same features: every inverse reads all of them equally well."""
     spec = mini.target("mini-vit")
-    anchors = {m: Anchor(answer="a", floor=0, ceiling=1, answers={"training_mean": 0.1}) for m in mini.axes["detail"]}
     taps = spec.tap_names
     groups = find_groups(spec, dict.fromkeys(taps, (145, 128)))
     pairs = sum(len(names) * (len(names) - 1) for _, names in groups)
-    own, transfer = np.full((4, len(taps), 2), 0.6), np.full((4, pairs, 2), 0.6, np.float32)
+    own, transfer = np.full((4, len(taps)), 0.6, np.float32), np.full((4, pairs), 0.6, np.float32)
     hsics = np.ones((1, len(taps), len(taps)))
-    (stage,) = summarize_layers(mini, anchors, groups, taps, own, transfer, hsics)
-    assert stage.floor == pytest.approx(0.1)
+    (stage,) = summarize_layers(groups, taps, own, transfer, hsics)
+    assert stage.images == 4
     assert np.allclose(stage.normalized, 1)
     assert np.allclose(stage.cka, 1)
     assert (stage.neighbors, stage.half_distance, stage.asymmetry) == (pytest.approx(1), None, pytest.approx(0))
@@ -170,10 +169,12 @@ def test_the_layer_scorer_feeds_one_taps_features_to_anothers_inverse(
     inverse = load_inverse(
         load_submission(submissions_root(), "ridge").weights[spec.id].directory(submissions_root()), cpu
     )
-    scorer = LayerScorer(mini, target, inverse, Networks())
-    tile = next(iter_tiles(samples[:5], cpu))
+    scorer = LayerScorer(target, inverse, images=12)
+    tile, beyond, outside = iter_tiles(samples[:24], cpu)
+    assert [len(scorer.run(item)["transfer"]) for item in (beyond, outside)] == [4, 0]
+    assert scorer.run(outside)["hsic"].shape == (0, 7, 7)
     found = scorer.run(tile)
-    assert found["transfer"].shape == (5, 30, 2)
+    assert found["transfer"].shape == (8, 30)
     assert found["hsic"].shape == (1, 7, 7)
     index = scorer.pairs.index(("encoder.1", "encoder.4"))
     with torch.inference_mode():
@@ -181,8 +182,7 @@ def test_the_layer_scorer_feeds_one_taps_features_to_anothers_inverse(
         recon = inverse.invert({"encoder.4": features})["encoder.4"]
     view = View(tile.images)
     case = Case(view, view, View(recon), FocalMask(tile.masks))
-    assert found["transfer"][:, index, 0] == pytest.approx(ssim(case)[:5].numpy(), abs=1e-6)
-    assert found["transfer"][:, index, 1] == pytest.approx(spectral_ev(case)[:5].numpy(), abs=1e-6)
+    assert found["transfer"][:, index] == pytest.approx(frc(case).numpy(), abs=1e-6)
 
 
 def test_a_recon_that_is_not_finite_is_not_scored(mini: Suite, samples: list[Sample], cpu: torch.device) -> None:
@@ -195,7 +195,7 @@ def test_a_recon_that_is_not_finite_is_not_scored(mini: Suite, samples: list[Sam
         return dict.fromkeys(features, recon)
 
     inverse = SimpleNamespace(config=SimpleNamespace(taps=dict.fromkeys(spec.tap_names, (145, 128))), invert=invert)
-    scorer = LayerScorer(mini, target, inverse, Networks())  # type: ignore[arg-type]
+    scorer = LayerScorer(target, inverse, images=8)  # type: ignore[arg-type]
     found = scorer.run(next(iter_tiles(samples[:8], cpu)))["transfer"]
     assert np.isnan(found[1]).all()
     assert not np.isnan(found[[0, 2, 3]]).any()
