@@ -83,7 +83,7 @@ def find_needs(suite: Suite, lock: Lock) -> Iterator[Need]:
         yield _network(target.id, target.source, lock)
     if suite.judge:
         yield _network("judge", suite.judge, lock)
-    if any("perceptual" in get_metric(metric).needs for metric in suite.ranked_metrics):
+    if any("perceptual" in get_metric(metric).needs for metric in suite.metrics):
         yield Need("perceptual network", perceptual_path().is_file(), 244, describe_perceptual())
 
 

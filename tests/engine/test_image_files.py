@@ -153,7 +153,7 @@ def test_metrics_can_be_chosen(run: Run, one: Path) -> None:
     mistake(run(*pair, "--metrics", ""), "unknown metric ''")
     mistake(run(*pair, "--metrics", "psnr,contour_f"), "--metrics: 'contour_f' does not apply here: needs --mask")
     mistake(run(*pair, "--metrics", "color_ev"), "needs --seen")
-    mistake(run(*pair, "--metrics", "recognition"), "needs a network of a suite")
+    mistake(run(*pair, "--metrics", "recognition"), "needs what only a suite has")
     seen = f"--seen={one}/seen/a.png"
     mistake(run(*pair, seen, "--metrics", "edge_f"), "for the recon of the unperturbed image: without --seen")
     mistake(run(*pair, "--baseline", one / "recon/a.png"), "--baseline: goes with --seen")

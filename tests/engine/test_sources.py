@@ -58,13 +58,19 @@ def test_a_frozen_copy_on_the_hub_scores_like_the_suite_itself(
     mine = json.loads(succeed(invbench(*ridge, "--suite", "copy.toml", "--out", "mine", **hub_environment)))
     official = json.loads(succeed(invbench(*ridge, "--out", "official")))
     assert (mine["draft"], official["draft"]) == (True, False)
-    assert mine["overall"]["detail"]["value"] is None
-    by_cell = {
-        (cell["tap"], cell["perturbation"], cell["metric"]): cell["value"]
-        for cell in official["cells"]
-        if cell["target"] == "mini-vit"
+    assert {a: score["value"] for a, score in mine["overall"].items()} == {
+        a: score["value"] for a, score in official["overall"].items()
     }
-    assert {(c["tap"], c["perturbation"], c["metric"]): c["value"] for c in mine["cells"]} == by_cell
+    by_cell, mine_by_cell = (
+        {
+            (cell["tap"], cell["perturbation"], cell["metric"]): cell["value"]
+            for cell in record["cells"]
+            # What colors are usual is known of the embedded images alone.
+            if cell["metric"] != "prototype_pull"
+        }
+        for record in (official, mine)
+    )
+    assert mine_by_cell == by_cell
     page = (tmp_path / "mine/board/index.html").read_text()
     assert "frozen-copy" in page
 

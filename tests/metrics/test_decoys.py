@@ -74,7 +74,7 @@ def test_symmetric_edges_score_nothing(metric: Metric, scenes: tuple[View, Focal
     for recon in (disk.expand(COUNT, 3, 96, 96), symmetric(noise(0, 1.0, 48)), symmetric(noise(0, 3.0, 48))):
         scores = scores_of(metric, scenes, recon)
         assert scores.nanmean().abs() < 0.005
-        assert scores[~scores.isnan()].abs().max() < 0.05
+        assert scores[~scores.isnan()].abs().max() < 0.1
 
 
 @pytest.mark.parametrize("metric", DECOYED)

@@ -23,7 +23,7 @@ def test_every_metric_is_told_in_full() -> None:
         section = page.split(f"### `{metric.id}`: ")[1].split("\n### ")[0].replace("\\|", "|")
         for text in (metric.title, metric.formula, metric.unscored, metric.source, metric.reference):
             assert text in section
-        assert f"| {metric.tolerance:g} |" in section
+        assert f"| {metric.tolerance:g} an image, {metric.mean_tolerance:g} in the mean |" in section
 
 
 def test_the_command_writes_the_page(tmp_path: Path) -> None:
