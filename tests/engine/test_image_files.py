@@ -155,7 +155,7 @@ def test_metrics_can_be_chosen(run: Run, one: Path) -> None:
     mistake(run(*pair, "--metrics", "color_ev"), "needs --seen")
     mistake(run(*pair, "--metrics", "recognition"), "needs what only a suite has")
     seen = f"--seen={one}/seen/a.png"
-    mistake(run(*pair, seen, "--metrics", "edge_f"), "for the recon of the unperturbed image: without --seen")
+    mistake(run(*pair, seen, "--metrics", "mse_norm"), "for the recon of the unperturbed image: without --seen")
     mistake(run(*pair, "--baseline", one / "recon/a.png"), "--baseline: goes with --seen")
     found = scores(run(*pair, seen, "--metrics", "gray_residual", "--json"))
     assert found["metrics"]["gray_residual"]["unscored"] == {"the seen image is not gray": 1}
