@@ -288,7 +288,8 @@ def measure_batteries(content: Content, device: torch.device, images: int, steps
     """Run all batteries of a suite.
 
     Args:
-        images: fresh and frozen images each, a multiple of eight; filters see half, the attack an eighth of the fresh.
+        images: fresh and frozen images each, a multiple of eight; of the fresh, filters see a quarter, the attack an
+            eighth.
         steps: of optimization from each start.
 
     Raises:
@@ -304,7 +305,9 @@ def measure_batteries(content: Content, device: torch.device, images: int, steps
         name: measure_trivial(lab, samples, optimized, f"trivial answers, {name} images")
         for name, samples in (("fresh", lab.fresh), ("frozen", lab.frozen))
     }
-    half, eighth = (max(8, images // part // 8 * 8) for part in (2, 8))
-    filters = tuple(gain for spec in suite.targets for gain in measure_filters(lab, lab.fresh[:half], spec))
+    quarter, eighth = (max(8, images // part // 8 * 8) for part in (4, 8))
+    filters = tuple(gain for spec in suite.targets for gain in measure_filters(lab, lab.fresh[:quarter], spec))
     attack = measure_attack(lab, lab.fresh[:eighth], suite.targets[0])
-    return Batteries(suite, trivial, optimized, filters, attack, few_numbers(lab), measure_ideas(lab, lab.fresh[:half]))
+    return Batteries(
+        suite, trivial, optimized, filters, attack, few_numbers(lab), measure_ideas(lab, lab.fresh[:quarter])
+    )

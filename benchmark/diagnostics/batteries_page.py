@@ -185,10 +185,11 @@ def render_batteries(batteries: Batteries) -> str:
         "### Every answer",
         _trivial_table(batteries),
         "## Filters",
-        "Gain of a filter over the plain recon, for `ridge` and `modular_per_tap` at three taps of every target: the "
-        f"mean over them, and the largest. Bounds: {GAIN_BOUND} in the mean over methods and taps, for every axis and "
-        f"ranked metric; for an axis, {GAIN_BOUND} plus two standard errors at one tap of one method. COLOR has no "
-        "bound where chroma is raised, alone or with contrast, which may regain saturation that a method lost. "
+        "Gain of a filter over the plain recon, for `ridge` and `modular_per_tap` at three taps of every target, "
+        f"on {len(batteries.tried.groups)} fresh images: the mean over them, and the largest. "
+        f"Bounds: {GAIN_BOUND} in the mean over methods and taps, for every axis and ranked metric; for an axis, "
+        f"{GAIN_BOUND} plus two standard errors at one tap of one method. COLOR has no bound where "
+        "chroma is raised, alone or with contrast, which may regain saturation that a method lost. "
         "Denoisers and averages of methods (here over the better of the two) are methods of their own: no bound.",
         _gain_table(batteries),
         "## An attack on the judge",
