@@ -39,7 +39,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         "benchmark.engine.score_report": "--csv",
     },
     "engine/test_real_network.py": {"benchmark.commands.suites": '"suite", "lock"'},
-    "engine/test_scorer.py": {"benchmark.files.pixels": "", "benchmark.targets.labels": ""},
+    "engine/test_scorer.py": {"benchmark.files.pixels": ""},
     "engine/test_sources.py": {"leaderboard.data.frames": "frames"},
     "engine/test_tampering.py": {"benchmark.engine.rescore": ""},
     "files/test_paths.py": {"benchmark.engine.provenance": "provenance"},
@@ -131,6 +131,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         "benchmark.targets.tokens": "embeddings",
         "benchmark.targets.vit": '"vit"',
     },
+    "targets/test_judge.py": {"benchmark.targets.labels": "load_judge"},
     "targets/test_loading.py": {
         "benchmark.targets.config": "config.json",
         "benchmark.targets.network": "load_target",

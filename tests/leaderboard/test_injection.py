@@ -34,7 +34,7 @@ EVIL = (
     "https://evil.example/zap",
 )  # fmt: skip
 _TAGS = """
-a abbr body button caption code dd details div dl dt em figcaption figure footer form h1 h2 h3 head header html img
+a abbr body button caption code dd details div dl dt em figcaption figure footer form h1 h2 h3 h4 head header html img
 input label li line link main meta nav ol option output p path pre rect script section select span strong summary svg
 table tbody td th thead title tr ul wbr
 """
@@ -115,7 +115,7 @@ def test_on_the_board_the_text_of_others_is_text(world: World, tmp_path: Path, c
     shown = ""
     for page in sorted((tmp_path / "board").rglob("*.html")):
         html = Page(page.read_text(encoding="utf-8"))
-        assert not html.tags - KNOWN_TAGS
+        assert not html.tags - KNOWN_TAGS, html.tags - KNOWN_TAGS
         assert all(KNOWN_ATTRIBUTES.fullmatch(name) for _, name, _ in html.attributes), html.attributes
         assert not html.comments
         shown += " ".join("".join(html.text).split())
