@@ -51,7 +51,7 @@ class Entry:
     images: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     views: Views | None = field(default=None, compare=False)
-    shown: Mapping[str | None, npt.NDArray[np.float32]] = field(default_factory=dict, compare=False)
+    shown: Mapping[str | None, npt.NDArray[np.float64]] = field(default_factory=dict, compare=False)
 
     @property
     def rankable(self) -> bool:

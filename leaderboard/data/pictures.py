@@ -259,7 +259,7 @@ def gallery_data(suite: Suite, gallery: Gallery, entries: Mapping[str, Entry]) -
     }  # fmt: skip
 
 
-def pictured(suite: Suite, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def pictured(suite: Suite, images: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Scores of pictures, (axes, perturbations, taps, images), from those of `Views.images`.
 
     An axis that is scored over all hue kinds together has this one score under each of them.

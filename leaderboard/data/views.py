@@ -67,16 +67,16 @@ class Views:
     """The views of one record.
 
     Attributes:
-        targets: by target, float32 (scopes, kinds, axes, 3): score (0 for every answer that ignores the image, 1 the
+        targets: by target, float64 (scopes, kinds, axes, 3): score (0 for every answer that ignores the image, 1 the
             image itself, slightly negative at worst) and the two ends of its 95 % interval; NaN where nothing is
             scored, ends also where there are too few groups.
         overall: the same for all targets together, (kinds, axes, 3).
-        images: by target, float32 (axes, kinds, taps, images): the score of every image.
+        images: by target, float64 (axes, kinds, taps, images): the score of every image.
     """
 
-    targets: Mapping[str, npt.NDArray[np.float32]]
-    overall: npt.NDArray[np.float32]
-    images: Mapping[str, npt.NDArray[np.float32]]
+    targets: Mapping[str, npt.NDArray[np.float64]]
+    overall: npt.NDArray[np.float64]
+    images: Mapping[str, npt.NDArray[np.float64]]
 
 
 def columns_of(suite: Suite) -> list[tuple[Axis, str]]:
@@ -109,8 +109,8 @@ def _image_scores(suite: Suite, values: npt.NDArray[np.float32], axis: Axis, kin
     return masked_mean(np.stack([values[:, :, index, suite.metrics.index(m)] for m in metrics]).astype(np.float64))
 
 
-def _stack(found: Estimates) -> npt.NDArray[np.float32]:
-    return np.stack(found, axis=-1).astype(np.float32)
+def _stack(found: Estimates) -> npt.NDArray[np.float64]:
+    return np.stack(found, axis=-1).astype(np.float64)
 
 
 class _Target:
@@ -161,17 +161,17 @@ def measure_views(suite: Suite, lock: Lock, scores: Sequence[ScoreArrays]) -> Vi
     places = [kinds.index(kind) for _, kind in columns], [axes.index(axis) for axis, _ in columns]
     same, identity = _as_identity(suite), kinds.index("identity")
 
-    def spread(means: Array, samples: Array, held: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+    def spread(means: Array, samples: Array, held: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
         """Return (..., kinds, axes, 3) of (..., C), with resamples and groups before it."""
         count = len(samples)
         found = bootstrap.widen(means.ravel(), samples.reshape(count, -1), held.sum(0).ravel())
-        ends = np.full((*means.shape[:-1], len(kinds), len(axes), 3), np.nan, np.float32)
+        ends = np.full((*means.shape[:-1], len(kinds), len(axes), 3), np.nan, np.float64)
         ends[..., places[0], places[1], :] = _stack(found).reshape(*means.shape, 3)
         ends[..., identity, same, :] = ends[..., 0, same, :]
         return ends
 
-    def by_image(images: Array) -> npt.NDArray[np.float32]:
-        full = np.full((len(axes), len(kinds), *images.shape[1:]), np.nan, np.float32)
+    def by_image(images: Array) -> npt.NDArray[np.float64]:
+        full = np.full((len(axes), len(kinds), *images.shape[1:]), np.nan, np.float64)
         full[places[1], places[0]] = images
         full[same, identity] = full[same, 0]
         return full
@@ -193,7 +193,7 @@ def overall_of(suite: Suite, record: Record) -> Mapping[Axis, AxisScore]:
     return record.overall if all(target.id in record.targets for target in suite.targets) else {}
 
 
-def shown_of(suite: Suite, record: Record, views: Views | None) -> dict[str | None, npt.NDArray[np.float32]]:
+def shown_of(suite: Suite, record: Record, views: Views | None) -> dict[str | None, npt.NDArray[np.float64]]:
     """Return the scores of all parts that a board shows: by target, and under None for all targets together.
 
     Each is (scopes, kinds, axes, 3) as in `Views`. Whole targets and single taps, as the axes are defined, are what
@@ -201,23 +201,23 @@ def shown_of(suite: Suite, record: Record, views: Views | None) -> dict[str | No
     """
     kinds, axes, same = kinds_of(suite), axes_of(suite), _as_identity(suite)
 
-    def put(part: npt.NDArray[np.float32], scores: Mapping[Axis, AxisScore]) -> None:
+    def put(part: npt.NDArray[np.float64], scores: Mapping[Axis, AxisScore]) -> None:
         for a, axis in enumerate(axes):
             if axis in scores:
                 part[0, a] = scores[axis].value, scores[axis].low, scores[axis].high
         part[kinds.index("identity"), same] = part[0, same]
 
-    shown: dict[str | None, npt.NDArray[np.float32]] = {}
+    shown: dict[str | None, npt.NDArray[np.float64]] = {}
     for target in (target for target in suite.targets if target.id in record.targets):
         scopes = list(scopes_of(target))
-        part = np.full((len(scopes), len(kinds), len(axes), 3), np.nan, np.float32)
+        part = np.full((len(scopes), len(kinds), len(axes), 3), np.nan, np.float64)
         shown[target.id] = part if views is None else views.targets[target.id].copy()
         stated = record.targets[target.id]
         put(shown[target.id][scopes.index(WHOLE)], stated.axes)
         for tap in (tap for tap in target.tap_names if tap in stated.taps):
             put(shown[target.id][scopes.index(tap)], stated.taps[tap].axes)
     if overall := overall_of(suite, record):
-        part = np.full((len(kinds), len(axes), 3), np.nan, np.float32)
+        part = np.full((len(kinds), len(axes), 3), np.nan, np.float64)
         shown[None] = (part if views is None else views.overall.copy())[None]
         put(shown[None][0], overall)
     return shown

@@ -37,7 +37,7 @@ def script(name: str, value: Any) -> str:
     return f"(window.invbench=window.invbench||{{}}).{name}={text};\n"
 
 
-def _thousandths(values: npt.NDArray[np.float32]) -> list[int | None]:
+def _thousandths(values: npt.NDArray[np.float64]) -> list[int | None]:
     return [None if np.isnan(v) else round(1000 * v) for v in values.astype(np.float64).ravel().tolist()]
 
 
@@ -88,7 +88,7 @@ def pack_script(suite: Suite, entry: Entry, target: TargetSpec) -> str:
     return f'window.invbench.packs[{key}]={{"scores":"{base64.b64encode(packed).decode()}","means":{text}}};\n'
 
 
-def _means(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+def _means(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return the mean over images, (columns, taps); NaN where none is scored."""
     columns, taps, images = scores.shape
     return masked_mean(scores.reshape(-1, images).T.astype(np.float64)).reshape(columns, taps)

@@ -86,7 +86,8 @@ def test_a_submission_is_rescored_and_compared_with_its_rerun(proposal: Path, ba
     assert [(item.suite, item.rescored, item.rerun) for item in found.suites] == [("mini@1", "agrees", "agrees")]
     text = " ".join(run("ci", "comment", str(out)).stdout.split())
     for line in ("## Submission `ridge`: all checks passed", "| **`ridge`** | 0.", "| `copy` (ceiling) | 1.000",
-                 "| `mean` (floor) | \N{MINUS SIGN}0.0", "| `modular_per_tap` | 0.", "Next: a maintainer reads"):  # fmt: skip
+                 "| `mean` (floor) | \N{MINUS SIGN}0.0", "| `modular_per_tap` | 0.",
+                 "Next: a maintainer reads"):  # fmt: skip
         assert line in text
 
     # The submitted code wrote a rerun that claims other scores than its own images give.

@@ -200,7 +200,7 @@ def test_the_difference_of_two_shown_scores_is_the_paired_difference(
             for first, second in combinations(shown, 2):
                 difference = found[first, second].mean
                 assert np.isnan(difference) == np.isnan(shown[first] - shown[second])
-                assert shown[first] - shown[second] == pytest.approx(difference, abs=5e-7, nan_ok=True)
+                assert shown[first] - shown[second] == pytest.approx(difference, abs=1e-9, nan_ok=True)
 
 
 @settings(max_examples=25, deadline=None)
