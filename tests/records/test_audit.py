@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from benchmark.errors import IntegrityError, SpecError
-from benchmark.records.audit import audit_to_table, check_png, decode_png, read_audit
+from benchmark.records.audit import audit_digest, audit_to_table, check_png, decode_png, read_audit
 from benchmark.records.columns import AUDIT_SCHEMA
 from benchmark.suites.spec import Suite
 
@@ -180,3 +180,18 @@ def test_a_refused_image_names_its_row(mini: Suite) -> None:
     with pytest.raises(IntegrityError, match="row 6 holds"):
         read_audit(mini, pa.Table.from_pylist(rows, schema=AUDIT_SCHEMA), [cut], ["scene-0025"])
     assert np.array_equal(read_audit(mini, table, [cut], ["scene-0025"])[0], pixels)
+
+
+def test_the_digest_is_of_pixels_whatever_encoded_them(mini: Suite) -> None:
+    target = mini.target("mini-vit")
+    cut = target.model_copy(update={"taps": target.taps[:1], "input_size": SIZE})
+    pixels = np.random.default_rng(1).integers(0, 256, (1, 2, len(mini.perturbations), *SIZE, 3), np.uint8)
+    table = audit_to_table(mini, cut, ["scene-0009"], pixels)
+    rows = table.to_pylist()
+    for level, row in enumerate(rows):
+        row["png"] = saved(Image.fromarray(decode_png(row["png"], SIZE)), compress_level=level % 10)
+    again = pa.Table.from_pylist(rows, schema=AUDIT_SCHEMA)
+    assert not again.equals(table)
+    assert audit_digest(again) == audit_digest(table)
+    pixels[0, 1, 2, 3, 4, 1] ^= 1
+    assert audit_digest(audit_to_table(mini, cut, ["scene-0009"], pixels)) != audit_digest(table)
