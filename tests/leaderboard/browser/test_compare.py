@@ -26,7 +26,7 @@ Open = Callable[..., Reader]
 Site = Any
 Scores = Mapping[str, npt.NDArray[np.float64]]
 
-NAMES = ("modular", "ridge", "mean", "copy")
+NAMES = ("modular_per_tap", "ridge", "mean", "copy")
 TARGET = "mini-detr"
 NEITHER = "Choose two to four different submissions."
 CELLS = """
@@ -85,7 +85,7 @@ def test_differences_are_those_that_python_finds(names: Sequence[str], board: Bo
     images = {name: entries[name].views.images[TARGET].astype(np.float64) for name in names}  # type: ignore[union-attr]
     bootstrap = GroupBootstrap(entries["ridge"].groups, suite.bootstrap_resamples, suite.bootstrap_seed)
     units = f"{len(bootstrap.members)} images in {bootstrap.groups} groups"
-    assert reader.text("#status") == f"modular against {', '.join(names[1:])} on {units} of {TARGET}."
+    assert reader.text("#status") == f"modular_per_tap against {', '.join(names[1:])} on {units} of {TARGET}."
 
     whole = lines(reader, "by axis: the mean over taps")
     assert list(whole) == [axis.upper() for axis in axes]
@@ -141,13 +141,15 @@ def test_differences_at_every_tap_under_one_perturbation(
 
 def test_words_say_who_is_ahead(board: Board, real: Site, visit: Open) -> None:
     reader = visit(real)
-    reader.open(f"mini-1/compare.html#target={TARGET}&m0=modular&m1=ridge&m2=copy")
+    reader.open(f"mini-1/compare.html#target={TARGET}&m0=modular_per_tap&m1=ridge&m2=copy")
     cells, axes = lines(reader, "by axis"), ("DETAIL", "SHAPE", "COLOR")
     for index, name in enumerate(("ridge", "copy")):
         ends = {axis: tuple(map(number, cells[axis][index][1].split(" to "))) for axis in axes}
         ahead = ", ".join(axis for axis in axes if ends[axis][0] > 0) or "no axis"
         behind = ", ".join(axis for axis in axes if ends[axis][1] < 0) or "none"
-        assert f"Against {name}, modular is ahead on {ahead}, behind on {behind}" in reader.text("#result > p >> nth=0")
+        assert f"Against {name}, modular_per_tap is ahead on {ahead}, behind on {behind}" in reader.text(
+            "#result > p >> nth=0"
+        )
 
 
 def test_the_table_for_reading_alone_holds_the_pairs_over_all_targets(board: Board, real: Site, visit: Open) -> None:
@@ -174,46 +176,46 @@ def test_two_are_compared_before_anyone_chooses(board: Board, real: Site, visit:
     assert picked(reader) == [board.entries[0].submission.id, board.entries[1].submission.id, "", ""]
     reader.page.locator("#pairs tbody a").click()  # the same page with a state
     reader.settle()
-    assert reader.state == f"target={board.suite.targets[0].id}&m0=modular&m1=ridge"
+    assert reader.state == f"target={board.suite.targets[0].id}&m0=modular_per_tap&m1=ridge"
     reader.open("mini-1/target-mini-vit.html")
     reader.page.get_by_role("link", name="compare submissions image by image").click()
     reader.settle()
-    assert reader.text("#status") == f"modular against ridge on {units_words(board)} of mini-vit."
+    assert reader.text("#status") == f"modular_per_tap against ridge on {units_words(board)} of mini-vit."
 
 
 def test_fewer_than_two_are_not_compared(real: Site, visit: Open) -> None:
     reader = visit(real)
     reader.open("mini-1/compare.html")
-    for name, value in (("m1", ""), ("m1", "modular"), ("m0", "")):
+    for name, value in (("m1", ""), ("m1", "modular_per_tap"), ("m0", "")):
         reader.page.locator(f"select[name={name}]").select_option(value)
         assert reader.text("#status") == NEITHER, (name, value)
         assert reader.page.locator("#result > *").count() == 0
-    assert picked(reader) == ["", "modular", "", ""], "none can be chosen too"
+    assert picked(reader) == ["", "modular_per_tap", "", ""], "none can be chosen too"
     reader.page.reload()
-    assert (reader.text("#status"), picked(reader)) == (NEITHER, ["", "modular", "", ""])
+    assert (reader.text("#status"), picked(reader)) == (NEITHER, ["", "modular_per_tap", "", ""])
     reader.page.locator("select[name=m3]").select_option("copy")
-    reader.page.locator("select[name=m0]").select_option("modular")
+    reader.page.locator("select[name=m0]").select_option("modular_per_tap")
     reader.page.locator("#result table").first.wait_for()
-    assert reader.text("#status").startswith("modular against copy on"), "one that is chosen twice counts once"
-    assert reader.state == f"target={TARGET}&m0=modular&m1=modular&m3=copy"
+    assert reader.text("#status").startswith("modular_per_tap against copy on"), "one that is chosen twice counts once"
+    assert reader.state == f"target={TARGET}&m0=modular_per_tap&m1=modular_per_tap&m3=copy"
 
 
 def test_they_are_shown_where_they_differ_most(
     board: Board, galleries: dict[str, Gallery], real: Site, visit: Open
 ) -> None:
     reader, suite = visit(real), board.suite
-    reader.open("mini-1/compare.html#target=mini-vit&m0=ridge&m1=modular")
+    reader.open("mini-1/compare.html#target=mini-vit&m0=ridge&m1=modular_per_tap")
     reader.page.locator("select[name=target]").select_option(TARGET)
     reader.page.locator("#result h3", has_text="differ most").wait_for()
     gallery, axes, kinds = galleries[TARGET], axes_of(suite), kinds_of(suite)
-    ridge, modular = (next(e for e in board.entries if e.submission.id == name) for name in ("ridge", "modular"))
+    chosen = [next(e for e in board.entries if e.submission.id == name) for name in ("ridge", "modular_per_tap")]
     taps, found = gallery.target.tap_names, []
     for axis in axes:
         for index, (_, image) in enumerate(gallery.choice.images):
-            at = ridge.images.index(image)
+            at = chosen[0].images.index(image)
             p, q = (
                 100 * pictured(suite, e.views.images[TARGET])[axes.index(axis), :, :, at].T.astype(float)  # type: ignore[union-attr]
-                for e in (ridge, modular)
+                for e in chosen
             )
             size = np.nan_to_num(np.abs(np.round(p) - np.round(q)), nan=-1)
             tap, kind = np.unravel_index(int(size.argmax()), size.shape)
@@ -229,11 +231,11 @@ def test_they_are_shown_where_they_differ_most(
         assert number(difference) == pytest.approx(p - q, abs=0.0101)
         assert words == f"{axis.upper()} {image}, {kind_words(kind)}, {tap}"
         sources = [one.get_attribute("src") for one in item.locator("img").all()]
-        keys = [("ridge", image, tap, kind), ("modular", image, tap, kind)]
+        keys = [("ridge", image, tap, kind), ("modular_per_tap", image, tap, kind)]
         files = [gallery.seen(image, kind), *(gallery.files[key] for key in keys)]
         assert sources == [f"../images/{file}.png" for file in files]
         labels = [label.split() for label in item.locator("figcaption").all_inner_texts()]
-        assert [label[0] for label in labels] == ["input", "ridge", "modular"]
+        assert [label[0] for label in labels] == ["input", "ridge", "modular_per_tap"]
         assert shown == pytest.approx([p, q], abs=0.00501)
     first = items[0].locator("img").first
     first.scroll_into_view_if_needed()

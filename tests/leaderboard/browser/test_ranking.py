@@ -167,16 +167,15 @@ def test_a_part_shows_its_own_scores_without_places(real: Site, visit: Open) -> 
 
 def test_a_part_is_sorted_by_what_it_shows(real: Site, visit: Open) -> None:
     reader, board = visit(real), real.boards[0]
-    target = board.suite.targets[1]
+    target = board.suite.target("mini-swin")
     reader.open(f"mini-1/target-{target.id}.html")
     reader.page.locator("#ranking th[data-sort=detail] button").click()
     orders = set()
     views = {entry.submission.id: entry.views.targets[target.id] for entry in board.entries}
     for tap in target.tap_names:
         choose(reader, tap=tap)
-        detail = {
-            name: float(views[name][list(scopes_of(target)).index(tap), 0, 0, 0]) for name in ("modular", "ridge")
-        }
+        place = list(scopes_of(target)).index(tap)
+        detail = {name: float(views[name][place, 0, 0, 0]) for name in ("modular_per_tap", "ridge")}
         expected = sorted(detail, key=lambda name: -detail[name])
         assert order(reader)[0] == expected, tap
         orders.add(tuple(expected))

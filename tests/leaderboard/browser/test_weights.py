@@ -148,12 +148,12 @@ def test_a_score_that_is_missing_is_not_weighed_as_nothing(rich: Site, visit: Op
 
 def test_a_column_can_be_sorted_while_weights_are_set(real: Site, visit: Open) -> None:
     reader = visit(real)
-    reader.open("mini-1/target-mini-vit.html#w=100,0,0")
-    assert order(reader)[0] == ["ridge", "modular"] and reader.page.evaluate(SORTED) == {}
-    for key, direction, first in (("shape", "descending", "modular"), ("place", "ascending", "ridge")):
+    reader.open("mini-1/index.html#w=100,0,0")
+    assert order(reader)[0] == ["ridge", "modular_per_tap"] and reader.page.evaluate(SORTED) == {}
+    for key, direction, first in (("shape", "descending", "modular_per_tap"), ("detail", "descending", "ridge")):
         reader.page.locator(f"#ranking th[data-sort={key}] button").click()
         assert reader.page.evaluate(SORTED) == {key: direction}
         assert order(reader)[0][0] == first
         assert reader.page.locator(".mine").count() == 2, "the weighted means stay"
     set_weights(reader, 0, 100, 0)
-    assert order(reader)[0] == ["modular", "ridge"] and reader.page.evaluate(SORTED) == {}
+    assert order(reader)[0] == ["modular_per_tap", "ridge"] and reader.page.evaluate(SORTED) == {}
