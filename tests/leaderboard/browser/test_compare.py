@@ -60,8 +60,8 @@ def check(shown: Sequence[Any], scores: Scores, names: Sequence[str], bootstrap:
             continue
         mean, (low, high) = number(cell[0]), map(number, cell[1].split(" to "))
         assert mean == pytest.approx(difference.mean, abs=EXACT)
-        assert low == pytest.approx(difference.low, abs=0.01)
-        assert high == pytest.approx(difference.high, abs=0.01)
+        assert low == pytest.approx(difference.low, abs=0.02)
+        assert high == pytest.approx(difference.high, abs=0.02)
         assert low <= mean <= high
 
 
@@ -131,7 +131,8 @@ def test_differences_at_every_tap_under_one_perturbation(
         assert not taps
     pictures = [text.split(", ")[1] for text in reader.texts(".trios li > p")]
     places = [entries["ridge"].images.index(image) for _, image in galleries[TARGET].choice.images]
-    both = images[names[0]][:, at] - images[names[1]][:, at]
+    first, second = (pictured(suite, images[name])[:, at - 1] for name in names)
+    both = first - second
     scored = ~np.isnan(both[:, :, places]).all(axis=1)
     assert pictures == [kind_words(kind)] * int(scored.sum()) != []
     reader.page.reload()
