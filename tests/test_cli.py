@@ -73,7 +73,7 @@ def test_doctor_says_what_works_offline(invbench: Invbench) -> None:
     assert coco["swin-base"].endswith("the revision of microsoft/swin-base-patch4-window7-224 is not known yet")
     assert coco["images"].startswith("missing, 1.1 GB; ")
     assert coco["lock"].startswith("draft, ")
-    assert coco["to download"] == "4.4 GB; takes up to 5.3 GB of disk"
+    assert coco["to download"] == "3.9 GB; takes up to 4.8 GB of disk"
     assert "recons; about" in coco["cost"]
     assert "cpu" in report["devices"]
     assert report["versions"]["torch"]

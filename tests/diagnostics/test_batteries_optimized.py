@@ -32,7 +32,7 @@ def test_a_fixed_answer_shows_the_own_color_where_it_says() -> None:
     assert shown[1, 2, 0, 0] > 0.7 > shown[1, 0, 0, 0]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("metric", sorted(load_suite("mini@1").ranked_metrics))
 def test_a_climb_raises_the_training_score_of_every_ranked_metric(
     metric: str, mini: Suite, samples: list[Sample], prior: Prior

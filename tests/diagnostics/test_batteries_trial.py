@@ -52,7 +52,7 @@ def test_images_are_read_whatever_else_the_file_holds(samples: list[Sample], tmp
         read_images(other)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_trial_on_eight_images(mini: Suite, samples: list[Sample], cpu: torch.device) -> None:
     scored = score_trial(mini, samples[:8], cpu)
     assert scored.names[: len(TRIAL)] == tuple(TRIAL)
@@ -68,7 +68,7 @@ def test_the_trial_on_eight_images(mini: Suite, samples: list[Sample], cpu: torc
     assert scored.means("frc")["half chroma"][0] == pytest.approx(1, abs=0.01)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_command(
     samples: list[Sample], tmp_path: Path, invbench: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:

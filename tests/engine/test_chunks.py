@@ -190,7 +190,8 @@ def test_submitted_code_is_in_the_key_with_what_it_can_reach(
     assert len(folders) == 2
     assert entries[0] == ("benchmark.engine.evaluation", code)
     extra = set(reachable_sources(*entries[0])) - set(reachable_sources(entries[0][0]))
-    assert extra == {PACKAGE / "diagnostics" / "batteries_answers.py"}
+    room = PACKAGE / "diagnostics"
+    assert extra == {room / "__init__.py", room / "batteries_answers.py"}
 
 
 LOADED = """

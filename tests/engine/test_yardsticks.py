@@ -56,7 +56,7 @@ def test_the_blend_moves_the_hue_of_the_object_alone(samples: list[Sample], cpu:
         assert np.median(np.abs(after[:, 1:] - wanted)) < 1
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_lock_states_what_is_measured(mini: Suite, content: Content, samples: list[Sample]) -> None:
     cpu, lock = torch.device("cpu"), load_lock(mini)
     mean = load_training_mean(mini, (96, 96), content.images, cpu)

@@ -23,7 +23,7 @@ from benchmark.metrics.case import Case, FocalMask, Networks, View
 from benchmark.metrics.perceptual import load_perceptual, lpips_alex
 from benchmark.suites.spec import Suite
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 COUNT, SIDE = 40, 224
 FOCAL_AREA = (0.05, 0.6)
