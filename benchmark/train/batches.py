@@ -13,7 +13,7 @@ from torch import Tensor
 from benchmark.datasets.scenes import SIZE
 from benchmark.files.pixels import to_tensor
 from benchmark.train.ahead import make_ahead
-from benchmark.train.drawing import BACKGROUND, DrawnScenes, draw_scenes
+from benchmark.train.drawing import BACKGROUND, Copies, DrawnScenes, draw_scenes
 
 __all__ = ["Batch", "get_batches", "get_boxes", "get_cells", "get_labels"]
 
@@ -50,10 +50,10 @@ def _to_batch(drawn: DrawnScenes, device: torch.device) -> Batch:
 
 
 def get_batches(
-    seed: int, size: int, paired: bool, device: torch.device, workers: int, steps: range
+    seed: int, size: int, copies: Copies, device: torch.device, workers: int, steps: range
 ) -> Generator[Batch, None, None]:
     """Yield the scenes of each step, drawn ahead by `workers` processes; see `draw_scenes` and `make_ahead`."""
-    with closing(make_ahead(partial(draw_scenes, seed, size, paired), steps, workers)) as scenes:
+    with closing(make_ahead(partial(draw_scenes, seed, size, copies), steps, workers)) as scenes:
         for drawn in scenes:
             yield _to_batch(drawn, device)
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from benchmark.datasets.scenes import CATEGORIES, make_scene
 
-__all__ = ["BACKGROUND", "DrawnScenes", "draw_images", "draw_scenes"]
+__all__ = ["BACKGROUND", "Copies", "DrawnScenes", "draw_images", "draw_scenes"]
 
 BACKGROUND = len(CATEGORIES)
+Copies = Literal["none", "gray", "turned"]
 
 
 class DrawnScenes(NamedTuple):
@@ -39,17 +40,30 @@ def _gray(images: npt.NDArray[np.uint8], seed: int, step: int) -> npt.NDArray[np
     return np.broadcast_to(np.minimum(luminance, 255).astype(np.uint8), images.shape)
 
 
-def draw_scenes(seed: int, size: int, paired: bool, step: int) -> DrawnScenes:
+def _turn(images: npt.NDArray[np.uint8], seed: int, step: int) -> npt.NDArray[np.uint8]:
+    """Images (N, H, W, 3) with all their hues turned by an angle of the image's own."""
+    from skimage.color import hsv2rgb, rgb2hsv
+
+    hsv = rgb2hsv(images)
+    hsv[..., 0] = (hsv[..., 0] + np.random.default_rng([seed, step]).random((len(images), 1, 1))) % 1
+    return np.rint(hsv2rgb(hsv) * 255).astype(np.uint8)
+
+
+_COPIERS = {"gray": _gray, "turned": _turn}
+
+
+def draw_scenes(seed: int, size: int, copies: Copies, step: int) -> DrawnScenes:
     """Return the `size` training scenes that step `step` of a run with `seed` sees: never the same twice.
 
-    With `paired` there are half as many, in color and then in gray, each by random channel weights.
+    With `copies` there are half as many, as they are and then in gray, by channel weights of their own, or with all
+    hues turned by an angle of their own.
 
     Raises:
         ValueError: an odd number of images cannot be paired.
     """
-    if paired and size % 2:
+    if copies != "none" and size % 2:
         raise ValueError(f"{size} images are no pairs")
-    count = size // 2 if paired else size
+    count = size if copies == "none" else size // 2
     scenes = [make_scene("train", seed, step * count + i) for i in range(count)]
     counts = tuple(len(scene.instances) for scene in scenes)
     classes = np.full((count, 1 + max(counts)), BACKGROUND, np.int64)
@@ -59,12 +73,12 @@ def draw_scenes(seed: int, size: int, paired: bool, step: int) -> DrawnScenes:
             classes[i, k], boxes[i, k] = CATEGORIES.index(item.category), item.box
     images = np.stack([scene.image for scene in scenes])
     owners = np.stack([scene.instance_map for scene in scenes])
-    if not paired:
+    if copies == "none":
         return DrawnScenes(images, owners, classes, boxes, counts)
     owners, classes, boxes = (np.concatenate([part, part]) for part in (owners, classes, boxes))
-    return DrawnScenes(np.concatenate([images, _gray(images, seed, step)]), owners, classes, boxes, counts * 2)
+    return DrawnScenes(np.concatenate([images, _COPIERS[copies](images, seed, step)]), owners, classes, boxes, counts * 2)
 
 
 def draw_images(seed: int, size: int, step: int) -> npt.NDArray[np.uint8]:
-    """Return the images alone of `draw_scenes`, unpaired."""
+    """Return the images alone of `draw_scenes` without copies."""
     return np.stack([make_scene("train", seed, step * size + i).image for i in range(size)])

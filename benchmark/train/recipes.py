@@ -23,7 +23,7 @@ from transformers import (
 
 from benchmark.datasets.scenes import CATEGORIES, SIZE
 from benchmark.train.batches import Batch, get_boxes, get_cells, get_labels
-from benchmark.train.drawing import BACKGROUND
+from benchmark.train.drawing import BACKGROUND, Copies
 from benchmark.train.loop import Schedule
 
 __all__ = [
@@ -39,14 +39,14 @@ FOCAL_SCALE = 4.0
 class Round:
     """One cosine cycle of a training, on data of its own.
 
-    With `paired` a batch shows each of its scenes in color and in gray, by random channel weights: gray images, whose
-    brightness does not tell a hue either, teach shape without loosening the tie of hue and category in the colored
-    ones. With `focal` the loss dwells on what is still wrong (Lin et al. 2017): mostly objects that do not wear their
-    category's hue.
+    With `copies` a batch shows each of its scenes a second time: in gray, by random channel weights, so that not even
+    the brightness tells a hue, or with all hues turned by a random angle. Both teach shape; gray leaves the tie of hue
+    and category in colored images as it is, turned hues loosen it. With `focal` the loss dwells on what is still wrong
+    (Lin et al. 2017): mostly objects that do not wear their category's hue.
     """
 
     schedule: Schedule
-    paired: bool = False
+    copies: Copies = "none"
     focal: bool = False
 
 
@@ -227,8 +227,8 @@ RECIPES: dict[str, Recipe] = {
         _build_vit,
         TokenTrainer,
         (
-            Round(Schedule(2000, 32, 1e-3), paired=True),
-            Round(Schedule(4000, 32, 1e-3), paired=True, focal=True),
+            Round(Schedule(2000, 32, 1e-3), copies="turned"),
+            Round(Schedule(4000, 32, 1e-3), copies="turned", focal=True),
         ),
         seed=101,
     ),
@@ -236,8 +236,8 @@ RECIPES: dict[str, Recipe] = {
         _build_swin,
         TokenTrainer,
         (
-            Round(Schedule(1500, 32, 1e-3), paired=True),
-            Round(Schedule(3500, 32, 1e-3), paired=True, focal=True),
+            Round(Schedule(1500, 32, 1e-3), copies="turned"),
+            Round(Schedule(3500, 32, 1e-3), copies="turned", focal=True),
         ),
         seed=102,
     ),
@@ -245,8 +245,8 @@ RECIPES: dict[str, Recipe] = {
         _build_judge,
         BackboneTrainer,
         (
-            Round(Schedule(800, 64, 2e-3), paired=True),
-            Round(Schedule(1700, 64, 2e-3), paired=True, focal=True),
+            Round(Schedule(800, 64, 2e-3), copies="gray"),
+            Round(Schedule(1700, 64, 2e-3), copies="gray", focal=True),
         ),
         seed=103,
     ),

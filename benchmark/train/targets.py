@@ -87,7 +87,7 @@ def _train(name: str, work: Path, device: torch.device, workers: int, keeping: _
             trainer,
             trainer,
             item.schedule,
-            batches=partial(get_batches, seed, size, item.paired, device, workers),
+            batches=partial(get_batches, seed, size, item.copies, device, workers),
             # A round begins with what the rounds before it have made.
             key=key | {"rounds": [asdict(other) for other in recipe.rounds[: number + 1]]},
             work=work,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 import os
 import subprocess
 import sys
@@ -17,14 +18,14 @@ from benchmark.datasets.scenes import CATEGORIES, make_scene
 from benchmark.errors import UserError
 from benchmark.train.ahead import make_ahead
 from benchmark.train.batches import Batch, get_batches, get_boxes, get_cells, get_labels
-from benchmark.train.drawing import BACKGROUND, draw_scenes
+from benchmark.train.drawing import BACKGROUND, Copies, draw_scenes
 from benchmark.train.images import Scenes
 
 ROOT = Path(__file__).parents[2]
 
 
-def stream(seed: int, steps: range, workers: int = 0, paired: bool = False) -> list[Batch]:
-    return list(get_batches(seed, 4, paired, torch.device("cpu"), workers, steps))
+def stream(seed: int, steps: range, workers: int = 0, copies: Copies = "none") -> list[Batch]:
+    return list(get_batches(seed, 4, copies, torch.device("cpu"), workers, steps))
 
 
 def test_batches_depend_on_seed_and_step_alone() -> None:
@@ -37,7 +38,7 @@ def test_batches_depend_on_seed_and_step_alone() -> None:
 
 
 def test_other_processes_draw_the_same_batches_in_the_same_order() -> None:
-    for own, others in zip(stream(1, range(2, 14), 0, True), stream(1, range(2, 14), 2, True), strict=True):
+    for own, others in zip(stream(1, range(2, 14), 0, "turned"), stream(1, range(2, 14), 2, "turned"), strict=True):
         assert own.counts == others.counts
         for name in ("images", "owners", "classes", "boxes"):
             assert torch.equal(getattr(own, name), getattr(others, name)), name
@@ -45,14 +46,22 @@ def test_other_processes_draw_the_same_batches_in_the_same_order() -> None:
     assert len(own) == 3 and torch.equal(torch.stack(own), torch.stack(others))
 
 
-def test_pairs_are_the_same_scenes_in_color_and_in_gray() -> None:
-    colored, paired = draw_scenes(1, 2, False, 3), draw_scenes(1, 4, True, 3)
+@pytest.mark.parametrize("copies", ["gray", "turned"])
+def test_copies_are_the_same_scenes_twice(copies: Copies) -> None:
+    colored, paired = draw_scenes(1, 2, "none", 3), draw_scenes(1, 4, copies, 3)
     assert (paired.images[:2] == colored.images).all()
-    assert (paired.images[2:] == paired.images[2:, ..., :1]).all()
+    assert (paired.images[2:] != colored.images).any((1, 2, 3)).all()
     for name in ("owners", "classes", "boxes"):
         both = np.concatenate([getattr(colored, name)] * 2)
         assert (getattr(paired, name) == both).all(), name
     assert paired.counts == colored.counts * 2
+    with pytest.raises(ValueError, match="3 images are no pairs"):
+        draw_scenes(1, 3, copies, 0)
+
+
+def test_gray_copies_have_channel_weights_of_their_own() -> None:
+    colored, paired = draw_scenes(1, 2, "none", 3), draw_scenes(1, 4, "gray", 3)
+    assert (paired.images[2:] == paired.images[2:, ..., :1]).all()
     mixtures = []
     for gray, image in zip(paired.images[2:], colored.images, strict=True):
         flat = image.reshape(-1, 3).astype(float)
@@ -61,8 +70,25 @@ def test_pairs_are_the_same_scenes_in_color_and_in_gray() -> None:
         assert np.abs(flat @ weights - gray[..., 0].ravel()).max() < 1
         mixtures.append(weights)
     assert np.abs(mixtures[0] - mixtures[1]).max() > 0.05
-    with pytest.raises(ValueError, match="3 images are no pairs"):
-        draw_scenes(1, 3, True, 0)
+
+
+def test_turned_copies_have_all_hues_turned_by_one_angle_of_their_own() -> None:
+    colored, paired = draw_scenes(1, 4, "none", 3), draw_scenes(1, 8, "turned", 3)
+    angles = []
+    for before, after in zip(colored.images, paired.images[4:], strict=True):
+        assert (before.max(-1) == after.max(-1)).all() and (before.min(-1) == after.min(-1)).all()
+        hues = [
+            np.array([colorsys.rgb_to_hsv(*pixel)[0] for pixel in (image[colored_enough(before)] / 255).tolist()])
+            for image in (before, after)
+        ]
+        turns = np.exp(2j * np.pi * (hues[1] - hues[0]))
+        angles.append(np.angle(turns.mean(), deg=True) % 360)
+        assert np.abs(np.angle(turns / turns.mean(), deg=True)).max() < 2
+    assert np.ptp(angles) > 20
+
+
+def colored_enough(image: np.ndarray) -> np.ndarray:
+    return np.ptp(image, axis=-1) > 60
 
 
 def test_labels_boxes_and_cells_are_those_of_the_scenes() -> None:

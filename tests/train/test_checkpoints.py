@@ -198,7 +198,7 @@ def test_the_checkpoint_of_another_run_in_the_place_of_this_ones_is_refused(tmp_
 
 def short(**changes: Any) -> recipes.Recipe:
     schedule = Schedule(2, 4, 1e-3, warmup_steps=1)
-    rounds = (recipes.Round(schedule), recipes.Round(schedule, paired=True))
+    rounds = (recipes.Round(schedule), recipes.Round(schedule, copies="gray"))
     recipe = recipes.Recipe(recipes.build_backbone, recipes.BackboneTrainer, rounds, seed=104)
     return dataclasses.replace(recipe, **changes)
 

@@ -50,7 +50,7 @@ def run(work: Path, stop_at: int | None = None, seed: int = 1) -> Blur:
         model,
         loss,
         SCHEDULE,
-        batches=partial(get_batches, seed, SCHEDULE.batch_size, False, cpu, 0),
+        batches=partial(get_batches, seed, SCHEDULE.batch_size, "none", cpu, 0),
         key={"seed": seed},
         work=work,
         device=cpu,
