@@ -227,8 +227,8 @@ RECIPES: dict[str, Recipe] = {
         _build_vit,
         TokenTrainer,
         (
-            Round(Schedule(2000, 32, 1e-3), copies="turned"),
-            Round(Schedule(4000, 32, 1e-3), copies="turned", focal=True),
+            Round(Schedule(1000, 32, 1e-3), copies="turned"),
+            Round(Schedule(3000, 32, 1e-3), copies="turned", focal=True),
         ),
         seed=101,
     ),
