@@ -18,7 +18,7 @@ from benchmark.datasets.base import Sample
 from benchmark.datasets.scenes import Purpose, iter_scenes
 from benchmark.diagnostics.batteries_answers import ANSWERS, Prior
 from benchmark.diagnostics.batteries_attack import flatter_judge
-from benchmark.diagnostics.batteries_filters import DENOISERS, FILTERS
+from benchmark.diagnostics.batteries_filters import DENOISERS, FILTERS, MIRROR_FILTERS
 from benchmark.diagnostics.batteries_ideas import IDEAS
 from benchmark.diagnostics.batteries_optimized import STEPS, Optimized, optimize
 from benchmark.diagnostics.batteries_scores import Scored, score_answers
@@ -232,7 +232,7 @@ def measure_filters(
     """
     methods = [name for name in methods if name in list_submissions(submissions_root())]
     taps, invert = _invert(lab, spec, methods)
-    filters, seeds = FILTERS | DENOISERS, _Seeds()
+    filters, seeds = FILTERS | MIRROR_FILTERS | DENOISERS, _Seeds()
 
     def reconstruct(tile: Tile, seen: Tensor) -> dict[str, Tensor]:
         recons, shown = invert(seen), {}

@@ -164,8 +164,15 @@ FILTERS: dict[str, Filter] = {
     "luma made even": _even_luma,
     "octaves equally strong": _even_octaves,
     "vignette": _vignette,
+}
+
+MIRROR_FILTERS: dict[str, Filter] = {
     "less its symmetric chroma": _less_symmetric_chroma,
     "less a third of its mirror images": _less_mirrored,
 }
+"""Edits that lower what a recon has in common with its mirror images, and so gain by the mirror decoys.
+
+This is a known weakness of the metrics: it is reported and not bounded.
+"""
 
 DENOISERS: dict[str, Filter] = {"median of 3x3": median, "bilateral filter": bilateral}

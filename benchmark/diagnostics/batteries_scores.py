@@ -17,7 +17,7 @@ from benchmark.engine.scorer import Scorer, Tile, iter_tiles
 from benchmark.metrics.case import Networks
 from benchmark.metrics.spec import get_metric
 from benchmark.records.aggregate import image_scores
-from benchmark.records.scores import applies
+from benchmark.records.scores import defines
 from benchmark.records.statistics import masked_mean
 from benchmark.suites.spec import HUE_PERTURBATIONS, POOLED, Perturbation, Suite
 
@@ -71,12 +71,8 @@ class Scored:
 
 def kinds_of(suite: Suite, metric_id: str) -> tuple[Perturbation, ...]:
     """Perturbations that a metric's score on its axis is computed under."""
-    scope = get_metric(metric_id).perturbations
-    if scope == POOLED:
-        return tuple(name for name in suite.perturbations if name in HUE_PERTURBATIONS)
-    if scope == "all":
-        return ("identity",)
-    return tuple(name for name in suite.perturbations if applies(metric_id, name))
+    pooled = get_metric(metric_id).perturbations == POOLED
+    return tuple(p for p in suite.perturbations if (p in HUE_PERTURBATIONS if pooled else defines(metric_id, p)))
 
 
 def _parts(suite: Suite, report: Sequence[str]) -> list[Suite]:

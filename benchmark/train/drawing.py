@@ -76,7 +76,8 @@ def draw_scenes(seed: int, size: int, copies: Copies, step: int) -> DrawnScenes:
     if copies == "none":
         return DrawnScenes(images, owners, classes, boxes, counts)
     owners, classes, boxes = (np.concatenate([part, part]) for part in (owners, classes, boxes))
-    return DrawnScenes(np.concatenate([images, _COPIERS[copies](images, seed, step)]), owners, classes, boxes, counts * 2)
+    images = np.concatenate([images, _COPIERS[copies](images, seed, step)])
+    return DrawnScenes(images, owners, classes, boxes, counts * 2)
 
 
 def draw_images(seed: int, size: int, step: int) -> npt.NDArray[np.uint8]:

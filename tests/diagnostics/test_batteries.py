@@ -25,16 +25,12 @@ from benchmark.diagnostics.batteries import (
     open_lab,
 )
 from benchmark.diagnostics.batteries_answers import ANSWERS
-from benchmark.diagnostics.batteries_filters import CHROMA_FILTERS, DENOISERS, FILTERS
+from benchmark.diagnostics.batteries_filters import CHROMA_FILTERS, DENOISERS, FILTERS, MIRROR_FILTERS
 from benchmark.diagnostics.batteries_ideas import IDEAS
 from benchmark.diagnostics.batteries_page import find_failures, gain_failures, trivial_failures
 from benchmark.diagnostics.batteries_scores import Scored, group_errors, kinds_of, score_answers
 from benchmark.metrics.spec import METRICS
 from benchmark.suites.spec import HUE_PERTURBATIONS, Suite
-
-# They take from a recon what its mirror images have, too, and so gain by the mirror decoys: a weakness of the metrics
-# that docs/batteries.md states with figures.
-KNOWN = ("less its symmetric chroma", "less a third of its mirror images")
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +57,7 @@ def test_a_single_answer_may_exceed_the_bound_by_two_standard_errors(mini: Suite
     others = dict.fromkeys(map(str, range(60)), 0.0)
     low, high = (scored(mini, others | {"it": TRIVIAL_BOUND + value}, 0.01) for value in (0.019, 0.021))
     assert trivial_failures(mini, "fresh", low) == []
-    assert len(trivial_failures(mini, "fresh", high)) == len(battery_keys(mini))
+    assert len(trivial_failures(mini, "fresh", high)) == len(mini.axes)
     assert "0.041 ± 0.010 for it" in trivial_failures(mini, "fresh", high)[0]
 
 
@@ -141,11 +137,13 @@ def test_noise_is_drawn_anew_but_the_same_every_time(lab: Lab, monkeypatch: pyte
 @pytest.mark.nightly
 def test_filters_gain_nothing(mini: Suite, lab: Lab) -> None:
     gains = measure_filters(lab, lab.fresh[:8], mini.target("mini-swin"), ("ridge",))
-    assert {item.filter for item in gains} >= FILTERS.keys() | DENOISERS.keys()
+    assert {item.filter for item in gains} >= FILTERS.keys() | MIRROR_FILTERS.keys() | DENOISERS.keys()
     assert len({item.tap for item in gains if item.filter in FILTERS}) == 3
-    failures = [line for line in gain_failures(mini, gains) if not any(name in line for name in KNOWN)]
     # Eight images say little of a single metric, and enough of the axes.
-    assert [line for line in failures if line.partition(":")[0] in mini.axes] == []
+    assert [line for line in gain_failures(mini, gains) if line.partition(":")[0] in mini.axes] == []
+    # A known weakness of the metrics: whoever mends it bounds these, too.
+    known = [item.gains["color"][0] for item in gains if item.filter in MIRROR_FILTERS]
+    assert np.mean(known) > GAIN_BOUND
 
 
 @pytest.mark.nightly
@@ -190,10 +188,7 @@ def whole(content: Content, cpu: torch.device) -> Batteries:
 @pytest.mark.nightly
 class TestWhole:
     def test_every_bound_holds(self, whole: Batteries) -> None:
-        failures = [line for line in find_failures(whole) if not any(name in line for name in KNOWN)]
-        # A single answer is bounded on the axes: of hundreds of answers and metrics, some lie two errors off by chance.
-        axes = [line for line in failures if line.partition(" ")[0].rstrip(":") in whole.suite.axes]
-        assert axes == []
+        assert find_failures(whole) == []
 
     def test_nothing_is_left_out(self, whole: Batteries, mini: Suite) -> None:
         assert {item.metric for item in whole.optimized} == mini.ranked_metrics

@@ -14,7 +14,7 @@ import torch
 
 from benchmark.diagnostics.batteries import PLAIN, Batteries, Gain, battery_keys
 from benchmark.diagnostics.batteries_answers import ANSWERS
-from benchmark.diagnostics.batteries_filters import DENOISERS, FILTERS
+from benchmark.diagnostics.batteries_filters import DENOISERS, FILTERS, MIRROR_FILTERS
 from benchmark.diagnostics.batteries_ideas import IDEAS
 from benchmark.diagnostics.batteries_optimized import STARTS, FixedAnswer, Optimized
 from benchmark.diagnostics.batteries_page import find_failures, render_batteries, render_trial, write_rows
@@ -38,7 +38,7 @@ def batteries(mini: Suite, *, gained: float = 0.0, answered: float = 0.001, foun
     gains = [
         Gain("ridge", target.id, target.tap_names[0], name, dict.fromkeys(battery_keys(mini), (gained, 0.001)))
         for target in mini.targets
-        for name in (*FILTERS, *DENOISERS)
+        for name in (*FILTERS, *MIRROR_FILTERS, *DENOISERS)
     ]
     return Batteries(
         mini,
@@ -57,7 +57,17 @@ def batteries(mini: Suite, *, gained: float = 0.0, answered: float = 0.001, foun
 def test_the_page_shows_everything(mini: Suite) -> None:
     text = render_batteries(batteries(mini))
     assert "All bounds hold." in text
-    for name in (*ANSWERS, *FILTERS, *DENOISERS, *IDEAS, *STARTS, *mini.ranked_metrics, "1 principal component"):
+    assert "less its symmetric chroma gains 0.000 on detail" in text
+    for name in (
+        *ANSWERS,
+        *FILTERS,
+        *MIRROR_FILTERS,
+        *DENOISERS,
+        *IDEAS,
+        *STARTS,
+        *mini.ranked_metrics,
+        "1 principal component",
+    ):
         assert f"| {name} " in text or f" {name} " in text, name
     assert not re.search(r"\bnan\b", text)
     assert all(line.count("|") == line.replace("|:", "|").count("|") for line in text.splitlines())
