@@ -16,7 +16,7 @@ from benchmark.datasets.base import Sample
 from benchmark.engine.scorer import Scorer, Tile, iter_tiles
 from benchmark.metrics.case import Networks
 from benchmark.metrics.spec import get_metric
-from benchmark.records.aggregate import image_scores
+from benchmark.records.aggregate import image_axes, image_scores
 from benchmark.records.scores import defines
 from benchmark.records.statistics import masked_mean
 from benchmark.suites.spec import HUE_PERTURBATIONS, POOLED, Perturbation, Suite
@@ -75,20 +75,12 @@ def kinds_of(suite: Suite, metric_id: str) -> tuple[Perturbation, ...]:
     return tuple(p for p in suite.perturbations if (p in HUE_PERTURBATIONS if pooled else defines(metric_id, p)))
 
 
-def _parts(suite: Suite, report: Sequence[str]) -> list[Suite]:
-    """Copies of the suite with the metrics that need identity alone, and with the others."""
-    parts = []
-    for plain in (True, False):
-        chosen = [m for m in (*suite.ranked_metrics, *report) if (kinds_of(suite, m) == ("identity",)) == plain]
-        used = {"identity"}.union(*(kinds_of(suite, metric) for metric in chosen))
-        changed = {
-            "axes": {axis: tuple(m for m in metrics if m in chosen) for axis, metrics in suite.axes.items()},
-            "report": tuple(m for m in report if m in chosen),
-            "perturbations": tuple(name for name in suite.perturbations if name in used),
-        }
-        if chosen:
-            parts.append(suite.model_copy(update=changed))
-    return parts
+def _reduced(suite: Suite, report: Sequence[str]) -> Suite:
+    """A copy of the suite that reports `report` alone and has the perturbations that its metrics need."""
+    chosen = (*suite.ranked_metrics, *report)
+    used = {"identity"}.union(*(kinds_of(suite, metric) for metric in chosen))
+    kept = tuple(name for name in suite.perturbations if name in used)
+    return suite.model_copy(update={"report": tuple(report), "perturbations": kept})
 
 
 def score_answers(
@@ -110,16 +102,12 @@ def score_answers(
         report: further metrics.
         title: of the progress bar.
     """
-    found: dict[str, Array] = {}
-    judged = frozenset(sample.id for sample in samples)
-    tiles = list(iter_tiles(samples, device, judged=judged))
-    for part in _parts(suite, report):
-        values = []
-        for tile in tqdm(tiles, unit="tile", desc=title, mininterval=0.5):
-            scorer = Scorer(part, names, partial(reconstruct, tile), networks or Networks())
-            values.append(scorer.run(tile)["values"])
-        found |= {metric: image_scores(part, np.concatenate(values), metric) for metric in part.metrics}
-    axes = {
-        str(axis): masked_mean(np.stack([found[metric] for metric in metrics])) for axis, metrics in suite.axes.items()
-    }
+    judged, reduced = frozenset(sample.id for sample in samples), _reduced(suite, report)
+    values = []
+    for tile in tqdm(list(iter_tiles(samples, device, judged=judged)), unit="tile", desc=title, mininterval=0.5):
+        scorer = Scorer(reduced, names, partial(reconstruct, tile), networks or Networks(), as_defined=True)
+        values.append(scorer.run(tile)["values"])
+    joined = np.concatenate(values)
+    found = {metric: image_scores(reduced, joined, metric) for metric in reduced.metrics}
+    axes = {str(axis): values for axis, values in image_axes(reduced, joined).items()}
     return Scored(tuple(names), tuple(sample.group or sample.id for sample in samples), axes | found)
