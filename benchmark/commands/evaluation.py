@@ -16,6 +16,7 @@ from benchmark.commands.common import (
     device_option,
     json_option,
     open_device,
+    print_json,
     quiet,
     suite_option,
     threads_option,
@@ -52,9 +53,17 @@ class _Request:
     fetch_only: bool
     supersede: str | None
     overwrite: bool
+    every: bool
     as_json: bool
 
     def __post_init__(self) -> None:
+        if self.every:
+            others = {"--submission": self.reference, "--inverse": self.references, "--target": self.targets,
+                      "--limit": self.limit, "--out": self.out, "--fetch-only": self.fetch_only}  # fmt: skip
+            if given := [name for name, value in others.items() if value]:
+                raise click.UsageError(f"--all goes without {', '.join(given)}")
+            if not self.supersede and not self.overwrite:
+                raise click.UsageError("--all goes with --supersede REASON or --overwrite")
         if self.reference and self.references:
             raise click.UsageError("give --submission or --inverse, not both")
         if self.supersede and self.overwrite:
@@ -171,6 +180,33 @@ def _evaluate(request: _Request) -> Evaluated | None:
     )
 
 
+def _evaluate_all(request: _Request) -> None:
+    from tabulate import tabulate
+
+    from benchmark.commands.reevaluation import reevaluate
+    from benchmark.content.content import Content
+    from benchmark.engine.evaluation import Options
+    from benchmark.errors import UserError
+    from benchmark.files.cache import cache_root
+    from benchmark.files.storing import check_writable
+    from benchmark.suites.catalog import load_suite
+    from benchmark.suites.lock import load_lock
+
+    suite = load_suite(request.suite_id)
+    check_writable(cache_root(), "INVBENCH_CACHE")
+    quiet()
+    options = Options(open_device(request.device, request.threads), request.batch_size)
+    content = Content(suite, load_lock(suite), request.data_folder)
+    rows = reevaluate(content, options, reason=request.supersede, trust_code=request.trust_code)
+    if request.as_json:
+        print_json(rows)
+    else:
+        shown = [[row["submission"], row["outcome"], row["before"][:16], row["digest"][:16]] for row in rows]
+        click.echo(tabulate(shown, headers=["submission", "outcome", "digest before", "digest now"]))
+    if failed := [row["submission"] for row in rows if row["outcome"] == "failed"]:
+        raise UserError(f"{len(failed)} of {len(rows)} could not be evaluated: {', '.join(failed)}")
+
+
 def _fetch_weights(source: Path, wanted: Sequence[TargetSpec]) -> None:
     from benchmark.submissions.candidates import fetch_weights
     from benchmark.submissions.submission import load_submission_folder
@@ -218,6 +254,9 @@ def evaluate_command(show: Callable[[Evaluated], None]) -> click.Command:
     @click.option("--fetch-only", is_flag=True, help="Download the submission's weights, run nothing of it, and stop.")
     @click.option("--supersede", metavar="REASON", help="Put the record that is there aside, unchanged, and say why.")
     @click.option("--overwrite", is_flag=True, help="Replace a record that was never published.")
+    @click.option(
+        "--all", "every", is_flag=True, help="Every committed record, but those that nothing could have changed."
+    )
     @json_option
     def evaluate(**given: Any) -> None:
         """Score a submission, or inverses of your own, on a suite; write the record and a board.
@@ -231,8 +270,12 @@ def evaluate_command(show: Callable[[Evaluated], None]) -> click.Command:
           invbench eval --submission submissions/my-method
           invbench eval --inverse ORG/NAME@REVISION --suite mini@1
           invbench eval --device cuda --json > record.json
+          invbench eval --all --supersede "metrics were corrected"
         """
-        if (done := _evaluate(_Request(**given))) is not None:
+        request = _Request(**given)
+        if request.every:
+            _evaluate_all(request)
+        elif (done := _evaluate(request)) is not None:
             show(done)
 
     return evaluate

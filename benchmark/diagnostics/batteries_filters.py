@@ -17,8 +17,8 @@ from benchmark.diagnostics.batteries_answers import Prior, radius, scale_chroma,
 from benchmark.metrics.edges import smooth
 
 __all__ = [
-    "CHROMA_FILTERS", "DENOISERS", "FILTERS", "Filter", "bilateral", "even_octaves", "less_mirrored",
-    "less_symmetric_chroma", "median", "vignette",
+    "CHROMA_FILTERS", "DENOISERS", "FILTERS", "MIRROR_FILTERS", "Filter", "bilateral", "even_octaves",
+    "less_mirrored", "less_symmetric_chroma", "median", "vignette",
 ]  # fmt: skip
 
 Filter = Callable[[Tensor, Prior, torch.Generator], Tensor]

@@ -23,19 +23,22 @@ class ChunkStore:
     """The chunks of one run, in a folder named by the digest of its key.
 
     Args:
-        key: everything that could change them, as JSON values.
+        circumstances: everything that could change them, as JSON values.
+
+    Attributes:
+        key: its digest.
     """
 
-    def __init__(self, key: Mapping[str, Any]) -> None:
-        self._run = digest_of(dict(key))
-        self.folder = cache_root() / "runs" / self._run[:32]
+    def __init__(self, circumstances: Mapping[str, Any]) -> None:
+        self.key = digest_of(dict(circumstances))
+        self.folder = cache_root() / "runs" / self.key[:32]
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.npz"
 
     def _checksum(self, name: str, body: bytes) -> bytes:
         """SHA-256 of a chunk, of its name and of its run: no other chunk passes for it, wherever it is put."""
-        return hashlib.sha256(f"{self._run}/{name}\n".encode() + body).digest()
+        return hashlib.sha256(f"{self.key}/{name}\n".encode() + body).digest()
 
     def save(self, name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         """Write a chunk: its checksum, then its arrays. See `write_bytes`."""

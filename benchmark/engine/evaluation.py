@@ -34,7 +34,7 @@ from benchmark.metrics.case import Networks
 from benchmark.metrics.layers import COMPARED
 from benchmark.records.aggregate import summarize
 from benchmark.records.audit import audit_to_table
-from benchmark.records.record import Record, StageLayers, SubmissionInfo, write_record
+from benchmark.records.record import InverseInfo, Record, StageLayers, SubmissionInfo, write_record
 from benchmark.records.scores import ScoreArrays, find_status, get_reason_names, scores_to_table
 from benchmark.submissions.candidates import Candidate, load_candidate
 from benchmark.suites.spec import INPUT, Source, Suite, TargetSpec
@@ -42,7 +42,7 @@ from benchmark.targets import load_target
 from benchmark.targets.base import Target
 from benchmark.targets.taps import Features
 
-__all__ = ["Evaluation", "Options", "evaluate"]
+__all__ = ["Evaluation", "Options", "evaluate", "find_keys"]
 
 
 @dataclass(frozen=True)
@@ -232,6 +232,50 @@ def _circumstances(content: Content, candidate: Candidate, networks: Networks, m
     }
 
 
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """An evaluation before it runs: by target, the inverse with where it came from, and where its chunks lie."""
+
+    ids: tuple[str, ...]
+    networks: Networks
+    loaded: dict[str, tuple[Inverse, InverseInfo]]
+    stores: dict[str, ChunkStore]
+
+
+def _open(content: Content, candidate: Candidate, options: Options, meter: Meter) -> _Job:
+    suite = content.suite
+    chosen = [suite.target(name) for name in options.targets or [target.id for target in suite.targets]]
+    if get_method(candidate.method).trained:
+        chosen = [target for target in chosen if target.id in candidate.inverses]
+        if not chosen:
+            raise SpecError(f"has no inverse of {', '.join(options.targets or ())}", where=candidate.id)
+    content.check_perturbed()
+    networks = load_metric_networks(content, options.device)
+    hashes = {target.id: _hash_network(content, target.source) for target in chosen}
+    loaded = {
+        target.id: load_candidate(candidate, target, hashes[target.id]["model.safetensors"], options.device)
+        for target in chosen
+    }
+    circumstances = _circumstances(content, candidate, networks, meter)
+    stores = {
+        name: ChunkStore(
+            circumstances | {"target": name, "network": hashes[name], "inverse": info.model_dump(mode="json")}
+        )
+        for name, (_, info) in loaded.items()
+    }
+    return _Job(content.images.ids[: options.limit], networks, loaded, stores)
+
+
+def find_keys(content: Content, candidate: Candidate, options: Options) -> dict[str, str]:
+    """Return what `Run.keys` of the record would be: a digest, by target, of all that could change its scores.
+
+    Raises:
+        UserError: see `evaluate`.
+    """
+    job = _open(content, candidate, options, Meter(options.device))
+    return {name: store.key for name, store in job.stores.items()}
+
+
 def evaluate(content: Content, candidate: Candidate, options: Options) -> Evaluation:
     """Score a candidate on a suite, on the targets that it has inverses of.
 
@@ -241,28 +285,13 @@ def evaluate(content: Content, candidate: Candidate, options: Options) -> Evalua
     Raises:
         UserError: something that the user can cure; the message says what and how.
     """
-    suite, lock = content.suite, content.lock
-    chosen = [suite.target(name) for name in options.targets or [target.id for target in suite.targets]]
-    if get_method(candidate.method).trained:
-        chosen = [target for target in chosen if target.id in candidate.inverses]
-        if not chosen:
-            raise SpecError(f"has no inverse of {', '.join(options.targets or ())}", where=candidate.id)
-    content.check_perturbed()
-    ids = content.images.ids[: options.limit]
-    meter, networks = Meter(options.device), load_metric_networks(content, options.device)
-    hashes = {target.id: _hash_network(content, target.source) for target in chosen}
-    loaded = {
-        target.id: load_candidate(candidate, target, hashes[target.id]["model.safetensors"], options.device)
-        for target in chosen
-    }
-    circumstances = _circumstances(content, candidate, networks, meter)
+    suite, lock, meter = content.suite, content.lock, Meter(options.device)
+    job = _open(content, candidate, options, meter)
     results: dict[str, _TargetResult] = {}
-    with tqdm(total=len(ids) * len(chosen), unit="image", desc=candidate.id, mininterval=0.5) as bar:
-        for spec in chosen:
-            inverse, info = loaded[spec.id]
-            own = {"target": spec.id, "network": hashes[spec.id], "inverse": info.model_dump(mode="json")}
-            store = ChunkStore(circumstances | own)
-            results[spec.id] = _evaluate_target(content, spec, inverse, networks, store, options, ids, bar)
+    with tqdm(total=len(job.ids) * len(job.loaded), unit="image", desc=candidate.id, mininterval=0.5) as bar:
+        for name, (inverse, _) in job.loaded.items():
+            spec, store = suite.target(name), job.stores[name]
+            results[name] = _evaluate_target(content, spec, inverse, job.networks, store, options, job.ids, bar)
 
     scores = [result.scores for result in results.values()]
     summary = summarize(suite, lock, scores)
@@ -272,11 +301,11 @@ def evaluate(content: Content, candidate: Candidate, options: Options) -> Evalua
         suite_digest=suite.digest,
         lock_digest=lock.digest,
         submission=SubmissionInfo(id=candidate.id, method=candidate.method, title=candidate.title),
-        inverses={name: info for name, (_, info) in loaded.items()},
+        inverses={name: info for name, (_, info) in job.loaded.items()},
         precision="float32",
         status=find_status(suite, scores),
         draft=lock.draft or suite.draft,
-        images=len(ids),
+        images=len(job.ids),
         targets=summary.targets,
         score=summary.score,
         overall=summary.overall,
@@ -284,7 +313,11 @@ def evaluate(content: Content, candidate: Candidate, options: Options) -> Evalua
         layers={name: result.layers for name, result in results.items() if result.layers},
         scores_sha256="0" * 64,
         audit_sha256="0" * 64,
-        run=meter.finish(batch_size=options.batch_size, ms_per_recon=times),
+        run=meter.finish(
+            batch_size=options.batch_size,
+            ms_per_recon=times,
+            keys={name: store.key for name, store in job.stores.items()},
+        ),
     )
     audit = pa.concat_tables([result.audit for result in results.values()]).unify_dictionaries().combine_chunks()
     return Evaluation(record, scores_to_table(suite, scores), audit, tuple(r.chunks for r in results.values()))

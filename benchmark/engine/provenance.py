@@ -69,9 +69,12 @@ class Meter:
         except (OSError, StopIteration):
             return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
-    def finish(self, *, batch_size: int, ms_per_recon: dict[str, float]) -> Run:
-        """Return the run section of a record; `ms_per_recon` is target and inverse time, by target."""
-        dirty = _git("status", "--porcelain")
+    def finish(self, *, batch_size: int, ms_per_recon: dict[str, float], keys: dict[str, str]) -> Run:
+        """Return the run section of a record; `ms_per_recon` is target and inverse time, by target.
+
+        Changed records alone do not make a checkout dirty: no score depends on them.
+        """
+        dirty = _git("status", "--porcelain", "--", ".", ":(exclude)submissions/*/records")
         return Run(
             code_version=self.version,
             device=self.device.type,
@@ -82,6 +85,7 @@ class Meter:
             wall_s=round(time.perf_counter() - self._clock, 1),
             peak_memory_mib=round(self._peak_mib(), 1),
             ms_per_recon=ms_per_recon,
+            keys=keys,
             python=platform.python_version(),
             packages=_versions(),
             git_commit=_git("rev-parse", "HEAD"),

@@ -172,7 +172,11 @@ class StageLayers(_RecordPart):
 
 
 class Run(_RecordPart):
-    """Circumstances of the run, outside the digest; `code_version` is that of this package."""
+    """Circumstances of the run, outside the digest; `code_version` is that of this package.
+
+    `keys` holds, by target, a digest of all that could change its scores: code, weights, suite, libraries, device,
+    threads. A run with the same keys yields the same scores.
+    """
 
     code_version: str
     device: str
@@ -183,6 +187,7 @@ class Run(_RecordPart):
     wall_s: float
     peak_memory_mib: float
     ms_per_recon: dict[str, float]
+    keys: dict[Id, Sha256] = Field(default={}, exclude_if=unset)
     python: str
     packages: dict[str, str]
     git_commit: str | None

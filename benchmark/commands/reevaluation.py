@@ -1,0 +1,78 @@
+"""`eval --all`: every committed record once more, where anything changed that could change it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from benchmark.content.content import Content
+    from benchmark.engine.evaluation import Options
+
+__all__ = ["reevaluate"]
+
+
+def _stated(folder: Path) -> tuple[str, dict[str, str]]:
+    """Digest and keys of the record in a folder; none of a record that cannot be read, which is replaced."""
+    from benchmark.errors import UserError
+    from benchmark.records.record import load_record
+
+    try:
+        record = load_record(folder)
+    except UserError:
+        return "", {}
+    return record.digest, record.run.keys
+
+
+def _renew(
+    root: Path, name: str, content: Content, options: Options, *, reason: str | None, trust_code: bool
+) -> dict[str, Any]:
+    from benchmark.engine.evaluation import evaluate, find_keys
+    from benchmark.inverses.code import blame
+    from benchmark.records.store import RecordStore, record_folder
+    from benchmark.submissions.candidates import open_submission
+
+    suite, store = content.suite, RecordStore(root)
+    before, keys = _stated(record_folder(root, name, suite.id))
+    candidate = open_submission(root / name, suite.targets, trust_code=trust_code)
+    with blame(candidate.code):
+        if keys and keys == find_keys(content, candidate, options):
+            return {"submission": name, "outcome": "unchanged", "before": before, "digest": before}
+        evaluation = evaluate(content, candidate, options)
+    record = store.put(name, suite.id, evaluation.write, reason)
+    evaluation.clear()
+    outcome = "same digest" if record.digest == before else "new digest"
+    return {"submission": name, "outcome": outcome, "before": before, "digest": record.digest}
+
+
+def reevaluate(content: Content, options: Options, *, reason: str | None, trust_code: bool) -> list[dict[str, Any]]:
+    """Evaluate every committed submission with a record on a suite again, but where the record's keys still hold.
+
+    One that fails does not keep the others from being evaluated.
+
+    Args:
+        reason: why records are superseded; None: they were never published and are replaced.
+
+    Returns:
+        By submission: `outcome` ("unchanged", "same digest", "new digest" or "failed"), the digest `before` and the
+        `digest` now, and the `error` of one that failed.
+    """
+    from benchmark.errors import UserError
+    from benchmark.files.paths import submissions_root
+    from benchmark.records.store import RecordStore, record_folder
+    from benchmark.submissions.submission import list_submissions
+
+    root, suite_id = submissions_root(), content.suite.id
+    names = [name for name in list_submissions(root) if record_folder(root, name, suite_id).is_dir()]
+    rows = []
+    for name in names:
+        try:
+            RecordStore(root).check_free(name, suite_id, reason=reason, overwriting=reason is None)
+            row = _renew(root, name, content, options, reason=reason, trust_code=trust_code)
+        except UserError as error:
+            row = {"submission": name, "outcome": "failed", "before": "", "digest": "", "error": str(error)}
+            click.echo(f"{name}: {error}", err=True)
+        rows.append(row)
+    return rows
