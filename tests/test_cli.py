@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -10,8 +11,10 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -121,12 +124,18 @@ def test_a_killed_evaluation_goes_on_where_it_stood(invbench: Invbench, tmp_path
     process.wait()
     chunks = {path: path.stat().st_mtime_ns for path in runs.glob("*/*.npz")}
     assert 2 <= len(chunks) < 6
-    damaged = sorted(chunks)[0]
+    damaged, *whole = sorted(chunks)
     damaged.write_bytes(damaged.read_bytes()[:-1])
+    spent = [np.load(io.BytesIO(path.read_bytes()[32:]))["times"][0] for path in whole]
 
     done = invbench("eval", "--submission", "ridge", "--limit", "16", *options, "--json")
     assert done.returncode == 0, done.stderr
+    assert "was damaged; it is computed again" in done.stderr
     assert not list(runs.glob("*/*.npz"))
+    run = json.loads(done.stdout)["run"]
+    assert datetime.fromisoformat(run["started"]).timestamp() <= min(times[0] for times in spent)
+    assert sum(run["stages_s"].values()) <= run["wall_s"]
+    assert run["wall_s"] > sum(times[1] for times in spent)
     fresh = invbench(
         "eval", "--submission", "ridge", "--limit", "16", *options, "--json", INVBENCH_CACHE=str(tmp_path / "other")
     )
@@ -146,7 +155,7 @@ def test_an_interrupt_ends_in_one_line(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=300)
     assert process.returncode == 130
-    assert stderr.strip().splitlines()[-1] == "Interrupted; rerun the command to resume (eval, train, data fetch)."
+    assert stderr.strip().splitlines()[-1] == "Interrupted; to resume: invbench eval --threads 1"
     assert "Traceback" not in stderr
 
 

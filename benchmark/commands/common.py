@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,10 @@ __all__ = [
     "suite_option",
     "threads_option",
 ]
+
+
+RESUMABLE = (["eval"], ["train"], ["data"])
+"""Commands that go on where they stood when they are run once more."""
 
 
 class OutputPath(click.Path):
@@ -91,7 +96,9 @@ class Cli(click.Group):
             click.echo(f"Error: {where}{printable(first_line(error))}", err=True)
             sys.exit(UserError.exit_code)
         except click.Abort:
-            click.echo("Interrupted; rerun the command to resume (eval, train, data fetch).", err=True)
+            arguments = sys.argv[1:]
+            resume = f"; to resume: {shlex.join(['invbench', *arguments])}" if arguments[:1] in RESUMABLE else ""
+            click.echo(f"Interrupted{printable(resume)}", err=True)
             sys.exit(130)
 
 

@@ -5,6 +5,8 @@ dataset -> perturbation -> target taps -> inverse -> metrics -> record.
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,8 +25,9 @@ from benchmark.datasets.base import ImageSet, Sample
 from benchmark.engine.chunks import ChunkStore
 from benchmark.engine.layer_transfer import LayerScorer, find_groups, summarize_layers
 from benchmark.engine.networks import load_metric_networks
-from benchmark.engine.provenance import Meter
+from benchmark.engine.provenance import Meter, Times
 from benchmark.engine.scorer import TILE, Scorer, Tile, iter_tiles
+from benchmark.engine.stopwatch import STAGES, Stopwatch
 from benchmark.errors import SpecError
 from benchmark.files.canonical import sha256_file
 from benchmark.files.import_graph import code_digest, library_versions
@@ -95,14 +98,18 @@ def _check_shapes(target: Target, inverse: Inverse) -> None:
 class _Stage:
     """Scores tiles of one target: the recons of one inverse, and what it makes of other taps' features."""
 
-    def __init__(self, suite: Suite, target: Target, inverse: Inverse, networks: Networks) -> None:
+    def __init__(self, suite: Suite, target: Target, inverse: Inverse, networks: Networks, watch: Stopwatch) -> None:
         reads_input = get_method(inverse.config.method).needs_input
-        taps = target.spec.tap_names
+        taps, self.watch = target.spec.tap_names, watch
 
         def invert(seen: Tensor) -> dict[str, Tensor]:
             if reads_input:
-                return inverse.invert({name: Features(seen) for name in (*taps, INPUT)})
-            return inverse.invert(target.features(seen, taps))
+                features = {name: Features(seen) for name in (*taps, INPUT)}
+            else:
+                with watch.stage("target"):
+                    features = target.features(seen, taps)
+            with watch.stage("inverse"):
+                return inverse.invert(features)
 
         if not reads_input:
             _check_shapes(target, inverse)
@@ -113,31 +120,40 @@ class _Stage:
 
     def run(self, tile: Tile) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays of a tile: those of Scorer, and those of LayerScorer where it applies."""
-        return self.scorer.run(tile) | (self.layers.run(tile) if self.layers else {})
+        with self.watch.stage("scores"):
+            arrays = self.scorer.run(tile)
+        if self.layers:
+            with self.watch.stage("layers"):
+                arrays |= self.layers.run(tile)
+        return arrays
 
 
 @dataclass(frozen=True, eq=False)
 class _TargetResult:
-    """What the evaluation of one target yields; `ms_per_recon` is None where every chunk was known already."""
+    """What the evaluation of one target yields, and how long it took."""
 
     scores: ScoreArrays
     layers: tuple[StageLayers, ...]
     audit: pa.Table
     chunks: ChunkStore
-    ms_per_recon: float | None
+    times: Times
 
 
 class _Chunk(NamedTuple):
-    """Images that are kept together: the arrays where they are known already, else the samples to compute them from."""
+    """Images that are kept together: the arrays where they are known already, else the samples to compute them from.
+
+    `damaged`: there was a file of its name, which is not what was written.
+    """
 
     name: str
     images: int
     arrays: dict[str, npt.NDArray[Any]] | None
     samples: list[Sample]
+    damaged: bool
 
 
 def _iter_chunks(
-    images: ImageSet, size: tuple[int, int], count: int, chunk: int, store: ChunkStore
+    images: ImageSet, size: tuple[int, int], count: int, chunk: int, store: ChunkStore, watch: Stopwatch
 ) -> Iterator[_Chunk]:
     """Yield the chunks of the first `count` images; the samples of those that are not known are read ahead."""
     starts = range(0, count, chunk)
@@ -151,15 +167,16 @@ def _iter_chunks(
         ahead = {start: reader.submit(read, start) for start in missing[:1]}
         try:
             for start in starts:
-                arrays = store.load(names[start])
+                damaged, arrays = store.has(names[start]), store.load(names[start])
                 samples: list[Sample] = []
                 if arrays is None:
                     waiting = ahead.pop(start, None)
-                    samples = waiting.result() if waiting else read(start)
+                    with watch.stage("read"):
+                        samples = waiting.result() if waiting else read(start)
                     following = next((other for other in missing if other > start), None)
                     if following is not None:
                         ahead[following] = reader.submit(read, following)
-                yield _Chunk(names[start], min(chunk, count - start), arrays, samples)
+                yield _Chunk(names[start], min(chunk, count - start), arrays, samples, damaged and arrays is None)
         finally:
             reader.shutdown(cancel_futures=True)
 
@@ -174,23 +191,31 @@ def _evaluate_target(
     ids: tuple[str, ...],
     bar: tqdm,
 ) -> _TargetResult:
-    suite, images = content.suite, content.images
+    suite, images, watch = content.suite, content.images, Stopwatch(options.device)
     stage: _Stage | None = None
     chunk = max(1, -(-options.batch_size // TILE)) * TILE
     audited, judged = suite.audit_ids(images.ids), frozenset(images.ids[: suite.judged_images])
     parts: list[dict[str, npt.NDArray[Any]]] = []
-    for item in _iter_chunks(images, spec.input_size, len(ids), chunk, store):
+    mark, began, earlier = time.perf_counter(), time.time(), 0.0
+    for item in _iter_chunks(images, spec.input_size, len(ids), chunk, store, watch):
         arrays = item.arrays
+        if item.damaged:
+            bar.write(f"a stored chunk of {spec.id} was damaged; it is computed again", file=sys.stderr)
         if arrays is None:
             if stage is None:
-                stage = _Stage(suite, load_target(spec, content.target(spec), options.device), inverse, networks)
+                target = load_target(spec, content.target(spec), options.device)
+                stage = _Stage(suite, target, inverse, networks, watch)
             first = sum(len(part["values"]) for part in parts)
             tiles = iter_tiles(item.samples, options.device, audit=audited, judged=judged, first=first)
             scored = [stage.run(tile) for tile in tiles]
             arrays = {field: np.concatenate([tile[field] for tile in scored]) for field in scored[0]}
+            arrays["times"] = np.array([[began, time.perf_counter() - mark, *watch.take().values()]])
             store.save(item.name, arrays)
+        else:
+            earlier += float(arrays["times"][0, 1])
         parts.append(arrays)
         bar.update(item.images)
+        mark, began = time.perf_counter(), time.time()
     joined = {field: np.concatenate([part[field] for part in parts]) for field in parts[0]}
     audit = audit_to_table(suite, spec, [image for image in ids if image in audited], joined.pop("audit"))
     layers: tuple[StageLayers, ...] = ()
@@ -198,10 +223,10 @@ def _evaluate_target(
     if transfer is not None and hsics is not None and COMPARED in suite.metrics:
         own = joined["values"][: len(transfer), :, 0, suite.metrics.index(COMPARED)]
         layers = summarize_layers(find_groups(spec, inverse.config.taps), spec.tap_names, own, transfer, hsics)
+    times = joined.pop("times")
     scores = ScoreArrays(spec, ids, **joined, reason_names=get_reason_names(suite))
-    recons = len(ids) * len(suite.perturbations) * len(spec.taps)
-    ms = round(stage.scorer.seconds / recons * 1e3, 4) if stage else None
-    return _TargetResult(scores, layers, audit, store, ms)
+    seconds = dict(zip(STAGES, times[:, 2:].sum(0).tolist(), strict=True))
+    return _TargetResult(scores, layers, audit, store, Times(float(times[:, 0].min()), earlier, seconds))
 
 
 def _hash_network(content: Content, source: Source) -> dict[str, str]:
@@ -295,7 +320,7 @@ def evaluate(content: Content, candidate: Candidate, options: Options) -> Evalua
 
     scores = [result.scores for result in results.values()]
     summary = summarize(suite, lock, scores)
-    times = {name: result.ms_per_recon for name, result in results.items() if result.ms_per_recon is not None}
+    recons = {target.id: len(job.ids) * len(suite.perturbations) * len(target.taps) for target in suite.targets}
     record = Record(
         suite=suite.id,
         suite_digest=suite.digest,
@@ -315,7 +340,8 @@ def evaluate(content: Content, candidate: Candidate, options: Options) -> Evalua
         audit_sha256="0" * 64,
         run=meter.finish(
             batch_size=options.batch_size,
-            ms_per_recon=times,
+            times={name: result.times for name, result in results.items()},
+            recons=recons,
             keys={name: store.key for name, store in job.stores.items()},
         ),
     )

@@ -6,18 +6,21 @@ import platform
 import resource
 import subprocess
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
 from benchmark.engine.devices import get_device_name
+from benchmark.engine.stopwatch import STAGES, Stage
 from benchmark.files.paths import checkout
 from benchmark.records.receipts import Environment
 from benchmark.records.record import Run
 
-__all__ = ["Meter", "read_environment"]
+__all__ = ["Meter", "Times", "read_environment"]
 
 PACKAGES = ("torch", "transformers", "datasets", "huggingface-hub", "numpy", "scikit-image", "pillow", "pyarrow")
 
@@ -47,6 +50,20 @@ def _versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in PACKAGES}
 
 
+class Times(NamedTuple):
+    """How long the evaluation of a target took.
+
+    Attributes:
+        started: when its first chunk was begun, in seconds since the epoch.
+        earlier_s: spent on chunks before this process was started.
+        stages: seconds by stage, all processes together.
+    """
+
+    started: float
+    earlier_s: float
+    stages: Mapping[Stage, float]
+
+
 class Meter:
     """Measures a run from its creation to `finish`."""
 
@@ -54,7 +71,7 @@ class Meter:
         self.device = device
         self.device_name = get_device_name(device)
         self.version = metadata.version("invbench")
-        self._started = datetime.now(UTC).isoformat(timespec="seconds")
+        self._started = time.time()
         self._clock = time.perf_counter()
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
@@ -69,11 +86,15 @@ class Meter:
         except (OSError, StopIteration):
             return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
-    def finish(self, *, batch_size: int, ms_per_recon: dict[str, float], keys: dict[str, str]) -> Run:
-        """Return the run section of a record; `ms_per_recon` is target and inverse time, by target.
+    def finish(
+        self, *, batch_size: int, times: Mapping[str, Times], recons: Mapping[str, int], keys: dict[str, str]
+    ) -> Run:
+        """Return the run section of a record.
 
-        Changed records alone do not make a checkout dirty: no score depends on them.
+        What other processes spent on the evaluation before it was interrupted counts, too, but for what they spent on
+        a chunk that they did not finish. Changed records alone do not make a checkout dirty: no score depends on them.
         """
+        started = min([self._started, *(spent.started for spent in times.values())])
         dirty = _git("status", "--porcelain", "--", ".", ":(exclude)submissions/*/records")
         return Run(
             code_version=self.version,
@@ -81,10 +102,14 @@ class Meter:
             device_name=self.device_name,
             threads=torch.get_num_threads(),
             batch_size=batch_size,
-            started=self._started,
-            wall_s=round(time.perf_counter() - self._clock, 1),
+            started=datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
+            wall_s=round(time.perf_counter() - self._clock + sum(spent.earlier_s for spent in times.values()), 1),
+            stages_s={name: round(sum(spent.stages[name] for spent in times.values()), 2) for name in STAGES},
             peak_memory_mib=round(self._peak_mib(), 1),
-            ms_per_recon=ms_per_recon,
+            ms_per_recon={
+                name: round((spent.stages["target"] + spent.stages["inverse"]) / recons[name] * 1e3, 4)
+                for name, spent in times.items()
+            },
             keys=keys,
             python=platform.python_version(),
             packages=_versions(),

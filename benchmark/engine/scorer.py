@@ -6,7 +6,6 @@ and never on how many are evaluated beside it.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -166,14 +165,9 @@ class Scorer:
         self.functions = [load_metric(metric_id) for metric_id in suite.metrics]
         self.needs_baseline = torch.tensor(["baseline" in metric.needs for metric in self.metrics])
         self.pooled = [index for index, metric in enumerate(self.metrics) if metric.perturbations == POOLED]
-        self.seconds = 0.0
 
-    def _timed_invert(self, seen: Tensor) -> Mapping[str, Tensor]:
-        start = time.perf_counter()
+    def _invert(self, seen: Tensor) -> Mapping[str, Tensor]:
         recons = self.invert(seen)
-        if seen.is_cuda:
-            torch.cuda.synchronize(seen.device)
-        self.seconds += time.perf_counter() - start
         for tap in self.taps:
             if tap not in recons or recons[tap].shape != seen.shape:
                 shape = tuple(recons[tap].shape) if tap in recons else "nothing"
@@ -206,7 +200,7 @@ class Scorer:
             chosen = [m for m, name in enumerate(suite.metrics) if self.applies(name, perturbation)]
             seen = original if perturbation == "identity" else View(perturb(perturbation, original.rgb, tile.masks))
             audit[:, 0, p] = to_pixels(seen.rgb[tile.audit])
-            recons = self._timed_invert(seen.rgb)
+            recons = self._invert(seen.rgb)
             for t, tap in enumerate(self.taps):
                 finite = torch.isfinite(recons[tap]).flatten(1).all(1)
                 recon = torch.nan_to_num(recons[tap].float())

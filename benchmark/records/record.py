@@ -174,8 +174,9 @@ class StageLayers(_RecordPart):
 class Run(_RecordPart):
     """Circumstances of the run, outside the digest; `code_version` is that of this package.
 
-    `keys` holds, by target, a digest of all that could change its scores: code, weights, suite, libraries, device,
-    threads. A run with the same keys yields the same scores.
+    Times add up over the legs of an interrupted run; `ms_per_recon` is target and inverse time, `stages_s` the seconds
+    of each stage. `keys` holds, by target, a digest of all that could change its scores (code, weights, suite,
+    libraries, device, threads): a run with the same keys yields the same scores.
     """
 
     code_version: str
@@ -187,6 +188,7 @@ class Run(_RecordPart):
     wall_s: float
     peak_memory_mib: float
     ms_per_recon: dict[str, float]
+    stages_s: dict[Id, float] = Field(default={}, exclude_if=unset)
     keys: dict[Id, Sha256] = Field(default={}, exclude_if=unset)
     python: str
     packages: dict[str, str]
