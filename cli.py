@@ -11,7 +11,7 @@ from benchmark.commands.common import Cli
 from benchmark.commands.data import data
 from benchmark.commands.docs import docs
 from benchmark.commands.doctor import doctor
-from benchmark.commands.evaluation import evaluate_command
+from benchmark.commands.evaluation import evaluate_command, merge_command
 from benchmark.commands.list import list_command
 from benchmark.commands.publish import publish
 from benchmark.commands.score import score_files
@@ -46,7 +46,8 @@ bench.add_command(bench_board)
 ci.add_command(comment)
 docs.add_command(docs_schemas)
 COMMANDS = (
-    bench, board, ci, data, docs, doctor, evaluate_command(show_evaluated), init, list_command, publish,
+    bench, board, ci, data, docs, doctor, evaluate_command(show_evaluated), init, list_command,
+    merge_command(show_evaluated), publish,
     rescore_command, score_files, submit, suite_group, train, validate_command, verify, withdraw_command,
 )  # fmt: skip
 for command in COMMANDS:

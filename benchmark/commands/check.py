@@ -158,7 +158,8 @@ def verify(
         own = record_folder(rerun, record.submission.id, suite.id)
         again, scores = load_rerun(content, record, own, torch_device)
     else:
-        from benchmark.engine.evaluation import Options, evaluate
+        from benchmark.engine.evaluation import evaluate
+        from benchmark.engine.jobs import Options
         from benchmark.inverses.code import blame
         from benchmark.submissions.candidates import open_submission
 

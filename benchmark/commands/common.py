@@ -132,8 +132,11 @@ def quiet() -> None:
     logging.set_verbosity_error()
 
 
-def open_device(name: str, threads: int | None) -> Any:
+def open_device(name: str, threads: int | None, local: int | None = None) -> Any:
     """Return the device `name` after trying it, and set the number of CPU threads.
+
+    Args:
+        local: number of this process among those of the machine, each of which takes a GPU of its own.
 
     Raises:
         UserError: the device cannot be used.
@@ -146,6 +149,8 @@ def open_device(name: str, threads: int | None) -> Any:
         torch.set_num_threads(threads)
     try:
         device = get_device(name)
+        if local is not None and device.type == "cuda" and device.index is None:
+            device = torch.device("cuda", local)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"device '{name}' cannot be used: {first_line(error)}", where="--device") from None

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benchmark.commands.common import (
+    EXISTING_FOLDER,
     OUTPUT_FOLDER,
     data_folder_option,
     device_option,
     json_option,
     open_device,
-    print_json,
     quiet,
     suite_option,
     threads_option,
 )
+from benchmark.commands.reevaluation import evaluate_all
 
 if TYPE_CHECKING:
     from benchmark.engine.evaluation import Evaluation
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from benchmark.suites.lock import Lock
     from benchmark.suites.spec import Suite, TargetSpec
 
-__all__ = ["Evaluated", "evaluate_command"]
+__all__ = ["Evaluated", "evaluate_command", "merge_command"]
 
 OUT = Path("invbench-results")
 
@@ -44,22 +45,26 @@ class _Request:
     suite_id: str
     targets: tuple[str, ...]
     data_folder: Path | None
-    device: str
-    threads: int | None
     batch_size: int
     limit: int | None
     out: Path | None
     trust_code: bool
-    fetch_only: bool
     supersede: str | None
     overwrite: bool
-    every: bool
     as_json: bool
+    device: str = "cpu"
+    threads: int | None = None
+    fetch_only: bool = False
+    every: bool = False
+    shard: tuple[int, int] | None = None
+    merging: bool = False
+    caches: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         if self.every:
             others = {"--submission": self.reference, "--inverse": self.references, "--target": self.targets,
-                      "--limit": self.limit, "--out": self.out, "--fetch-only": self.fetch_only}  # fmt: skip
+                      "--limit": self.limit, "--out": self.out, "--fetch-only": self.fetch_only,
+                      "--shard": self.shard}  # fmt: skip
             if given := [name for name, value in others.items() if value]:
                 raise click.UsageError(f"--all goes without {', '.join(given)}")
             if not self.supersede and not self.overwrite:
@@ -106,20 +111,37 @@ def _find_destination(request: _Request) -> tuple[Path | None, RecordStore, bool
 
 def _compute(
     request: _Request, suite: Suite, lock: Lock, source: Path | None, wanted: Sequence[TargetSpec]
-) -> tuple[Candidate, Evaluation]:
+) -> tuple[Candidate, Evaluation | None]:
+    """The candidate, and its evaluation; None where other processes compute a part of it, or put it together."""
     from benchmark.content.content import Content
-    from benchmark.engine.evaluation import Options, evaluate
+    from benchmark.engine.evaluation import evaluate, evaluate_share
+    from benchmark.engine.jobs import WHOLE, Options, Share
+    from benchmark.engine.merging import merge_shards
+    from benchmark.engine.ranks import evaluate_rank, find_rank
+    from benchmark.files.cache import cache_root
     from benchmark.inverses.code import blame
     from benchmark.submissions.candidates import from_references, open_submission
 
-    device = open_device(request.device, request.threads)
+    rank = None if request.merging or request.shard else find_rank()
+    device = open_device(request.device, request.threads, rank.local if rank else None)
     if source is None:
         candidate = from_references(request.references, suite)
     else:
         candidate = open_submission(source, wanted, trust_code=request.trust_code)
-    options = Options(device, request.batch_size, request.limit, request.targets or None)
+    share = Share(*request.shard) if request.shard else WHOLE
+    options = Options(device, request.batch_size, request.limit, request.targets or None, share)
+    content = Content(suite, lock, request.data_folder)
     with blame(candidate.code):
-        return candidate, evaluate(Content(suite, lock, request.data_folder), candidate, options)
+        if request.merging:
+            return candidate, merge_shards(content, candidate, options, request.caches or (cache_root(),))
+        if rank is not None:
+            return candidate, evaluate_rank(content, candidate, options, rank)
+        if request.shard is None:
+            return candidate, evaluate(content, candidate, options)
+        computed, total = evaluate_share(content, candidate, options)
+    click.echo(f"Shard {share} of {candidate.id} on {suite.id} is done: {computed} of its {total} chunks computed now.")
+    click.echo("When all shards are, invbench merge, with the same options, makes the record.")
+    return candidate, None
 
 
 def _state_submission(source: Path | None, candidate: Candidate, suite: Suite, root: Path) -> None:
@@ -136,7 +158,7 @@ def _state_submission(source: Path | None, candidate: Candidate, suite: Suite, r
 
 
 def _evaluate(request: _Request) -> Evaluated | None:
-    """Evaluate, and store the record; None where only weights were to be fetched."""
+    """Evaluate, and store the record; None where this process makes none."""
     from benchmark.errors import SpecError
     from benchmark.files.cache import cache_root
     from benchmark.files.paths import submissions_root
@@ -162,6 +184,8 @@ def _evaluate(request: _Request) -> Evaluated | None:
     check_writable(cache_root(), "INVBENCH_CACHE")
     quiet()
     candidate, evaluation = _compute(request, suite, lock, source, wanted)
+    if evaluation is None:
+        return None
     record = store.put(candidate.id, suite.id, evaluation.write, request.supersede)
     evaluation.clear()
     if record.run != evaluation.record.run:
@@ -180,33 +204,6 @@ def _evaluate(request: _Request) -> Evaluated | None:
     )
 
 
-def _evaluate_all(request: _Request) -> None:
-    from tabulate import tabulate
-
-    from benchmark.commands.reevaluation import reevaluate
-    from benchmark.content.content import Content
-    from benchmark.engine.evaluation import Options
-    from benchmark.errors import UserError
-    from benchmark.files.cache import cache_root
-    from benchmark.files.storing import check_writable
-    from benchmark.suites.catalog import load_suite
-    from benchmark.suites.lock import load_lock
-
-    suite = load_suite(request.suite_id)
-    check_writable(cache_root(), "INVBENCH_CACHE")
-    quiet()
-    options = Options(open_device(request.device, request.threads), request.batch_size)
-    content = Content(suite, load_lock(suite), request.data_folder)
-    rows = reevaluate(content, options, reason=request.supersede, trust_code=request.trust_code)
-    if request.as_json:
-        print_json(rows)
-    else:
-        shown = [[row["submission"], row["outcome"], row["before"][:16], row["digest"][:16]] for row in rows]
-        click.echo(tabulate(shown, headers=["submission", "outcome", "digest before", "digest now"]))
-    if failed := [row["submission"] for row in rows if row["outcome"] == "failed"]:
-        raise UserError(f"{len(failed)} of {len(rows)} could not be evaluated: {', '.join(failed)}")
-
-
 def _fetch_weights(source: Path, wanted: Sequence[TargetSpec]) -> None:
     from benchmark.submissions.candidates import fetch_weights
     from benchmark.submissions.submission import load_submission_folder
@@ -216,46 +213,74 @@ def _fetch_weights(source: Path, wanted: Sequence[TargetSpec]) -> None:
     click.echo(f"The weights of {source.name} are here.")
 
 
-def evaluate_command(show: Callable[[Evaluated], None]) -> click.Command:
-    """The command `eval`; `show` presents what came of it."""
+def _parse_shard(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    """Index from 0 and count of a text such as 2/8, which counts from 1."""
+    if value is None:
+        return None
+    number, _, count = value.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise click.BadParameter(f"'{value}' is no I/N with I from 1 to N, such as 2/8", ctx, param)
+    return int(number) - 1, int(count)
 
-    @click.command("eval")
-    @click.option(
+
+_WHAT = (
+    click.option(
         "--submission", "reference", metavar="ID|PATH", help="Submission to evaluate [default: modular_per_tap]."
-    )
-    @click.option(
+    ),
+    click.option(
         "--inverse",
         "references",
         multiple=True,
         metavar="ORG/NAME@REVISION|FOLDER",
         help="Evaluate an inverse from the Hub, at a full commit, or from a folder; may be repeated, one a target.",
-    )
-    @suite_option
-    @click.option(
+    ),
+    suite_option,
+    click.option(
         "--target", "targets", multiple=True, help="Only this target; may be repeated. The record is partial."
-    )
-    @data_folder_option
-    @device_option
-    @threads_option
-    @click.option(
+    ),
+    data_folder_option,
+    click.option(
         "--batch-size",
         default=16,
         show_default=True,
         type=click.IntRange(1),
         help="Images kept and checkpointed together, in steps of 8; scores do not depend on it.",
-    )
-    @click.option("--limit", type=click.IntRange(1), help="Only the first N images; the record is marked partial.")
-    @click.option(
+    ),
+    click.option("--limit", type=click.IntRange(1), help="Only the first N images; the record is marked partial."),
+    click.option(
         "--out",
         type=OUTPUT_FOLDER,
         help="Where the record goes [default: invbench-results; for a PATH, the submission itself].",
-    )
-    @click.option("--trust-code", is_flag=True, help="Import and run the submission's inverse.py. Read it first.")
+    ),
+    click.option("--trust-code", is_flag=True, help="Import and run the submission's inverse.py. Read it first."),
+    click.option("--supersede", metavar="REASON", help="Put the record that is there aside, unchanged, and say why."),
+    click.option("--overwrite", is_flag=True, help="Replace a record that was never published."),
+)
+"""Options that say what is evaluated and where the record goes."""
+
+
+def _what(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(_WHAT):
+        command = option(command)
+    return command
+
+
+def evaluate_command(show: Callable[[Evaluated], None]) -> click.Command:
+    """The command `eval`; `show` presents what came of it."""
+
+    @click.command("eval")
+    @_what
+    @device_option
+    @threads_option
     @click.option("--fetch-only", is_flag=True, help="Download the submission's weights, run nothing of it, and stop.")
-    @click.option("--supersede", metavar="REASON", help="Put the record that is there aside, unchanged, and say why.")
-    @click.option("--overwrite", is_flag=True, help="Replace a record that was never published.")
     @click.option(
         "--all", "every", is_flag=True, help="Every committed record, but those that nothing could have changed."
+    )
+    @click.option(
+        "--shard",
+        metavar="I/N",
+        callback=_parse_shard,
+        help="Compute the I-th of N parts and leave it in the cache; invbench merge makes the record.",
     )
     @json_option
     def evaluate(**given: Any) -> None:
@@ -271,11 +296,50 @@ def evaluate_command(show: Callable[[Evaluated], None]) -> click.Command:
           invbench eval --inverse ORG/NAME@REVISION --suite mini@1
           invbench eval --device cuda --json > record.json
           invbench eval --all --supersede "metrics were corrected"
+          torchrun --nproc-per-node 8 -m invbench eval --suite coco@1
         """
         request = _Request(**given)
         if request.every:
-            _evaluate_all(request)
+            evaluate_all(
+                request.suite_id,
+                request.data_folder,
+                open_device(request.device, request.threads),
+                request.batch_size,
+                reason=request.supersede,
+                trust_code=request.trust_code,
+                as_json=request.as_json,
+            )
         elif (done := _evaluate(request)) is not None:
             show(done)
 
     return evaluate
+
+
+def merge_command(show: Callable[[Evaluated], None]) -> click.Command:
+    """The command `merge`; `show` presents what came of it."""
+
+    @click.command("merge")
+    @_what
+    @click.option(
+        "--from",
+        "caches",
+        multiple=True,
+        type=EXISTING_FOLDER,
+        metavar="CACHE",
+        help="Cache folder that shards were computed with; may be repeated [default: this machine's].",
+    )
+    @json_option
+    def merge(**given: Any) -> None:
+        """Make the record of an evaluation whose shards are done; give the options that the shards were given.
+
+        It is the record of a single process on such a machine.
+
+        \b
+        Examples:
+          invbench merge --submission ridge
+          invbench merge --suite coco@1 --submission ridge --from node1/cache --from node2/cache
+        """
+        if (done := _evaluate(_Request(**given, merging=True))) is not None:
+            show(done)
+
+    return merge

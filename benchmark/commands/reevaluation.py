@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-if TYPE_CHECKING:
-    from benchmark.content.content import Content
-    from benchmark.engine.evaluation import Options
+from benchmark.commands.common import print_json, quiet
 
-__all__ = ["reevaluate"]
+if TYPE_CHECKING:
+    import torch
+
+    from benchmark.content.content import Content
+    from benchmark.engine.jobs import Options
+
+__all__ = ["evaluate_all", "reevaluate"]
 
 
 def _stated(folder: Path) -> tuple[str, dict[str, str]]:
@@ -76,3 +80,42 @@ def reevaluate(content: Content, options: Options, *, reason: str | None, trust_
             click.echo(f"{name}: {error}", err=True)
         rows.append(row)
     return rows
+
+
+def evaluate_all(
+    suite_id: str,
+    data_folder: Path | None,
+    device: torch.device,
+    batch_size: int,
+    *,
+    reason: str | None,
+    trust_code: bool,
+    as_json: bool,
+) -> None:
+    """Run `reevaluate` and print what came of it.
+
+    Raises:
+        UserError: a submission could not be evaluated.
+    """
+    from tabulate import tabulate
+
+    from benchmark.content.content import Content
+    from benchmark.engine.jobs import Options
+    from benchmark.errors import UserError
+    from benchmark.files.cache import cache_root
+    from benchmark.files.storing import check_writable
+    from benchmark.suites.catalog import load_suite
+    from benchmark.suites.lock import load_lock
+
+    suite = load_suite(suite_id)
+    check_writable(cache_root(), "INVBENCH_CACHE")
+    quiet()
+    content = Content(suite, load_lock(suite), data_folder)
+    rows = reevaluate(content, Options(device, batch_size), reason=reason, trust_code=trust_code)
+    if as_json:
+        print_json(rows)
+    else:
+        shown = [[row["submission"], row["outcome"], row["before"][:16], row["digest"][:16]] for row in rows]
+        click.echo(tabulate(shown, headers=["submission", "outcome", "digest before", "digest now"]))
+    if failed := [row["submission"] for row in rows if row["outcome"] == "failed"]:
+        raise UserError(f"{len(failed)} of {len(rows)} could not be evaluated: {', '.join(failed)}")

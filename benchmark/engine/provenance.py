@@ -65,11 +65,16 @@ class Times(NamedTuple):
 
 
 class Meter:
-    """Measures a run from its creation to `finish`."""
+    """Measures a run from its creation to `finish`.
+
+    Attributes:
+        device_type: of the device that computes, with `device_name` and the number of CPU `threads`.
+    """
 
     def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.device_name = get_device_name(device)
+        self._device = device
+        self.device_type, self.device_name = device.type, get_device_name(device)
+        self.threads = torch.get_num_threads()
         self.version = metadata.version("invbench")
         self._started = time.time()
         self._clock = time.perf_counter()
@@ -77,8 +82,8 @@ class Meter:
             torch.cuda.reset_peak_memory_stats(device)
 
     def _peak_mib(self) -> float:
-        if self.device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self.device) / 2**20
+        if self._device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self._device) / 2**20
         try:
             # Unlike ru_maxrss, this knows nothing of the process that started this one.
             with Path("/proc/self/status").open(encoding="ascii") as lines:
@@ -98,9 +103,9 @@ class Meter:
         dirty = _git("status", "--porcelain", "--", ".", ":(exclude)submissions/*/records")
         return Run(
             code_version=self.version,
-            device=self.device.type,
+            device=self.device_type,
             device_name=self.device_name,
-            threads=torch.get_num_threads(),
+            threads=self.threads,
             batch_size=batch_size,
             started=datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
             wall_s=round(time.perf_counter() - self._clock + sum(spent.earlier_s for spent in times.values()), 1),

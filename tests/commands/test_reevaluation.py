@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from benchmark.commands.reevaluation import reevaluate
 from benchmark.content.content import Content
-from benchmark.engine.evaluation import Options
+from benchmark.engine.jobs import Options
 from benchmark.files import paths
 from benchmark.files.canonical import readable_json
 from benchmark.records.record import load_record

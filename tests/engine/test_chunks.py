@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from benchmark.content.content import Content
-from benchmark.engine import evaluation
+from benchmark.engine import jobs
 from benchmark.engine.chunks import ChunkStore
-from benchmark.engine.evaluation import Evaluation, Options, evaluate
+from benchmark.engine.evaluation import Evaluation, evaluate
+from benchmark.engine.jobs import Options
 from benchmark.files.cache import cache_root
 from benchmark.files.import_graph import LIBRARIES, code_digest, reachable_sources
 from benchmark.files.paths import PACKAGE, submissions_root
@@ -94,7 +95,7 @@ def run(content: Content, name: str, limit: int = 16) -> Evaluation:
 
 def chunks_of(done: Evaluation) -> dict[str, bytes]:
     (store,) = done.chunks
-    return {path.name: path.read_bytes() for path in sorted(store.folder.iterdir())}
+    return {path.name: path.read_bytes() for path in sorted(store.folder.glob("*.npz"))}
 
 
 @pytest.mark.slow
@@ -125,7 +126,7 @@ def test_chunks_of_other_images_and_of_other_runs_are_computed_again(
 def test_the_key_holds_what_can_change_a_chunk(content: Content, monkeypatch: pytest.MonkeyPatch) -> None:
     keys: list[dict[str, object]] = []
     init = ChunkStore.__init__
-    monkeypatch.setattr(ChunkStore, "__init__", lambda self, key: keys.append(dict(key)) or init(self, key))
+    monkeypatch.setattr(ChunkStore, "__init__", lambda self, known: keys.append(dict(known)) or init(self, known))
     folders = {run(content, "mean", 8).chunks[0].folder}
     (key,) = keys
     assert set(key["libraries"]) == set(LIBRARIES)  # type: ignore[call-overload]
@@ -137,7 +138,7 @@ def test_the_key_holds_what_can_change_a_chunk(content: Content, monkeypatch: py
     }
     for name, change in changes.items():
         with monkeypatch.context() as patch:
-            patch.setattr(evaluation, name, change)
+            patch.setattr(jobs, name, change)
             folders.add(run(content, "mean", 8).chunks[0].folder)
     draft = Content(content.suite, content.lock.model_copy(update={"gaps": ("images",), "images": {}}))
     assert draft.lock.draft
@@ -178,7 +179,7 @@ def test_submitted_code_is_in_the_key_with_what_it_can_reach(
 ) -> None:
     entries: list[tuple[str | Path, ...]] = []
     digest = code_digest
-    monkeypatch.setattr(evaluation, "code_digest", lambda *given: entries.append(given) or digest(*given))
+    monkeypatch.setattr(jobs, "code_digest", lambda *given: entries.append(given) or digest(*given))
     monkeypatch.setattr(spec, "TRUSTED", {})
     monkeypatch.setattr(trusted, "TRUSTED", spec.TRUSTED)
     code, folders = tmp_path / "inverse.py", set()
@@ -201,7 +202,8 @@ suite = load_suite("mini@1")
 before = set(sys.modules) - {"benchmark.suites.spec"}  # how the suite came about is not the evaluation's
 import torch
 from benchmark.content.content import Content
-from benchmark.engine.evaluation import Options, evaluate
+from benchmark.engine.evaluation import evaluate
+from benchmark.engine.jobs import Options
 from benchmark.files.paths import submissions_root
 from benchmark.submissions.candidates import open_submission
 from benchmark.suites.lock import load_lock

@@ -16,8 +16,9 @@ from benchmark.datasets.base import Sample
 from benchmark.diagnostics.batteries_scores import score_answers
 from benchmark.diagnostics.metric_times import measure_metrics
 from benchmark.diagnostics.target_quality import label_map
-from benchmark.engine.evaluation import Options, evaluate
+from benchmark.engine.evaluation import evaluate
 from benchmark.engine.image_files import score
+from benchmark.engine.jobs import Options
 from benchmark.engine.layer_transfer import LayerScorer
 from benchmark.engine.precision import float32
 from benchmark.engine.rescore import rescore
