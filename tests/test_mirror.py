@@ -40,10 +40,8 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     },
     "engine/test_real_network.py": {"benchmark.commands.suites": '"suite", "lock"'},
     "engine/test_scorer.py": {"benchmark.files.pixels": ""},
-    "engine/test_shards.py": {
-        f"benchmark.engine.{name}": "" for name in ("computing", "jobs", "merging", "ranks", "run_lock")
-    }
-    | {"benchmark.engine.pipeline": "evaluate"},
+    "engine/test_shards.py": {f"benchmark.engine.{name}": "" for name in ("jobs", "merging", "ranks", "run_lock")}
+    | {f"benchmark.engine.{name}": "evaluate" for name in ("computing", "pipeline")},
     "engine/test_sources.py": {"leaderboard.data.frames": "frames"},
     "engine/test_tampering.py": {"benchmark.engine.rescore": ""},
     "files/test_paths.py": {"benchmark.engine.provenance": "provenance"},

@@ -94,14 +94,18 @@ def find_failures(batteries: Batteries) -> list[str]:
     return failures + gain_failures(batteries.suite, batteries.filters)
 
 
-def _mirror_gains(batteries: Batteries) -> str:
+def _weakness(batteries: Batteries) -> str:
     """What the edits that exploit the mirror decoys gain, in words."""
     found = []
     for name in MIRROR_FILTERS:
         own = [gain for gain in batteries.filters if gain.filter == name]
         means = {axis: float(np.mean([gain.gains[axis][0] for gain in own])) for axis in batteries.suite.axes}
         found.append(f"{name} gains " + ", ".join(f"{_number(mean)} on {axis}" for axis, mean in means.items()))
-    return "; ".join(found)
+    return (
+        "**A known weakness, which no bound covers.** A score is (v - c) / (1 - c_x), and c, what the mirrored recon "
+        "scores, may be negative: an edit that takes from a recon what it has in common with its mirror images gains. "
+        f"In the mean over methods and taps, {'; '.join(found)}. A perfect recon so edited exceeds 1 (last table)."
+    )
 
 
 def _table(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
@@ -172,12 +176,6 @@ def render_batteries(batteries: Batteries) -> str:
     fresh = len(batteries.trivial["fresh"].groups)
     axes, keys = tuple(suite.axes), battery_keys(suite)
     verdict = "All bounds hold." if not failures else "Broken bounds:\n\n" + "\n".join(f"- {line}" for line in failures)
-    weakness = (
-        "**A known weakness, which no bound covers.** A score is (v - c) / (1 - c_x), and c, what the mirrored recon "
-        "scores, may be negative: an edit that takes from a recon what it has in common with its mirror images gains. "
-        f"In the mean over methods and taps, {_mirror_gains(batteries)}. A perfect recon so edited exceeds 1 (last "
-        "table)."
-    )
     blocks = [
         "# Batteries: what must score nothing, and what must gain nothing",
         f"Written by `invbench bench batteries --suite {suite.id} --images {fresh} --out docs/batteries.md`.",
@@ -185,7 +183,7 @@ def render_batteries(batteries: Batteries) -> str:
         "where things are in the image, though they may know its colors and what images of the suite are like; they "
         "must score 0 on every ranked axis. The *filter battery* edits recons of real methods; no edit may gain. "
         f"Scores are means over images ± one standard error; images that share a source count as one group. {verdict}",
-        weakness,
+        _weakness(batteries),
         "## Answers that ignore the image",
         f"On {fresh} fresh images of the suite's generator, which no network, inverse or constant was fitted to, and "
         f"on {len(batteries.trivial['frozen'].groups)} frozen images. Bounds: "
