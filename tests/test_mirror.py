@@ -34,6 +34,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "diagnostics/test_metric_times.py": {"benchmark.commands.bench": '"bench", "metrics"'},
     "engine/test_checks.py": {"benchmark.commands.ci": '"ci"'},
     "engine/test_chunks.py": {"benchmark.files.cache": ""},
+    "engine/test_contract.py": {"benchmark.engine.reading": ""},
     "engine/test_image_files.py": {
         "benchmark.commands.score": "invbench score",
         "benchmark.engine.score_report": "--csv",

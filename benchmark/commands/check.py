@@ -110,6 +110,38 @@ def rescore_command(
     _report(receipt, folder, by, as_json, dict.fromkeys(differences, f"{ROUNDING:g} rel."))
 
 
+def _run_again(
+    submission: Path, content: Any, record: Any, device: Any, limit: int | None, trust_code: bool
+) -> tuple[Any, Any]:
+    """Return the record of a rerun and its scores, once its recons are known to depend on their own tap alone."""
+    import tempfile
+
+    from benchmark.engine.contract import find_breaches
+    from benchmark.engine.evaluation import evaluate
+    from benchmark.engine.jobs import Options
+    from benchmark.engine.rescore import check_inverses
+    from benchmark.errors import IntegrityError
+    from benchmark.inverses.code import blame
+    from benchmark.records.scores import scores_from_table
+    from benchmark.submissions.candidates import open_submission
+
+    suite, specs = content.suite, [content.suite.target(name) for name in record.targets]
+    candidate = open_submission(submission, specs, trust_code=trust_code)
+    targets = None if len(specs) == len(suite.targets) else tuple(record.targets)
+    with blame(candidate.code), tempfile.TemporaryDirectory() as temporary:
+        evaluation = evaluate(content, candidate, Options(device, limit=limit or record.images, targets=targets))
+        again = evaluation.write(Path(temporary))
+        evaluation.clear()
+        check_inverses(record, again, str(submission))
+        audited = suite.audit_ids(content.images.ids)
+        images = [image for image in content.images.ids[: again.images] if image in audited]
+        breaches = find_breaches(content, candidate, evaluation.audit, images, specs, device)
+    if breaches:
+        cure = "the recon of a tap may depend on that tap's features, the weights and its seed alone"
+        raise IntegrityError(f"{breaches[0]}; {len(breaches)} recons in all", where=str(submission), cure=cure)
+    return again, scores_from_table(suite, evaluation.scores, again.targets.keys(), again.images)
+
+
 @click.command("verify")
 @click.argument("reference", metavar="ID|PATH")
 @suite_option
@@ -135,6 +167,9 @@ def verify(
 ) -> None:
     """Run the evaluation behind a record again and compare, within the tolerances of the metrics.
 
+    Then the audit images are inverted once more, a tap, an image and a perturbation at a time, in reverse order, each
+    tap by an inverse that was just loaded: a recon that looks at other taps or remembers earlier calls is found.
+
     With --rerun, the record in that folder is compared instead; it is treated as data that anybody may have written,
     and its own audit images are scored again.
 
@@ -144,11 +179,8 @@ def verify(
       invbench verify my-method --suite coco@1 --device cuda --by "B. Reader"
       invbench verify my-method --rerun invbench-results --by "B. Reader"
     """
-    import tempfile
-
-    from benchmark.engine.rescore import check_inverses, compare_reruns, load_rerun, make_receipt
+    from benchmark.engine.rescore import compare_reruns, load_rerun, make_receipt
     from benchmark.metrics.spec import get_metric
-    from benchmark.records.scores import scores_from_table
     from benchmark.records.store import record_folder
 
     quiet()
@@ -158,22 +190,7 @@ def verify(
         own = record_folder(rerun, record.submission.id, suite.id)
         again, scores = load_rerun(content, record, own, torch_device)
     else:
-        from benchmark.engine.evaluation import evaluate
-        from benchmark.engine.jobs import Options
-        from benchmark.inverses.code import blame
-        from benchmark.submissions.candidates import open_submission
-
-        submission = folder.parent.parent
-        candidate = open_submission(submission, [suite.target(name) for name in record.targets], trust_code=trust_code)
-        targets = None if len(record.targets) == len(suite.targets) else tuple(record.targets)
-        with blame(candidate.code), tempfile.TemporaryDirectory() as temporary:
-            evaluation = evaluate(
-                content, candidate, Options(torch_device, limit=limit or record.images, targets=targets)
-            )
-            again = evaluation.write(Path(temporary))
-            evaluation.clear()
-        check_inverses(record, again, str(submission))
-        scores = scores_from_table(suite, evaluation.scores, again.targets.keys(), again.images)
+        again, scores = _run_again(folder.parent.parent, content, record, torch_device, limit, trust_code)
     differences = compare_reruns(suite, checked[0], scores)
     receipt = make_receipt("reproduced", record, differences, torch_device, by or "nobody", again.images, again.digest)
     _report(receipt, folder, by, as_json, {name: f"{get_metric(name).tolerance:g}" for name in differences})

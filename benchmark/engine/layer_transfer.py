@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from benchmark.engine.precision import float32
+from benchmark.engine.reading import with_seeds
 from benchmark.engine.scorer import Tile, load_metric
 from benchmark.inverses.base import Inverse
 from benchmark.metrics.case import Case, FocalMask, View
@@ -50,7 +51,7 @@ class LayerScorer:
         return [(i, j) for _, taps in self.groups for i in taps for j in taps if i != j]
 
     @float32()
-    @torch.inference_mode()
+    @torch.no_grad()
     def run(self, tile: Tile) -> dict[str, npt.NDArray[Any]]:
         """Return `transfer` float32 (images, pairs), NaN where unscored, and `hsic` (1, T, T); none beyond."""
         names = self.target.spec.tap_names
@@ -62,7 +63,8 @@ class LayerScorer:
         features = self.target.features(original.rgb)
         transfer = np.full((count, len(self.pairs)), np.nan, np.float32)
         for index, (source, through) in enumerate(self.pairs):
-            recon = self.inverse.invert({through: features[source]})[through].float()
+            given = with_seeds(features[source], through, tile.ids)
+            recon = self.inverse.invert({through: given})[through].detach().float()
             finite = torch.isfinite(recon).flatten(1).all(1)
             scores = self.metric(Case(original, original, View(torch.nan_to_num(recon)), mask))
             transfer[:, index] = torch.where(finite, scores, torch.nan)[:count].cpu().numpy()

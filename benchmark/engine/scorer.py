@@ -63,6 +63,7 @@ class Tile:
     """Eight images on the device: `count` of them real, the rest copies of the last.
 
     Attributes:
+        ids: of all eight.
         first: the position of its first image among those evaluated.
         judged: bool (8,), whether the judge looks at an image.
         audit: positions in the tile of the images whose pixels are kept.
@@ -71,6 +72,7 @@ class Tile:
     images: Tensor
     masks: Tensor
     prototypes: Prototypes | None
+    ids: tuple[str, ...]
     first: int
     count: int
     judged: Tensor
@@ -107,7 +109,8 @@ def iter_tiles(
         images = to_tensor(np.stack([sample.image for sample in filled]), device).contiguous()
         masks = torch.from_numpy(np.stack([sample.focal_mask for sample in filled])).to(device)
         seen = torch.tensor([sample.id in judged for sample in filled], device=device)
-        yield Tile(images, masks, _prototypes(filled, device), first, len(part), seen, kept)
+        ids = tuple(sample.id for sample in filled)
+        yield Tile(images, masks, _prototypes(filled, device), ids, first, len(part), seen, kept)
         first += len(part)
 
 
@@ -180,7 +183,7 @@ class Scorer:
         return scores.where(judged, torch.nan) if "judge" in self.metrics[metric].needs else scores
 
     @float32()
-    @torch.inference_mode()
+    @torch.no_grad()
     def run(self, tile: Tile) -> dict[str, npt.NDArray[Any]]:
         """Return `values`, `reasons` and `clamped` of a tile as in ScoreArrays, and `audit` pixels.
 
@@ -203,7 +206,7 @@ class Scorer:
             recons = self._invert(seen.rgb)
             for t, tap in enumerate(self.taps):
                 finite = torch.isfinite(recons[tap]).flatten(1).all(1)
-                recon = torch.nan_to_num(recons[tap].float())
+                recon = torch.nan_to_num(recons[tap].detach().float())
                 outside = ((recon < 0) | (recon > 1)).flatten(1).float().mean(1)
                 sheet.clamped[:, t, p] = outside[: tile.count].cpu().numpy()
                 view = View(recon)

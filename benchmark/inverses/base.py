@@ -19,6 +19,7 @@ from benchmark.errors import IntegrityError, SpecError, first_line
 from benchmark.files.declarations import explain
 from benchmark.files.storing import replacing, write_text
 from benchmark.inverses.spec import InverseConfig, get_method
+from benchmark.targets.base import Target
 from benchmark.targets.taps import Features
 
 __all__ = ["MAX_BYTES", "Inverse", "build_inverse", "count_bytes", "load_inverse", "read_config", "save_inverse"]
@@ -30,10 +31,19 @@ MAX_BYTES = 8 * 10**9
 class Inverse(nn.Module, ABC):
     """Maps features to reconstructions.
 
-    A subclass is built from its configuration alone, so that shapes are known before any weight is read.
+    A subclass is built from its configuration alone, so that shapes are known before any weight is read. The recon of a
+    tap is a function of that tap's features, the weights and the seed of the image and the tap, and of nothing else:
+    not of other taps, not of earlier calls. `invbench verify` looks for what breaks this.
+
+    Attributes:
+        method: its id.
+        needs_target: whether `target` is to be there before `invert` is called: a frozen copy of the network, of its
+            own, for methods that descend on its features (under `torch.enable_grad()`).
     """
 
     method: ClassVar[str]
+    needs_target: ClassVar[bool] = False
+    target: Target | None = None
 
     def __init__(self, config: InverseConfig) -> None:
         super().__init__()
@@ -41,10 +51,11 @@ class Inverse(nn.Module, ABC):
 
     @abstractmethod
     def invert(self, features: Mapping[str, Features]) -> dict[str, Tensor]:
-        """Return a recon for each tap in `features`.
+        """Return a recon for each tap in `features`; called under `torch.no_grad()`.
 
         Args:
-            features: by tap name; a subset of the configuration's taps (and, for oracles, `input`).
+            features: by tap name; any subset of the configuration's taps but none (and, for oracles, `input`). What is
+                random comes from their `generators()`.
 
         Returns:
             By tap name, float32 RGB (N, 3, H, W); values outside [0, 1] are clamped by the caller.

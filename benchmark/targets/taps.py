@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 __all__ = ["Features", "Point", "capture", "first"]
@@ -21,12 +22,26 @@ class Features:
         grid: (rows, columns) of the spatial tokens, where the tokens are spatial.
         position: position encodings (N, tokens, channels) that the stage adds to its tokens, if it does.
         valid: bool (N, tokens), False where a token is padding; None where nothing is padded.
+        seeds: one per image, of the image and the tap alone; none in training.
     """
 
     tensor: Tensor
     grid: tuple[int, int] | None = None
     position: Tensor | None = None
     valid: Tensor | None = None
+    seeds: tuple[int, ...] = ()
+
+    def generators(self) -> list[torch.Generator]:
+        """Return a new generator for each image, on the CPU: whatever is random in a recon is drawn from these.
+
+        They are the same at every call, in every batch, under every perturbation and on every device.
+
+        Raises:
+            ValueError: the features have no seeds.
+        """
+        if len(self.seeds) != len(self.tensor):
+            raise ValueError(f"{len(self.seeds)} seeds for {len(self.tensor)} images")
+        return [torch.Generator().manual_seed(seed) for seed in self.seeds]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,140 @@
+"""The contract of an inverse: what breaks it is found, what is random by the rules is reproduced."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmark.content.content import Content
+from benchmark.datasets.base import Sample
+from benchmark.engine.contract import Breach, find_breaches
+from benchmark.engine.pipeline import Pipeline
+from benchmark.engine.reading import read_features, seed_of
+from benchmark.engine.scorer import iter_tiles
+from benchmark.engine.stopwatch import Stopwatch
+from benchmark.files.canonical import sha256_file
+from benchmark.files.paths import submissions_root
+from benchmark.files.pixels import to_tensor
+from benchmark.inverses import code as trusted
+from benchmark.inverses import spec
+from benchmark.metrics.case import Networks
+from benchmark.records.audit import audit_to_table
+from benchmark.submissions.candidates import Candidate, load_candidate, open_submission
+from benchmark.suites.spec import Suite
+from benchmark.targets import load_target
+from benchmark.targets.taps import Features
+
+CPU = torch.device("cpu")
+HEAD = '''"""A submission."""
+import torch
+from benchmark.inverses.base import Inverse
+
+
+class Mine(Inverse):
+    """Gray."""
+
+    method = "mine"
+    calls = 0
+
+    def invert(self, features):
+        Mine.calls += 1
+        self.own = getattr(self, "own", 0) + 1
+        size = (3, *self.config.input_size)
+        return {tap: self.show(tap, item, features, size) for tap, item in features.items()}
+
+    def show(self, tap, item, features, size):
+        images = torch.full((len(item.tensor), *size), 0.5)
+'''
+BAD = {
+    "another tap": "        return images * features.get('embeddings', item).tensor.std((1, 2)).view(-1, 1, 1, 1)",
+    "the number of taps": "        return images * len(features) / 5",
+    "earlier calls": "        return images * min(1, self.own / 20)",
+    "the batch": "        return images * (0.5 + item.tensor.mean())",
+    "its own random numbers": "        return torch.rand(images.shape)",
+}
+GOOD = {
+    "nothing": "        return images",
+    "its own tap": "        return images * (0.5 + item.tensor.mean((1, 2)).view(-1, 1, 1, 1))",
+    "seeded random numbers": "        return torch.stack([torch.rand(size, generator=g) for g in item.generators()])",
+    "a gradient": (
+        "        with torch.enable_grad():\n"
+        "            images.requires_grad_()\n"
+        "            images.square().sum().backward()\n"
+        "        return images.grad / 4 + images / 4"
+    ),
+    "the target": (
+        "        seen = torch.linspace(0, 1, 96).expand(1, 3, 96, 96).clone().requires_grad_()\n"
+        "        with torch.enable_grad():\n"
+        "            found = self.target.features(seen, [tap])[tap].tensor\n"
+        "            found.square().sum().backward()\n"
+        "        return 0.5 + seen.grad.sign().expand_as(images) / 4"
+    ),
+}
+
+
+@pytest.fixture
+def run(content: Content, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Find what an inverse of the given text does against the contract."""
+    monkeypatch.setattr(spec, "TRUSTED", {})
+    monkeypatch.setattr(trusted, "TRUSTED", spec.TRUSTED)
+
+    def inspect(text: str) -> list[Breach]:
+        code = tmp_path / "inverse.py"
+        head = HEAD.replace("calls = 0", "calls = 0\n    needs_target = True") if "self.target" in text else HEAD
+        code.write_text(head + text + "\n")
+        candidate = Candidate("mine", trusted.load_code(code, trained=False).id, "Mine", {}, code)
+        return breaches_of(content, candidate)
+
+    return inspect
+
+
+def breaches_of(content: Content, candidate: Candidate) -> list[Breach]:
+    """What is found after the candidate inverted three images of mini-swin together, at all taps."""
+    suite, spec = content.suite, content.suite.target("mini-swin")
+    light = suite.model_copy(update={"axes": {"detail": ("frc",)}, "report": ()})
+    samples = [content.images.load(index, spec.input_size) for index in range(3)]
+    ids = [sample.id for sample in samples]
+    (tile,) = iter_tiles(samples, CPU, audit=ids)
+    weights = sha256_file(content.target(spec) / "model.safetensors")
+    inverse, _ = load_candidate(candidate, spec, weights, CPU)
+    target = load_target(spec, content.target(spec), CPU)
+    stored = Pipeline(light, target, inverse, Networks(), Stopwatch(CPU)).run(tile)["audit"]
+    return find_breaches(content, candidate, audit_to_table(suite, spec, ids, stored), ids, [spec], CPU)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", BAD.values(), ids=BAD)
+def test_recons_that_depend_on_anything_else_are_found(run, text: str) -> None:
+    (first, *_) = run(text)
+    assert first.target == "mini-swin" and first.psnr_db < 40
+    assert "inverted alone the recon is another one (PSNR" in str(first)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", GOOD.values(), ids=GOOD)
+def test_recons_by_the_rules_are_reproduced(run, text: str) -> None:
+    assert run(text) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["copy", "mean", "ridge", "modular_per_tap"])
+def test_the_reference_methods_keep_the_contract(content: Content, name: str) -> None:
+    candidate = open_submission(submissions_root() / name, [content.suite.target("mini-swin")], trust_code=False)
+    assert breaches_of(content, candidate) == []
+
+
+def test_seeds_are_of_image_and_tap_alone(mini: Suite, samples: list[Sample]) -> None:
+    spec = mini.target("mini-swin")
+    target, ids = load_target(spec, spec.source.directory(), CPU), ["a", "b"]
+    images = torch.cat([to_tensor(sample.image[None], CPU) for sample in samples[:2]])
+    with torch.no_grad():
+        features = read_features(target, images, ids, reads_input=False)
+        other = read_features(target, 1 - images, ids, reads_input=False)
+    assert len({seed for item in features.values() for seed in item.seeds}) == 2 * len(spec.taps)
+    assert all(features[tap].seeds == other[tap].seeds == (seed_of("a", tap), seed_of("b", tap)) for tap in features)
+    first, again = (torch.stack([torch.rand(4, generator=g) for g in features["stage.0"].generators()]) for _ in "12")
+    assert torch.equal(first, again) and not torch.equal(first[0], first[1])
+    with pytest.raises(ValueError, match="0 seeds for 2 images"):
+        Features(torch.zeros(2, 3)).generators()
