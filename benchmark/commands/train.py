@@ -69,6 +69,11 @@ def _workers(number: int | None) -> int:
     callback=_parts,
     help="Keep the network, too, after these parts of its training, such as 0.25,0.5, as NAME-stepN.",
 )
+@click.option(
+    "--start",
+    type=EXISTING_FOLDER,
+    help="Train the last round alone, from the network in this folder, if that round begins with a network alone.",
+)
 @work_option
 @workers_option
 @device_option
@@ -77,6 +82,7 @@ def train_target_command(
     name: str,
     out: Path,
     keep_at: tuple[float, ...],
+    start: Path | None,
     work_dir: Path,
     workers: int | None,
     device: str,
@@ -99,7 +105,7 @@ def train_target_command(
         raise did_you_mean("target", name, RECIPES)
     quiet()
     torch_device = open_device(device, threads)
-    targets.train_target(name, out, work_dir, torch_device, workers=_workers(workers), keep_at=keep_at)
+    targets.train_target(name, out, work_dir, torch_device, workers=_workers(workers), keep_at=keep_at, start=start)
     click.echo(out / name)
 
 

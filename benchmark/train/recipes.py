@@ -42,12 +42,14 @@ class Round:
     With `copies` a batch shows each of its scenes a second time: in gray, by random channel weights, so that not even
     the brightness tells a hue, or with all hues turned by a random angle. Both teach shape; gray leaves the tie of hue
     and category in colored images as it is, turned hues loosen it. With `focal` the loss dwells on what is still wrong
-    (Lin et al. 2017): mostly objects that do not wear their category's hue.
+    (Lin et al. 2017): mostly objects that do not wear their category's hue. With `fresh_heads` the training-only heads
+    start anew, so that the round depends on the network alone that it begins with.
     """
 
     schedule: Schedule
     copies: Copies = "none"
     focal: bool = False
+    fresh_heads: bool = False
 
 
 @dataclass(frozen=True)
@@ -227,8 +229,9 @@ RECIPES: dict[str, Recipe] = {
         _build_vit,
         TokenTrainer,
         (
-            Round(Schedule(1000, 32, 1e-3), copies="turned"),
-            Round(Schedule(3000, 32, 1e-3), copies="turned", focal=True),
+            Round(Schedule(2000, 32, 1e-3), copies="gray"),
+            Round(Schedule(4000, 32, 1e-3), copies="gray", focal=True),
+            Round(Schedule(1500, 32, 5e-4), copies="turned", focal=True, fresh_heads=True),
         ),
         seed=101,
     ),
@@ -236,8 +239,9 @@ RECIPES: dict[str, Recipe] = {
         _build_swin,
         TokenTrainer,
         (
-            Round(Schedule(1500, 32, 1e-3), copies="turned"),
-            Round(Schedule(3500, 32, 1e-3), copies="turned", focal=True),
+            Round(Schedule(1500, 32, 1e-3), copies="gray"),
+            Round(Schedule(3500, 32, 1e-3), copies="gray", focal=True),
+            Round(Schedule(1000, 32, 5e-4), copies="turned", focal=True, fresh_heads=True),
         ),
         seed=102,
     ),
