@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from transformers import PreTrainedModel
 
 from benchmark.datasets.scenes import SIZE
@@ -87,8 +87,8 @@ def _continue(name: str, start: Path) -> tuple[PreTrainedModel, str]:
         raise UserError(message, where="--start", cure="train it from the beginning")
     network = recipe.build()
     try:
-        network.load_state_dict(load_file(weights))
-    except (OSError, RuntimeError, SafetensorError) as error:
+        network.load_state_dict(type(network).from_pretrained(start).state_dict())
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise SpecError(f"holds no {name}: {first_line(error)}", where=str(weights)) from None
     return network, sha256_file(weights)
 
