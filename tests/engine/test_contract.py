@@ -92,16 +92,16 @@ def run(content: Content, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 def breaches_of(content: Content, candidate: Candidate) -> list[Breach]:
     """What is found after the candidate inverted three images of mini-swin together, at all taps."""
-    suite, spec = content.suite, content.suite.target("mini-swin")
+    suite, swin = content.suite, content.suite.target("mini-swin")
     light = suite.model_copy(update={"axes": {"detail": ("frc",)}, "report": ()})
-    samples = [content.images.load(index, spec.input_size) for index in range(3)]
+    samples = [content.images.load(index, swin.input_size) for index in range(3)]
     ids = [sample.id for sample in samples]
     (tile,) = iter_tiles(samples, CPU, audit=ids)
-    weights = sha256_file(content.target(spec) / "model.safetensors")
-    inverse, _ = load_candidate(candidate, spec, weights, CPU)
-    target = load_target(spec, content.target(spec), CPU)
+    weights = sha256_file(content.target(swin) / "model.safetensors")
+    inverse, _ = load_candidate(candidate, swin, weights, CPU)
+    target = load_target(swin, content.target(swin), CPU)
     stored = Pipeline(light, target, inverse, Networks(), Stopwatch(CPU)).run(tile)["audit"]
-    return find_breaches(content, candidate, audit_to_table(suite, spec, ids, stored), ids, [spec], CPU)
+    return find_breaches(content, candidate, audit_to_table(suite, swin, ids, stored), ids, [swin], CPU)
 
 
 @pytest.mark.slow
@@ -126,13 +126,13 @@ def test_the_reference_methods_keep_the_contract(content: Content, name: str) ->
 
 
 def test_seeds_are_of_image_and_tap_alone(mini: Suite, samples: list[Sample]) -> None:
-    spec = mini.target("mini-swin")
-    target, ids = load_target(spec, spec.source.directory(), CPU), ["a", "b"]
+    swin = mini.target("mini-swin")
+    target, ids = load_target(swin, swin.source.directory(), CPU), ["a", "b"]
     images = torch.cat([to_tensor(sample.image[None], CPU) for sample in samples[:2]])
     with torch.no_grad():
         features = read_features(target, images, ids, reads_input=False)
         other = read_features(target, 1 - images, ids, reads_input=False)
-    assert len({seed for item in features.values() for seed in item.seeds}) == 2 * len(spec.taps)
+    assert len({seed for item in features.values() for seed in item.seeds}) == 2 * len(swin.taps)
     assert all(features[tap].seeds == other[tap].seeds == (seed_of("a", tap), seed_of("b", tap)) for tap in features)
     first, again = (torch.stack([torch.rand(4, generator=g) for g in features["stage.0"].generators()]) for _ in "12")
     assert torch.equal(first, again) and not torch.equal(first[0], first[1])

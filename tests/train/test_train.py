@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AutoModelForImageClassification, DetrForObjectDetection
 
-from benchmark.errors import UserError
+from benchmark.errors import SpecError, UserError
 from benchmark.inverses.base import load_inverse
 from benchmark.suites.spec import Suite
 from benchmark.train import loop, recipes, targets
@@ -115,6 +115,24 @@ def test_networks_of_parts_of_a_training_are_kept_or_missed(
     assert torch.equal(kept["mini-judge-step2"][key], half)
     with pytest.raises(UserError, match="resumed after step 1, whose network was not kept"):
         targets.train_target("mini-judge", tmp_path / "late", work, cpu, keep_at=(0.25,))
+
+
+def test_a_last_round_begins_with_a_network_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mini: Suite, cpu: torch.device
+) -> None:
+    monkeypatch.setitem(recipes.RECIPES, "mini-swin", shortened("mini-swin"))
+    targets.train_target("mini-swin", tmp_path / "whole", tmp_path / "work", cpu, keep_at=(2 / 3,))
+    start = tmp_path / "whole" / "mini-swin-step4"
+    targets.train_target("mini-swin", tmp_path / "last", tmp_path / "other", cpu, start=start)
+    whole, last = (load_file(tmp_path / name / "mini-swin/model.safetensors") for name in ("whole", "last"))
+    assert all(torch.equal(tensor, last[name]) for name, tensor in whole.items())
+    before = load_file(start / "model.safetensors")
+    assert any(not torch.equal(tensor, last[name]) for name, tensor in before.items())
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["mini-swin-round3"]
+    with pytest.raises(UserError, match="the last round of mini-judge does not begin with a network alone"):
+        targets.train_target("mini-judge", tmp_path / "x", tmp_path / "y", cpu, start=start)
+    with pytest.raises(SpecError, match="holds no mini-swin"):
+        targets.train_target("mini-swin", tmp_path / "x", tmp_path / "y", cpu, start=tmp_path)
 
 
 @pytest.mark.slow
