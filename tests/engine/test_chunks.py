@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -119,7 +120,16 @@ def test_chunks_of_other_images_and_of_other_runs_are_computed_again(
     (folder / "000000-0008.npz").write_bytes(chunks_of(copy)["000000-0008.npz"])
     assert run(content, "mean").scores.equals(mean.scores)
     assert computed == ["000008-0008", "000000-0008"]
-    assert chunks_of(mean) == right
+    (store,) = mean.chunks
+    for name, body in right.items():
+        with np.load(io.BytesIO(body[32:])) as before:
+            again = store.load(name.removesuffix(".npz"))
+            assert again is not None
+            assert all(
+                np.array_equal(before[field], again[field], equal_nan=before[field].dtype.kind == "f")
+                for field in before.files
+                if field != "times"
+            )
 
 
 @pytest.mark.slow

@@ -310,7 +310,8 @@ def test_batch_independence(seed: int, coarse: int, contrast: float, side: int) 
 
     whole = scores_of(slice(None))
     alone = [torch.cat(parts) for parts in zip(*(scores_of(slice(i, i + 1)) for i in range(4)), strict=True)]
-    for scores, singly, limit in zip(whole, alone, (2, 2, 4), strict=True):
+    # Blocks of one color give the figure/ground rule many ties, which rounding breaks.
+    for scores, singly, limit, atol in zip(whole, alone, (2, 2, 4), (1e-4, 1e-4, 2e-3), strict=True):
         assert scores.dtype == torch.float32
         assert ((scores.abs() <= limit) | scores.isnan()).all()
-        np.testing.assert_allclose(scores, singly, atol=1e-4)
+        np.testing.assert_allclose(scores, singly, atol=atol)

@@ -92,11 +92,15 @@ def test_links_to_other_targets_keep_the_state(real: Site, visit: Open) -> None:
     reader.open(f"mini-1/target-mini-detr.html#{STATE}")
     link = reader.page.locator("nav.targets").get_by_role("link", name="mini-vit", exact=True)
     link.click()
+    reader.page.wait_for_url("**/target-mini-vit.html*")
+    reader.settle()
     assert reader.text("h1") == "mini-vit"
     assert settings(reader) == {"kind": "gray", "family": "ridge", "trust": "rescored"}, "stages and taps are its own"
     assert reader.page.evaluate(SORTED) == {"detail": "ascending"}
     choose(reader, kind="", family="", trust="")
     reader.page.locator("nav.targets").get_by_role("link", name="All targets").click()
+    reader.page.wait_for_url("**/index.html*")
+    reader.settle()
     assert reader.state == "sort=detail&dir=ascending&w=50%2C10%2C0"
     reader.open("mini-1/index.html")
     assert not [one for one in reader.page.locator("nav.targets a").all() if "#" in str(one.get_attribute("href"))]
