@@ -157,7 +157,7 @@ def test_an_interrupt_ends_in_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in stderr
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_wheel_runs_outside_the_checkout(tmp_path: Path) -> None:
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]
     subprocess.run(pip, check=True, capture_output=True)

@@ -27,7 +27,7 @@ def test_a_row_for_every_metric(mini: Suite, monkeypatch: pytest.MonkeyPatch, tm
         assert all(value is None if row["skipped"] else isinstance(value, float) and value > 0 for value in values)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_command(invbench: Callable[..., object], mini: Suite) -> None:
     done = invbench("bench", "metrics", "--size", "96x96", "--repeats", "1", "--threads", "1", "--json")
     assert done.returncode == 0, done.stderr  # type: ignore[attr-defined]

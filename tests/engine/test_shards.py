@@ -91,7 +91,7 @@ def torchrun(folder: Path, *more: str) -> subprocess.Popen[str]:
     return run(folder, *launcher, *OPTIONS, *more)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_two_processes_of_torchrun_give_the_record_of_one_also_after_one_died(tmp_path: Path) -> None:
     alone = run(tmp_path, "invbench", "eval", *OPTIONS, "--json", "--out", "alone")
     expected = json.loads(alone.communicate(timeout=300)[0])

@@ -91,7 +91,7 @@ def test_a_dry_run_shows_the_exact_files_and_asks_nobody(invbench: Invbench) -> 
     assert hashlib.sha256(report["card"].encode()).hexdigest() == report["files"][2]["sha256"]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_what_is_published_can_be_evaluated(
     invbench: Invbench, hub: HubServer, hub_environment: dict[str, str]
 ) -> None:
