@@ -36,8 +36,7 @@ def _hue_sextant(images: Tensor) -> Tensor:
 def _with_hue(images: Tensor, sextant: Tensor) -> Tensor:
     """Return RGB of the saturation and value of `images` and the hue `sextant`, at 8 bits."""
     top, low = images.amax(1, keepdim=True), images.amin(1, keepdim=True)
-    offset = torch.tensor([5.0, 3.0, 1.0], device=images.device, dtype=images.dtype).view(1, 3, 1, 1)
-    turn = (offset + sextant) % 6
+    turn = torch.cat([sextant + offset for offset in (5.0, 3.0, 1.0)], dim=1) % 6
     fall = torch.minimum(turn, 4 - turn).clamp(0, 1)
     return quantize(top - (top - low) * fall)
 
@@ -72,8 +71,8 @@ def shift_hue(images: Tensor, masks: Tensor, hue_deg: float) -> Tensor:
 
 def gray(images: Tensor, masks: Tensor) -> Tensor:
     """Replace the whole frame by its BT.601 luma in all three channels, at 8 bits; `masks` is not used."""
-    weights = torch.tensor(LUMA, device=images.device, dtype=images.dtype).view(1, 3, 1, 1)
-    return quantize((images * weights).sum(1, keepdim=True)).expand_as(images).contiguous()
+    red, green, blue = (images[:, c : c + 1] * LUMA[c] for c in range(3))
+    return quantize(red + green + blue).expand_as(images).contiguous()
 
 
 PERTURBATIONS: dict[Perturbation, Callable[[Tensor, Tensor], Tensor]] = {

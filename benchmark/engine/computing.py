@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from benchmark.content.content import Content
@@ -22,24 +23,29 @@ from benchmark.targets import load_target
 
 __all__ = ["compute"]
 
+READERS = 8
+
 
 def _iter_samples(
-    images: ImageSet, size: tuple[int, int], chunks: Sequence[Chunk], watch: Stopwatch
+    images: ImageSet, size: tuple[int, int], chunks: Sequence[Chunk], watch: Stopwatch, device: torch.device
 ) -> Iterator[tuple[Chunk, list[Sample]]]:
-    """Yield chunks with their samples, which are read one chunk ahead."""
+    """Yield chunks with their samples, which are read one chunk ahead.
 
-    def read(chunk: Chunk) -> list[Sample]:
-        return [images.load(index, size) for index in range(chunk.first, chunk.first + chunk.images)]
+    Decoders leave other threads alone, so that several of them keep a GPU busy; on a CPU the cores are the networks'.
+    """
 
-    with ThreadPoolExecutor(1, thread_name_prefix="images") as reader:
-        ahead = reader.submit(read, chunks[0])
+    def read(chunk: Chunk) -> list[Future[Sample]]:
+        return [reader.submit(images.load, chunk.first + place, size) for place in range(chunk.images)]
+
+    with ThreadPoolExecutor(1 if device.type == "cpu" else READERS, thread_name_prefix="images") as reader:
+        ahead = read(chunks[0])
         try:
             for chunk, following in pairwise((*chunks, None)):
                 assert chunk is not None
                 with watch.stage("read"):
-                    samples = ahead.result()
+                    samples = [sample.result() for sample in ahead]
                 if following is not None:
-                    ahead = reader.submit(read, following)
+                    ahead = read(following)
                 yield chunk, samples
         finally:
             reader.shutdown(cancel_futures=True)
@@ -84,7 +90,7 @@ def compute(content: Content, job: Job, options: Options, title: str, *, quiet: 
             spec, watch = suite.target(target_id), Stopwatch(options.device)
             target = load_target(spec, content.target(spec), options.device)
             pipeline = Pipeline(suite, target, job.loaded[target_id][0], job.networks, watch)
-            for chunk, samples in _iter_samples(images, spec.input_size, missing, watch):
+            for chunk, samples in _iter_samples(images, spec.input_size, missing, watch, options.device):
                 tiles = iter_tiles(samples, options.device, audit=audited, judged=judged, first=chunk.first)
                 scored = [pipeline.run(tile) for tile in tiles]
                 arrays = {field: np.concatenate([tile[field] for tile in scored]) for field in scored[0]}

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from benchmark.engine.precision import float32
 from benchmark.engine.reading import with_seeds
-from benchmark.engine.scorer import Tile, load_metric
+from benchmark.engine.scorer import Tile, in_batches, load_metric
 from benchmark.inverses.base import Inverse
 from benchmark.metrics.case import Case, FocalMask, View
 from benchmark.metrics.layers import COMPARED, hsic, linear_cka, normalized_transfer, summarize_transfer
@@ -19,6 +20,7 @@ from benchmark.records.record import StageLayers
 from benchmark.records.statistics import masked_mean
 from benchmark.suites.spec import TargetSpec
 from benchmark.targets.base import Target
+from benchmark.targets.taps import Features
 
 __all__ = ["LayerScorer", "find_groups", "summarize_layers"]
 
@@ -61,15 +63,20 @@ class LayerScorer:
             return {"transfer": none, "hsic": np.zeros((0, len(names), len(names)))}
         original, mask = View(tile.images), FocalMask(tile.masks)
         features = self.target.features(original.rgb)
-        transfer = np.full((count, len(self.pairs)), np.nan, np.float32)
-        for index, (source, through) in enumerate(self.pairs):
-            given = with_seeds(features[source], through, tile.ids)
-            recon = self.inverse.invert({through: given})[through].detach().float()
-            finite = torch.isfinite(recon).flatten(1).all(1)
-            scores = self.metric(Case(original, original, View(torch.nan_to_num(recon)), mask))
-            transfer[:, index] = torch.where(finite, scores, torch.nan)[:count].cpu().numpy()
+        transfer = []
+        for pairs in in_batches(self.pairs, tile):
+            recons = torch.cat([self._invert(features[source], through, tile) for source, through in pairs])
+            seen = original.repeated(len(pairs))
+            scores = self.metric(Case(seen, seen, View(recons.nan_to_num()), mask.repeated(len(pairs))))
+            scored = scores.where(recons.isfinite().flatten(1).all(1), torch.nan)
+            transfer.append(scored.unflatten(0, (len(pairs), -1))[:, :count].T)
         shared = hsic([features[name].tensor[:count] for name in names])
-        return {"transfer": transfer, "hsic": shared.cpu().numpy()[None]}
+        joined = torch.cat(transfer, dim=1) if transfer else original.rgb.new_zeros(count, 0)
+        return {"transfer": joined.cpu().numpy(), "hsic": shared.cpu().numpy()[None]}
+
+    def _invert(self, given: Features, through: str, tile: Tile) -> Tensor:
+        """Return the recons (N, 3, H, W) that the inverse of a tap makes of some features."""
+        return self.inverse.invert({through: with_seeds(given, through, tile.ids)})[through].float()
 
 
 def _rows(matrix: Array) -> tuple[tuple[float | None, ...], ...]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, replace
 from importlib import import_module
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,16 +20,21 @@ from torch import Tensor
 from benchmark.datasets.base import Sample
 from benchmark.engine.precision import float32
 from benchmark.errors import UserError
-from benchmark.files.pixels import to_pixels, to_tensor
-from benchmark.metrics.case import Case, FocalMask, Networks, Prototypes, View
-from benchmark.metrics.spec import Metric, get_metric
+from benchmark.files.pixels import send, to_pixels, to_tensor
+from benchmark.metrics.case import Case, FocalMask, Networks, Prototypes, View, repeat
+from benchmark.metrics.spec import get_metric
 from benchmark.perturbations import perturb
 from benchmark.records.scores import NOT_APPLICABLE, SCORED, applies, defines
-from benchmark.suites.spec import HUE_PERTURBATIONS, POOLED, Suite
+from benchmark.suites.spec import HUE_PERTURBATIONS, POOLED, Condition, Suite
 
-__all__ = ["TILE", "Invert", "Scorer", "Tile", "iter_tiles", "load_finish", "load_metric", "load_parts"]
+__all__ = [
+    "TILE", "Invert", "Scorer", "Tile", "in_batches", "iter_tiles", "load_finish", "load_metric", "load_parts",
+]  # fmt: skip
 
 TILE = 8
+CPU_BATCH_PX = 2**18
+"""As many pixels of a channel are scored together on a CPU, 1 MiB: what an operation touches stays in its caches."""
+T = TypeVar("T")
 Invert = Callable[[Tensor], Mapping[str, Tensor]]
 """What the target saw (N, 3, H, W) -> a recon for every tap."""
 
@@ -65,7 +70,7 @@ class Tile:
     Attributes:
         ids: of all eight.
         first: the position of its first image among those evaluated.
-        judged: bool (8,), whether the judge looks at an image.
+        judged: bool (8,), on the host: whether the judge looks at an image.
         audit: positions in the tile of the images whose pixels are kept.
     """
 
@@ -75,7 +80,7 @@ class Tile:
     ids: tuple[str, ...]
     first: int
     count: int
-    judged: Tensor
+    judged: npt.NDArray[np.bool_]
     audit: list[int]
 
 
@@ -107,50 +112,71 @@ def iter_tiles(
         kept = [index for index, sample in enumerate(part) if sample.id in audit]
         filled = part + part[-1:] * (TILE - len(part))
         images = to_tensor(np.stack([sample.image for sample in filled]), device).contiguous()
-        masks = torch.from_numpy(np.stack([sample.focal_mask for sample in filled])).to(device)
-        seen = torch.tensor([sample.id in judged for sample in filled], device=device)
+        masks = send(np.stack([sample.focal_mask for sample in filled]), device)
+        seen = np.array([sample.id in judged for sample in filled])
         ids = tuple(sample.id for sample in filled)
         yield Tile(images, masks, _prototypes(filled, device), ids, first, len(part), seen, kept)
         first += len(part)
 
 
-class _Sheet:
-    """The scores of a tile as they come in: `values`, `reasons` and `clamped` as in ScoreArrays."""
+def in_batches(items: Sequence[T], tile: Tile) -> list[Sequence[T]]:
+    """Return items, of each of which a tile has recons, by how many are scored together.
 
-    def __init__(self, suite: Suite, taps: int, count: int) -> None:
-        self.count = count
-        shape = (count, taps, len(suite.conditions), len(suite.metrics))
-        self.values = np.full(shape, np.nan, np.float32)
-        self.reasons = np.full(shape, NOT_APPLICABLE, np.uint8)
-        self.clamped = np.zeros((count, taps, len(suite.perturbations)), np.float32)
-
-    def enter(self, tap: int, condition: int, chosen: Sequence[int], measured: Tensor, usable: Tensor) -> None:
-        """Enter the scores (N, chosen) of some metrics; `usable` bool alike: the recons behind them are finite."""
-        finite = usable[: self.count].cpu().numpy()
-        scores = np.where(finite, measured[: self.count].cpu().numpy(), np.nan)
-        self.values[:, tap, condition, chosen] = scores
-        codes = np.where(np.isnan(scores), np.array(chosen, np.uint8) + 2, SCORED)
-        self.reasons[:, tap, condition, chosen] = np.where(finite, codes, 1)
+    All at once, but on a CPU as few as its caches hold.
+    """
+    size = max(1, CPU_BATCH_PX // tile.images[:, 0].numel()) if tile.images.device.type == "cpu" else len(items)
+    return [items[first : first + size] for first in range(0, len(items), size)]
 
 
 class _Pool:
-    """The parts of a tap's pooled metrics, summed over the hue kinds."""
+    """The parts of the pooled metrics of a batch, summed over the hue kinds."""
 
-    def __init__(self, metrics: Sequence[Metric]) -> None:
-        self.functions = [load_parts(metric.id) for metric in metrics]
-        self.finish = [load_finish(metric.id) for metric in metrics]
+    def __init__(self, metrics: Sequence[str]) -> None:
+        self.functions = [load_parts(metric) for metric in metrics]
+        self.finish = [load_finish(metric) for metric in metrics]
         self.sums: list[Tensor] = []
-        self.finite: Tensor | None = None
 
-    def add(self, case: Case, finite: Tensor) -> None:
-        """Add one hue kind; `finite` bool (N,): its recon and the one of the unperturbed image are."""
+    def add(self, case: Case) -> None:
+        """Add one hue kind."""
         parts = [function(case) for function in self.functions]
         self.sums = [old + new for old, new in zip(self.sums, parts, strict=True)] if self.sums else parts
-        self.finite = finite if self.finite is None else self.finite & finite
 
-    def scores(self) -> Tensor:
-        """Return the scores (N, metrics)."""
-        return torch.stack([finish(total) for finish, total in zip(self.finish, self.sums, strict=True)], dim=1)
+    def scores(self) -> list[Tensor]:
+        """Return the scores (N,) of each metric."""
+        return [finish(total) for finish, total in zip(self.finish, self.sums, strict=True)]
+
+
+class _Batch:
+    """The recons of a tile at some taps, which are scored together, one tap after the other; scores stay on the device.
+
+    What metrics derive from the tile itself is derived once and repeated over the taps.
+    """
+
+    def __init__(self, taps: Sequence[str], tile: Tile, original: View, mask: FocalMask, pool: _Pool) -> None:
+        self.taps, self.pool, self._single = taps, pool, original
+        self.original, self.mask = original.repeated(len(taps)), mask.repeated(len(taps))
+        self.prototypes = repeat(tile.prototypes, len(taps))
+        self.baseline: View | None = None
+        self.scores: dict[tuple[Condition, str], Tensor] = {}
+        self.finite: list[Tensor] = []
+        self.outside: list[Tensor] = []
+
+    def show(self, seen: View, recons: Mapping[str, Tensor], networks: Networks) -> Case:
+        """Return what metrics look at under the next perturbation; the first one is identity in every suite."""
+        pixels = torch.cat([recons[tap] for tap in self.taps]).float()
+        flat = pixels.flatten(1)
+        self.finite.append(flat.isfinite().all(1))
+        self.outside.append(((flat < 0) | (flat > 1)).float().mean(1))
+        recon = View(pixels.nan_to_num())
+        self.baseline = self.baseline or recon
+        shown = self.original if seen is self._single else seen.repeated(len(self.taps))
+        return Case(self.original, shown, recon, self.mask, networks, self.baseline, self.prototypes)
+
+    def pack(self, entries: Sequence[tuple[Condition, str]]) -> Tensor:
+        """Return the scores of all entries, which recons are finite and how much of them was clamped: (K, taps, N)."""
+        scores = [self.scores[entry] for entry in entries]
+        finite = [item.to(torch.float32) for item in self.finite]
+        return torch.stack([*scores, *finite, *self.outside]).unflatten(1, (len(self.taps), -1))
 
 
 class Scorer:
@@ -163,11 +189,17 @@ class Scorer:
         self, suite: Suite, taps: Sequence[str], invert: Invert, networks: Networks, *, as_defined: bool = False
     ) -> None:
         self.suite, self.taps, self.invert, self.networks = suite, tuple(taps), invert, networks
-        self.applies = defines if as_defined else applies
-        self.metrics = [get_metric(metric_id) for metric_id in suite.metrics]
-        self.functions = [load_metric(metric_id) for metric_id in suite.metrics]
-        self.needs_baseline = torch.tensor(["baseline" in metric.needs for metric in self.metrics])
-        self.pooled = [index for index, metric in enumerate(self.metrics) if metric.perturbations == POOLED]
+        chosen = defines if as_defined else applies
+        self.functions = {metric: load_metric(metric) for metric in suite.metrics}
+        self.hues = [name for name in suite.perturbations if name in HUE_PERTURBATIONS]
+        self.pooled = [m for m in suite.metrics if get_metric(m).perturbations == POOLED and self.hues]
+        self.entries: list[tuple[Condition, str]] = [
+            (perturbation, metric)
+            for perturbation in suite.perturbations
+            for metric in suite.metrics
+            if chosen(metric, perturbation)
+        ]
+        self.entries += [(POOLED, metric) for metric in self.pooled]
 
     def _invert(self, seen: Tensor) -> Mapping[str, Tensor]:
         recons = self.invert(seen)
@@ -176,11 +208,6 @@ class Scorer:
                 shape = tuple(recons[tap].shape) if tap in recons else "nothing"
                 raise UserError(f"the inverse returned {shape} at tap '{tap}', not {tuple(seen.shape)}")
         return recons
-
-    def _score(self, metric: int, case: Case, judged: Tensor) -> Tensor:
-        """Return the scores (N,) of a metric; NaN where it asks the judge, and the image is not `judged`."""
-        scores = self.functions[metric](case)
-        return scores.where(judged, torch.nan) if "judge" in self.metrics[metric].needs else scores
 
     @float32()
     @torch.no_grad()
@@ -191,37 +218,49 @@ class Scorer:
         """
         suite = self.suite
         networks = self.networks if tile.judged.any() else replace(self.networks, judge=None)
-        sheet = _Sheet(suite, len(self.taps), tile.count)
         audit = np.zeros(
             (len(tile.audit), 1 + len(self.taps), len(suite.perturbations), *tile.images.shape[2:], 3), np.uint8
         )
-        original, mask = View(tile.images), FocalMask(tile.masks)
-        # The recon of the unperturbed image by tap, and whether it is finite: identity comes first in every suite.
-        baselines: dict[str, tuple[View, Tensor]] = {}
-        pools = [_Pool([self.metrics[index] for index in self.pooled]) for _ in self.taps]
+        original = View(tile.images)
+        mask = FocalMask(tile.masks)
+        batches = [_Batch(taps, tile, original, mask, _Pool(self.pooled)) for taps in in_batches(self.taps, tile)]
         for p, perturbation in enumerate(suite.perturbations):
-            chosen = [m for m, name in enumerate(suite.metrics) if self.applies(name, perturbation)]
             seen = original if perturbation == "identity" else View(perturb(perturbation, original.rgb, tile.masks))
-            audit[:, 0, p] = to_pixels(seen.rgb[tile.audit])
             recons = self._invert(seen.rgb)
-            for t, tap in enumerate(self.taps):
-                finite = torch.isfinite(recons[tap]).flatten(1).all(1)
-                recon = torch.nan_to_num(recons[tap].detach().float())
-                outside = ((recon < 0) | (recon > 1)).flatten(1).float().mean(1)
-                sheet.clamped[:, t, p] = outside[: tile.count].cpu().numpy()
-                view = View(recon)
-                audit[:, 1 + t, p] = to_pixels(view.rgb[tile.audit])
-                baseline, baseline_finite = baselines.setdefault(tap, (view, finite))
-                case = Case(original, seen, view, mask, networks, baseline, tile.prototypes)
-                both = finite & baseline_finite
-                if chosen:
-                    scores = [self._score(m, case, tile.judged) for m in chosen]
-                    usable = torch.where(self.needs_baseline[chosen].to(both.device), both[:, None], finite[:, None])
-                    sheet.enter(t, p, chosen, torch.stack(scores, dim=1), usable)
-                if self.pooled and perturbation in HUE_PERTURBATIONS:
-                    pools[t].add(case, both)
-        for t, pool in enumerate(pools):
-            if pool.finite is not None:
-                usable = pool.finite[:, None].expand(-1, len(self.pooled))
-                sheet.enter(t, suite.conditions.index(POOLED), self.pooled, pool.scores(), usable)
-        return {"values": sheet.values, "reasons": sheet.reasons, "clamped": sheet.clamped, "audit": audit}
+            if tile.audit:
+                audit[:, 0, p] = to_pixels(seen.rgb[tile.audit])
+                for t, tap in enumerate(self.taps):
+                    audit[:, 1 + t, p] = to_pixels(recons[tap][tile.audit].float().nan_to_num().clamp(0, 1))
+            for batch in batches:
+                case = batch.show(seen, recons, networks)
+                for condition, metric in self.entries:
+                    if condition == perturbation:
+                        batch.scores[condition, metric] = self.functions[metric](case)
+                if self.pooled and perturbation in self.hues:
+                    batch.pool.add(case)
+        for batch in batches:
+            for metric, scores in zip(self.pooled, batch.pool.scores() if self.pooled else (), strict=True):
+                batch.scores[POOLED, metric] = scores
+        packed = torch.cat([batch.pack(self.entries) for batch in batches], dim=1)[:, :, : tile.count].cpu().numpy()
+        return self._unpack(packed, tile) | {"audit": audit}
+
+    def _unpack(self, packed: npt.NDArray[np.float32], tile: Tile) -> dict[str, npt.NDArray[Any]]:
+        """Return the arrays of ScoreArrays, without those that need no device to find: see `_Batch.pack`."""
+        suite, kinds = self.suite, len(self.suite.perturbations)
+        by_image = packed.transpose(2, 1, 0)
+        finite, clamped = by_image[..., -2 * kinds : -kinds] > 0, by_image[..., -kinds:]
+        shape = (tile.count, len(self.taps), len(suite.conditions), len(suite.metrics))
+        values = np.full(shape, np.nan, np.float32)
+        reasons = np.full(shape, NOT_APPLICABLE, np.uint8)
+        judged = tile.judged[: tile.count, None]
+        for column, (condition, name) in enumerate(self.entries):
+            metric, place = get_metric(name), (..., suite.conditions.index(condition), suite.metrics.index(name))
+            behind = self.hues if condition == POOLED else [condition]
+            if "baseline" in metric.needs:
+                behind = [*behind, "identity"]
+            usable = finite[..., [suite.perturbations.index(kind) for kind in behind]].all(2)
+            scored = usable & judged if "judge" in metric.needs else usable
+            values[place] = np.where(scored, by_image[..., column], np.nan)
+            missing = np.where(np.isnan(values[place]), suite.metrics.index(name) + 2, SCORED)
+            reasons[place] = np.where(usable, missing, 1)
+        return {"values": values, "reasons": reasons, "clamped": np.ascontiguousarray(clamped)}

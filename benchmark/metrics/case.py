@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from copy import copy
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
 
 from benchmark.files.pixels import quantize
 
-__all__ = ["Case", "Classifier", "FocalMask", "Networks", "Perceiver", "Prototypes", "View"]
+__all__ = ["Case", "Classifier", "FocalMask", "Networks", "Perceiver", "Prototypes", "View", "repeat"]
 
 T = TypeVar("T")
 
@@ -55,19 +56,53 @@ class Networks:
     perceptual: Perceiver | None = None
 
 
+def repeat(value: Any, times: int) -> Any:
+    """Return what was derived from N images as if it were derived from them `times` over.
+
+    Tensors, also inside tuples and lists, have the images along their first dimension; all else is the same for all.
+    """
+    if isinstance(value, Tensor):
+        return value.expand(times, *value.shape).flatten(0, 1)
+    if isinstance(value, tuple | list):
+        items = [repeat(item, times) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    return value
+
+
 class _Memo:
-    """Keeps what was derived from an object, so that it is derived once."""
+    """Keeps what was derived from a batch, so that it is derived once."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[Hashable, ...], Any] = {}
+        self._single: Self | None = None
+        self._times = 1
 
     def get(self, compute: Callable[..., T], *more: Hashable) -> T:
-        """Return `compute(self, *more)`, computed at the first call only."""
+        """Return `compute(self, *more)`, computed at the first call only; a tensor in it has the images first."""
         key = (compute, *more)
         if key not in self._known:
-            self._known[key] = compute(self, *more)
+            batches = [item for item in more if isinstance(item, _Memo)]
+            if self._single and all(batch._single for batch in batches):
+                given = [item._single if isinstance(item, _Memo) else item for item in more]
+                self._known[key] = repeat(self._single.get(compute, *given), self._times)
+            else:
+                self._known[key] = compute(self, *more)
         value: T = self._known[key]
         return value
+
+    def repeated(self, times: int) -> Self:
+        """Return the batch as if its images stood there `times` over: what is derived is computed once, and repeated.
+
+        So recons of several taps, one tap after the other, are compared with their originals in one call.
+        """
+        if times == 1:
+            return self
+        many = copy(self)
+        many._known, many._single, many._times = {}, self, times
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor):
+                setattr(many, name, repeat(value, times))
+        return many
 
 
 class View(_Memo):

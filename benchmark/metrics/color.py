@@ -10,6 +10,7 @@ tolerance (the frame erodes nothing; the mask itself where fewer than 64 pixels 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -89,12 +90,19 @@ def _focal_cells(view: View, mask: FocalMask) -> Tensor:
     return cell_means(view, mask.get(focal_region))
 
 
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)
+def _frame(height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return which cells lie at least a quarter inside the frame, and how many pixels each of them has there."""
+    pixels = _cell_sums(torch.ones(1, 1, height, width, device=device))[0, 0]
+    kept = (pixels >= MIN_COVERAGE * cell_px(height) ** 2).nonzero().squeeze(1)
+    return kept, pixels[kept]
+
+
 def _frame_cells(view: View) -> Tensor:
     """Return the mean CIELAB of all cells of the frame that are at least a quarter inside it, (N, 3, cells)."""
-    image = view.get(lab)
-    pixels = _cell_sums(torch.ones_like(image[:1, :1]))[0, 0]
-    kept = (pixels >= MIN_COVERAGE * cell_px(image.shape[-2]) ** 2).nonzero().squeeze(1)
-    return (_cell_sums(image) / pixels).index_select(2, kept)
+    kept, pixels = _frame(*view.rgb.shape[-2:], view.rgb.device)
+    return _cell_sums(view.get(lab)).index_select(2, kept) / pixels
 
 
 def _mean_over(values: Tensor, cells: Tensor) -> Tensor:

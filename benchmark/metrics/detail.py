@@ -8,6 +8,7 @@ metric of the axis, Fourier ring correlation, has a module of its own.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -62,8 +63,7 @@ def gaussian_valid(images: Tensor, sigma: float, radius: int) -> Tensor:
 
 def _squared_error(recon: View, seen: View) -> Tensor:
     """Return the mean squared error of each channel, (N, 3)."""
-    # Image by image: between two operations on a whole tile of large images a CPU's caches would lose them.
-    return torch.stack([(y - x).square_().mean((1, 2)) for y, x in zip(recon.rgb, seen.rgb, strict=True)])
+    return (recon.rgb - seen.rgb).square().mean((2, 3))
 
 
 def psnr(case: Case) -> Tensor:
@@ -80,8 +80,8 @@ def mse_norm(case: Case) -> Tensor:
 
     The one number on images that the code of arXiv 2412.06534 logs. Always scored.
     """
-    squared = case.recon.get(_squared_error, case.seen)
-    return (squared / squared.new_tensor(IMAGENET_STD).square()).mean(1)
+    errors = case.recon.get(_squared_error, case.seen).unbind(1)
+    return torch.stack([error / sd**2 for error, sd in zip(errors, IMAGENET_STD, strict=True)]).mean(0)
 
 
 class _LocalMoments(NamedTuple):
@@ -123,66 +123,70 @@ def ssim(case: Case) -> Tensor:
     return case.recon.get(ssim_map, case.seen).flatten(1).mean(1)
 
 
-class _Bands(NamedTuple):
-    """The octave bands of an image size and what the reference holds in them.
+class Bands(NamedTuple):
+    """The octave bands of an image size.
 
     Attributes:
         window: Hann window (H, W).
         bins: indices into the flattened rfft2 of all bins of all bands, one band after the other.
         sizes: number of bins of each band (B of them).
         limits: lowest and highest frequency of each band, cycles per image height.
-        energy: sum |X|^2 of each band, (N, B).
     """
 
     window: Tensor
     bins: Tensor
     sizes: tuple[int, ...]
     limits: tuple[tuple[float, float], ...]
-    energy: Tensor
 
 
-def _band_energy(centered: Tensor, window: Tensor, bins: Tensor, sizes: tuple[int, ...]) -> Tensor:
-    """Return the energy (N, B) that images (N, H, W) hold in each band; sizes must not be empty."""
-    spectrum = torch.fft.rfft2(centered * window).flatten(1).index_select(1, bins)
-    power = torch.view_as_real(spectrum).square().sum(-1)
-    return torch.stack([band.sum(1) for band in torch.split(power, list(sizes), dim=1)], dim=1)
-
-
-def octave_bands(view: View) -> _Bands:
-    """Spectra of the luma and the frequency bins of each band that has enough of them."""
-    gray = view.get(luma)
-    height, width = gray.shape[-2:]
-    hann_y = torch.hann_window(height, periodic=False, device=gray.device)
-    hann_x = torch.hann_window(width, periodic=False, device=gray.device)
-    window = hann_y[:, None] * hann_x
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)
+def octave_bands(height: int, width: int, device: torch.device) -> Bands:
+    """Return the frequency bins of each band that has enough of them; those of a size are found once."""
+    hann_y, hann_x = (torch.hann_window(side, periodic=False, device=device) for side in (height, width))
     cut = [(low, min(high, height / 2)) for low, high in OCTAVES]
     # Squared and in units of 1 / (2 width) all frequencies are whole numbers, exact also at the limits of a band.
-    rows = torch.arange(height, device=gray.device)
+    rows = torch.arange(height, device=device)
     rows = torch.minimum(rows, height - rows) * (2 * width)
-    columns = torch.arange(width // 2 + 1, device=gray.device) * (2 * height)
+    columns = torch.arange(width // 2 + 1, device=device) * (2 * height)
     squared = (rows.square()[:, None] + columns.square()).flatten()
     members = []
     for band in cut:
         low, high = (round(2 * limit * width) ** 2 for limit in band)
         members.append(((squared > low) & (squared <= high)).nonzero().squeeze(1))
     kept = [index for index, band in enumerate(members) if len(band) >= MIN_BAND_BINS]
+    bins = torch.cat([members[index] for index in kept]) if kept else squared.new_zeros(0)
     sizes, limits = tuple(len(members[index]) for index in kept), tuple(cut[index] for index in kept)
-    if not kept:
-        return _Bands(window, squared.new_zeros(0), (), (), gray.new_zeros(gray.shape[0], 0))
-    bins = torch.cat([members[index] for index in kept])
-    energy = _band_energy(gray - gray.mean((1, 2), keepdim=True), window, bins, sizes)
-    return _Bands(window, bins, sizes, limits, energy)
+    return Bands(hann_y[:, None] * hann_x, bins, sizes, limits)
+
+
+def _band_energy(centered: Tensor, bands: Bands) -> Tensor:
+    """Return the energy (N, B) that images (N, H, W) hold in each band; there must be one."""
+    spectrum = torch.fft.rfft2(centered * bands.window).flatten(1).index_select(1, bands.bins)
+    power = torch.view_as_real(spectrum).square().sum(-1)
+    return torch.stack([band.sum(1) for band in torch.split(power, list(bands.sizes), dim=1)], dim=1)
+
+
+def _bands_of(view: View) -> Bands:
+    height, width = view.rgb.shape[-2:]
+    return octave_bands(height, width, view.rgb.device)
+
+
+def _own_energy(view: View) -> Tensor:
+    gray = view.get(luma)
+    return _band_energy(gray - gray.mean((1, 2), keepdim=True), _bands_of(view))
 
 
 def _explained(recon: View, seen: View) -> Tensor:
     """Return the explained variance (N, B) of each band, in [0, 1]; NaN where the reference is flat."""
-    bands = seen.get(octave_bands)
+    bands = _bands_of(seen)
     if not bands.sizes:
-        return bands.energy
+        return recon.rgb.new_zeros(len(recon.rgb), 0)
+    energy = seen.get(_own_energy)
     # The Fourier transform is linear: the mean of x cancels in X - Y.
-    error = _band_energy(seen.get(luma) - recon.get(luma), bands.window, bands.bins, bands.sizes)
-    flat = bands.energy / bands.window.numel() ** 2 < FLAT_BAND_ENERGY
-    return (1 - error / bands.energy.masked_fill(flat, 1)).clamp(0, 1).masked_fill(flat, math.nan)
+    error = _band_energy(seen.get(luma) - recon.get(luma), bands)
+    flat = energy / bands.window.numel() ** 2 < FLAT_BAND_ENERGY
+    return (1 - error / energy.masked_fill(flat, 1)).clamp(0, 1).masked_fill(flat, math.nan)
 
 
 def spectral_ev(case: Case) -> Tensor:

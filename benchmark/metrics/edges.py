@@ -7,6 +7,7 @@ that one bitwise OR dilates all eight orientations at once.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -37,8 +38,11 @@ __all__ = [
 MAGNITUDE_FLOOR = 2e-3
 REFERENCE_SHARE_OF_P99 = 0.3
 BINS = 8
-_OWN_BIT = tuple(1 << k for k in range(BINS))
-_ACCEPTED_BITS = tuple(1 << k | 1 << (k - 1) % BINS for k in range(BINS))
+# For each of 16 half bins: the bit of its bin; the bits of the two bins that meet at the nearer limit (a contour along
+# the pixel grid accepts the same deviation to both sides); the step (dy, dx) across the edge.
+_OWN_BIT = tuple(1 << k // 2 for k in range(2 * BINS))
+_ACCEPTED_BITS = tuple(1 << k % BINS | 1 << (k - 1) % BINS for k in ((half + 1) // 2 for half in range(2 * BINS)))
+_STEPS = tuple(((0, 1), (1, 1), (1, 0), (1, -1))[(half + 2) // 4 % 4] for half in range(2 * BINS))
 _REVERSED_BITS = tuple(int(f"{bits:08b}"[::-1], 2) for bits in range(1 << BINS))
 
 
@@ -91,29 +95,21 @@ def _gradient(images: Tensor) -> tuple[Tensor, Tensor]:
     return along_x, along_y
 
 
-def _orientation(along_x: Tensor, along_y: Tensor) -> Tensor:
-    """Return the gradient's direction modulo 180 degrees in units of 22.5 degrees: [0, 8]."""
-    return (torch.atan2(along_y, along_x) * (BINS / math.pi)).remainder(BINS)
+@lru_cache(maxsize=64)
+@torch.inference_mode(False)
+def _table(entries: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor(entries, dtype=dtype, device=device)
 
 
-def _lookup(table: tuple[int, ...], bins: Tensor) -> Tensor:
-    """Return uint8 `table[bins]` for whole float bins; a bin of 8 is bin 0."""
-    entries = torch.tensor(table, dtype=torch.uint8, device=bins.device)
-    return entries.index_select(0, bins.to(torch.int32).bitwise_and(BINS - 1).flatten()).view(bins.shape)
+def _lookup(entries: tuple[int, ...], index: Tensor, dtype: torch.dtype = torch.uint8) -> Tensor:
+    """Return `entries[index]` for an integer index of any shape."""
+    return _table(entries, dtype, index.device).index_select(0, index.flatten()).view(index.shape)
 
 
-def _own_bits(orientation: Tensor) -> Tensor:
-    """Return the bit of the bin of each orientation, uint8."""
-    return _lookup(_OWN_BIT, orientation.floor())
-
-
-def _accepted_bits(orientation: Tensor) -> Tensor:
-    """Return the bits of the bins that match each orientation: its own and the nearer neighbouring one, uint8.
-
-    These are the two that meet at the bin limit nearest to it; so a contour along the pixel grid accepts the
-    same deviation to both sides.
-    """
-    return _lookup(_ACCEPTED_BITS, orientation.round())
+def _half_bins(along_x: Tensor, along_y: Tensor) -> Tensor:
+    """Return the gradient's direction modulo 180 degrees in whole units of 11.25 degrees, int32: 0 to 15."""
+    halves = torch.atan2(along_y, along_x) * (2 * BINS / math.pi)
+    return halves.floor().to(torch.int32).bitwise_and(2 * BINS - 1)
 
 
 class Maxima(NamedTuple):
@@ -132,6 +128,14 @@ class Maxima(NamedTuple):
     accepted: Tensor
 
 
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)
+def _places(height: int, width: int, device: torch.device) -> Tensor:
+    """Return where the pixels of an image lie in it once it has a border of one pixel, int64 (H W,)."""
+    rows = torch.arange(1, height + 1, device=device)[:, None] * (width + 2)
+    return (rows + torch.arange(1, width + 1, device=device)).flatten()
+
+
 def maxima(view: View, divisor: int) -> Maxima:
     """Return the gradient maxima of luma downsampled by `divisor` (Canny 1986 without its hysteresis).
 
@@ -143,16 +147,15 @@ def maxima(view: View, divisor: int) -> Maxima:
     height, width = gray.shape[-2:]
     along_x, along_y = _gradient(smooth(gray, pixel_tolerance(height, width) / 2))
     magnitude = torch.hypot(along_x, along_y)
-    orientation = _orientation(along_x, along_y)
-    around = F.pad(magnitude, (1, 1, 1, 1))
-    direction = (orientation / 2).round().remainder(4)
-    peak = torch.zeros_like(magnitude, dtype=torch.bool)
-    for index, (dy, dx) in enumerate(((0, 1), (1, 1), (1, 0), (1, -1))):
-        before = around[:, 1 - dy : 1 - dy + height, 1 - dx : 1 - dx + width]
-        after = around[:, 1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width]
-        peak |= (direction == index) & (magnitude >= before) & (magnitude > after)
-    peak &= magnitude > MAGNITUDE_FLOOR
-    return Maxima(magnitude, magnitude * peak, _own_bits(orientation), _accepted_bits(orientation))
+    halves = _half_bins(along_x, along_y)
+    around = F.pad(magnitude, (1, 1, 1, 1)).flatten(1)
+    steps = tuple(dy * (width + 2) + dx for dy, dx in _STEPS)
+    step, here = _lookup(steps, halves, torch.int64).flatten(1), _places(height, width, gray.device)
+    before, after = around.gather(1, here - step), around.gather(1, here + step)
+    level = magnitude.flatten(1)
+    peak = (level >= before) & (level > after) & (level > MAGNITUDE_FLOOR)
+    ridge = (level * peak).view_as(magnitude)
+    return Maxima(magnitude, ridge, _lookup(_OWN_BIT, halves), _lookup(_ACCEPTED_BITS, halves))
 
 
 def nearby_bits(peaks: Maxima, edges: Tensor, tolerance: int) -> Tensor:
@@ -166,18 +169,17 @@ def matches(accepted: Tensor, nearby: Tensor) -> Tensor:
 
 
 def mirrored(maps: Tensor) -> Tensor:
-    """Return maps (..., h, w) as they are and mirrored left-right, top-bottom, and both: (4, ..., h, w)."""
-    return torch.stack((maps, maps.flip(-1), maps.flip(-2), maps.flip(-2, -1)))
+    """Return maps (N, h, w) as they are and mirrored left-right, top-bottom, and both: (N, 4, h, w)."""
+    return torch.stack((maps, maps.flip(-1), maps.flip(-2), maps.flip(-2, -1)), dim=1)
 
 
 def mirrored_bits(bits: Tensor) -> Tensor:
-    """Return orientation bits uint8 (N, h, w) as they are and under the three mirrors: (4, N, h, w).
+    """Return orientation bits uint8 (N, h, w) as they are and under the three mirrors: (N, 4, h, w).
 
     One mirror turns an orientation of d degrees to 180 - d, bin k to 7 - k; two leave it.
     """
-    table = torch.tensor(_REVERSED_BITS, dtype=torch.uint8, device=bits.device)
-    turned = table.index_select(0, bits.flatten().to(torch.int32)).view(bits.shape)
-    return torch.stack((bits, turned.flip(-1), turned.flip(-2), bits.flip(-2, -1)))
+    turned = _lookup(_REVERSED_BITS, bits.to(torch.int32))
+    return torch.stack((bits, turned.flip(-1), turned.flip(-2), bits.flip(-2, -1)), dim=1)
 
 
 class ReferenceEdges(NamedTuple):
@@ -188,7 +190,7 @@ class ReferenceEdges(NamedTuple):
         edges: bool (N, h, w).
         nearby: bits of the edge orientations within the tolerance, uint8 (N, h, w).
         counts: edge pixels per image, int64 (N,).
-        most: the largest of `counts`.
+        most: no image has more of them.
     """
 
     tolerance: int
@@ -210,7 +212,9 @@ def reference_edges(view: View, divisor: int) -> ReferenceEdges:
     p99 = torch.lerp(lower, upper, position - math.floor(position))
     edges = peaks.ridge > (REFERENCE_SHARE_OF_P99 * p99)[:, None, None]
     counts = edges.flatten(1).sum(1)
-    return ReferenceEdges(tolerance, edges, nearby_bits(peaks, edges, tolerance), counts, int(counts.max()))
+    # Elsewhere than on a CPU looking at the counts costs more than sorting all pixels.
+    most = int(counts.max()) if counts.device.type == "cpu" else magnitude.shape[1]
+    return ReferenceEdges(tolerance, edges, nearby_bits(peaks, edges, tolerance), counts, most)
 
 
 def strongest(peaks: Maxima, reference: ReferenceEdges) -> Tensor:
@@ -262,5 +266,5 @@ def contour(mask: FocalMask, divisor: int) -> Contour:
     pixels = (inside ^ right) | (inside ^ below) | (inside ^ diagonal)
     framed = torch.zeros_like(pixels)
     framed[:, margin:-margin, margin:-margin] = pixels[:, margin:-margin, margin:-margin]
-    orientation = _orientation(*_gradient(smooth(inside.float(), margin / 2)))
-    return Contour(framed, _accepted_bits(orientation), dilate_disk(framed, 3 * tolerance))
+    halves = _half_bins(*_gradient(smooth(inside.float(), margin / 2)))
+    return Contour(framed, _lookup(_ACCEPTED_BITS, halves), dilate_disk(framed, 3 * tolerance))

@@ -43,11 +43,11 @@ def _corrected(scores: Tensor, own: Tensor) -> Tensor:
     """Return (v - c) / (1 - c_x), (N,): a score less what its mirror images get; NaN where c_x is over 0.5.
 
     Args:
-        scores: raw scores (4, N) of the recon as it is (v) and mirrored in three ways (their mean is c).
+        scores: raw scores (N, 4) of the recon as it is (v) and mirrored in three ways (their mean is c).
         own: the same of the original as its own recon (c_x).
     """
     # Means of differences, so that equal scores leave exactly 0.
-    gain, own_gain = (scores[0] - scores[1:]).mean(0), (1 - own[1:]).mean(0)
+    gain, own_gain = (scores[:, :1] - scores[:, 1:]).mean(1), (1 - own[:, 1:]).mean(1)
     return (gain / own_gain).masked_fill(1 - own_gain > MAX_OWN_DECOY, math.nan)
 
 
@@ -61,10 +61,10 @@ class _EdgesWanted(NamedTuple):
     Mirroring the reference instead of the recon compares the same pairs, and is done once for all recons.
 
     Attributes:
-        accepted: bits of the orientations that match each wanted pixel, 0 elsewhere, uint8 (4, N, h, w).
+        accepted: bits of the orientations that match each wanted pixel, 0 elsewhere, uint8 (N, 4, h, w).
         counts: wanted pixels per image, (N,).
-        vicinity: where an edge of the recon counts, bool (4, N, h, w).
-        nearby: bits of the orientations of the original's edges within the tolerance there, uint8 (4, N, h, w).
+        vicinity: where an edge of the recon counts, bool (N, 4 or 1, h, w).
+        nearby: bits of the orientations of the original's edges within the tolerance there, uint8 (N, 4, h, w).
         scored: which images have enough wanted pixels, bool (N,).
     """
 
@@ -90,7 +90,7 @@ def _wanted_contour(original: View, mask: FocalMask, divisor: int, fewest: int) 
 
 def _wanted_edges(original: View, divisor: int) -> _EdgesWanted:
     x = original.get(reference_edges, divisor)
-    everywhere = torch.ones_like(x.edges).expand(4, *x.edges.shape)
+    everywhere = torch.ones_like(x.edges)[:, None]
     accepted = mirrored_bits(original.get(maxima, divisor).accepted * x.edges)
     return _EdgesWanted(accepted, x.counts, everywhere, mirrored_bits(x.nearby), x.counts >= MIN_EDGES)
 
@@ -116,11 +116,13 @@ def _shown(recon: View, seen: View, divisor: int) -> _EdgesShown:
 
 
 def _f_scores(shown: _EdgesShown, wanted: _EdgesWanted) -> Tensor:
-    """Return F = 2PR / (P + R) of a recon and of its three mirror images, (4, N); NaN where not scored."""
-    recall = _count(matches(wanted.accepted, shown.nearby)) / wanted.counts.clamp(min=1)
-    precision = _count(matches(shown.accepted, wanted.nearby)) / _count(shown.edges & wanted.vicinity).clamp(min=1)
+    """Return F = 2PR / (P + R) of a recon and of its three mirror images, (N, 4); NaN where not scored."""
+    recalled = _count(matches(wanted.accepted, shown.nearby[:, None]))
+    precise = _count(matches(shown.accepted[:, None], wanted.nearby))
+    recall = recalled / wanted.counts.clamp(min=1)[:, None]
+    precision = precise / _count(shown.edges[:, None] & wanted.vicinity).clamp(min=1)
     scores = 2 * precision * recall / (precision + recall).clamp(min=1e-12)
-    return scores.masked_fill(~wanted.scored, math.nan)
+    return scores.masked_fill(~wanted.scored[:, None], math.nan)
 
 
 def _contour_scores(recon: View, seen: View, mask: FocalMask) -> Tensor:
@@ -205,7 +207,7 @@ class _Figures(NamedTuple):
 
     Attributes:
         bits: bit k of each pixel says whether it is inside in the k-th of the four, int64 (N, P).
-        counts: pixels inside, int64 (4, N).
+        counts: pixels inside, int64 (N, 4).
     """
 
     bits: Tensor
@@ -214,11 +216,12 @@ class _Figures(NamedTuple):
 
 def _figures(mask: FocalMask, size: tuple[int, int]) -> _Figures:
     inside = mirrored(mask.get(_object_pixels, size).unflatten(1, size)).flatten(2).long()
-    return _Figures(inside[0] | inside[1] << 1 | inside[2] << 2 | inside[3] << 3, inside.sum(2))
+    weights = torch.arange(4, device=inside.device).exp2().long()
+    return _Figures((inside * weights[:, None]).sum(1), inside.sum(2))
 
 
 def _separations(scores: Tensor, figures: _Figures) -> Tensor:
-    """Return 2 AUC - 1 of scores (N, P), rounded to 1e-4, for an object as it is and mirrored: (4, N).
+    """Return 2 AUC - 1 of scores (N, P), rounded to 1e-4, for an object as it is and mirrored: (N, 4).
 
     Ties count half; 0 where there is no pixel inside, or none outside.
     """
@@ -234,8 +237,8 @@ def _separations(scores: Tensor, figures: _Figures) -> Tensor:
     # Places only grow, so running extrema carry the ends of a group of equal scores to all of its members.
     first = torch.where(new[:, :-1], place, 0).cummax(1).values
     last = torch.where(new[:, 1:], place, pixels).flip(1).cummin(1).values.flip(1)
-    twice_rank = first + last + 2
-    twice_ranks = torch.stack([(twice_rank * (ranked >> k & 1)).sum(1) for k in range(4)])
+    inside = ranked[:, None] >> torch.arange(4, device=scores.device)[:, None] & 1
+    twice_ranks = ((first + last + 2)[:, None] * inside).sum(2)
     pairs = figures.counts * (pixels - figures.counts)
     twice_won = twice_ranks - figures.counts * (figures.counts + 1)
     return (twice_won - pairs) / pairs.clamp(min=1)
@@ -263,19 +266,20 @@ def _rule(original: View, mask: FocalMask) -> _Rule:
     balance = balance.nan_to_num(posinf=0)
     weighted = features * balance[:, None]
     gram = weighted @ features.mT + FG_RIDGE * torch.eye(features.shape[1], device=features.device)
-    weights = torch.linalg.solve(gram, weighted @ (2 * positive - 1)[..., None])[..., 0]
-    separation = _separations(_scores(features, weights), mask.get(_figures, size))[0]
+    # Unlike `solve`, this does not wait for the device to see whether a matrix is singular; none is, with its ridge.
+    weights = torch.linalg.solve_ex(gram, weighted @ (2 * positive - 1)[..., None]).result[..., 0]
+    separation = _separations(_scores(features, weights), mask.get(_figures, size))[:, 0]
     low, high = FG_AREA
     scored = (share >= low) & (share <= high) & (separation >= 2 * FG_MIN_AUC - 1)
     return _Rule(weights, separation.masked_fill(~scored, math.nan))
 
 
 def _fg_scores(recon: View, seen: View, mask: FocalMask) -> Tensor:
-    """Return the raw transfer of a recon and of its three mirror images, (4, N) in [-1, 1]."""
+    """Return the raw transfer of a recon and of its three mirror images, (N, 4) in [-1, 1]."""
     rule = seen.get(_rule, mask)
     features, size = recon.get(_lightness)
     separations = _separations(_scores(features, rule.weights), mask.get(_figures, size))
-    return (separations / rule.separation).clamp(-1, 1)
+    return (separations / rule.separation[:, None]).clamp(-1, 1)
 
 
 def fg_transfer(case: Case) -> Tensor:

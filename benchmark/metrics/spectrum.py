@@ -32,13 +32,13 @@ class Rings(NamedTuple):
         window: separable symmetric Tukey window (H, W).
         members: how often each real and imaginary part of the flattened rfft2 counts in the full plane, by ring:
             0, 1 or 2, float32 (H (W // 2 + 1) 2, K).
-        centers: log2 of the geometric center of each ring in cycles per height.
+        centers: log2 of the geometric center of each ring in cycles per height, (K,).
         octaves: number of octave rings: the sums of rings 2j and 2j + 1.
     """
 
     window: Tensor
     members: Tensor
-    centers: tuple[float, ...]
+    centers: Tensor
     octaves: int
 
 
@@ -81,7 +81,7 @@ def rings_of(height: int, width: int, device: torch.device) -> Rings:
     counted = times.repeat(height)[:, None] * chosen
     octaves = sum(2 * height**2 >= 49 * 4**j for j in range(OCTAVES))
     window = tukey(height, device)[:, None] * tukey(width, device)
-    return Rings(window, counted.repeat_interleave(2, 0), tuple(centers), octaves)
+    return Rings(window, counted.repeat_interleave(2, 0), torch.tensor(centers, device=device), octaves)
 
 
 class _Spectrum(NamedTuple):
@@ -163,16 +163,20 @@ def resolution_px(case: Case) -> Tensor:
     are skipped; NaN where all are. Images are summarized by the median.
     """
     height, width = case.seen.rgb.shape[-2:]
+    centers = rings_of(height, width, case.seen.rgb.device).centers
     correlation = case.recon.get(_sums, case.seen).correlation()
-    resolved = case.not_scored()
-    pending = torch.ones_like(resolved, dtype=torch.bool)
-    before, before_log = resolved.clone(), resolved.clone()
-    for ring, center in enumerate(rings_of(height, width, resolved.device).centers):
-        value = correlation[:, ring]
-        falls = pending & (value < READABLE)
-        position = before_log + (center - before_log) * (before - READABLE) / (before - value)
-        resolved = torch.where(falls, (2 * position.exp2()).nan_to_num(0.0), resolved)
-        pending = pending & ~falls
-        scored = ~value.isnan()
-        before, before_log = torch.where(scored, value, before), torch.where(scored, center, before_log)
-    return torch.where(pending & ~before.isnan(), float(height), resolved)
+    count = len(centers)
+    if count == 0:
+        return case.not_scored()
+    scored = ~correlation.isnan()
+    falls = correlation < READABLE
+    ring = torch.arange(count, device=correlation.device)
+    # The first ring that falls (the last where none does), and the last scored one before it: -1 where there is none.
+    first = torch.where(falls, ring, count - 1).amin(1, keepdim=True)
+    last = torch.where(scored & (ring < first), ring, -1).amax(1, keepdim=True)
+    before, value = correlation.gather(1, last.clamp(min=0)), correlation.gather(1, first)
+    before_log, center = centers[last.clamp(min=0)], centers[first]
+    position = before_log + (center - before_log) * (before - READABLE) / (before - value)
+    resolved = (2 * position.exp2()).masked_fill(last < 0, 0.0)[:, 0]
+    resolved = torch.where(falls.any(1), resolved, float(height))
+    return resolved.masked_fill(~scored.any(1), math.nan)

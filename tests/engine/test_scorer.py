@@ -21,6 +21,9 @@ from benchmark.records.scores import NOT_APPLICABLE, NOT_FINITE, SCORED, applies
 from benchmark.suites.spec import POOLED, Suite
 
 Recons = Mapping[str, Tensor]
+VIEWS = """alias as_strided chunk contiguous detach empty empty_like expand expand_as flatten lift_fresh movedim narrow
+permute reshape resolve_conj result_type select slice split split_with_sizes squeeze t to transpose unbind unflatten
+unsqueeze view view_as view_as_real"""
 
 
 def soften(seen: Tensor) -> Recons:
@@ -53,6 +56,47 @@ def test_a_score_depends_on_its_image_alone(every: Suite, samples: list[Sample],
     part = run(every, samples[:11], soften, networks)
     for name in ("values", "reasons", "clamped"):
         assert np.array_equal(part[name], whole[name][:11], equal_nan=name == "values"), name
+
+
+def softer(seen: Tensor, taps: int) -> Recons:
+    return {f"tap.{k}": torch.nn.functional.avg_pool2d(seen, 2 * k + 1, stride=1, padding=k) for k in range(taps)}
+
+
+@pytest.mark.parametrize("together", [10**9, 1])
+def test_taps_scored_together_score_as_each_alone(
+    every: Suite, samples: list[Sample], networks: Networks, together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmark.engine.scorer.CPU_BATCH_PX", together)
+    (tile,) = iter_tiles(samples[:7], torch.device("cpu"), judged=[sample.id for sample in samples])
+    names = [f"tap.{k}" for k in range(4)]
+    found = Scorer(every, names, lambda seen: softer(seen, 4), networks).run(tile)
+    for k, name in enumerate(names):
+        alone = Scorer(every, [name], lambda seen: softer(seen, 4), networks).run(tile)
+        np.testing.assert_array_equal(found["reasons"][:, k], alone["reasons"][:, 0])
+        np.testing.assert_allclose(found["values"][:, k], alone["values"][:, 0], rtol=2e-5, atol=2e-5)
+
+
+def _operators(suite: Suite, samples: list[Sample], networks: Networks, taps: int) -> int:
+    """Count what is launched to score a tile under identity: calls of torch's operators that make no mere view."""
+    (tile,) = iter_tiles(samples[:8], torch.device("cpu"), judged=[sample.id for sample in samples])
+    identity = suite.model_copy(update={"perturbations": ("identity",)})
+    scorer = Scorer(identity, [f"tap.{k}" for k in range(taps)], lambda seen: softer(seen, taps), networks)
+    scorer.run(tile)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as trace:
+        scorer.run(tile)
+    outer = [event for event in trace.events() if event.name.startswith("aten::")]
+    outer = [event for event in outer if event.cpu_parent is None or not event.cpu_parent.name.startswith("aten::")]
+    return sum(event.name.removeprefix("aten::") not in VIEWS.split() for event in outer)
+
+
+def test_more_taps_take_no_more_operators(
+    mini: Suite, samples: list[Sample], networks: Networks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU would wait for the host if each tap were scored alone."""
+    monkeypatch.setattr("benchmark.engine.scorer.CPU_BATCH_PX", 10**9)
+    few, many = (_operators(mini, samples, networks, taps) for taps in (1, 7))
+    assert many < 7 * 270
+    assert many < few + 50
 
 
 def test_tiles_are_always_full(mini: Suite, samples: list[Sample]) -> None:

@@ -53,7 +53,7 @@ def test_rings_hold_the_bins_that_exact_fractions_say(size: tuple[int, int]) -> 
             counts[index] += low < squared <= high
     # Every bin has a real and an imaginary part.
     assert (rings.members.sum(0) / 2).tolist() == counts
-    assert rings.centers == pytest.approx([math.log2(low * high) / 4 for low, high in limits])
+    assert rings.centers.tolist() == pytest.approx([math.log2(low * high) / 4 for low, high in limits])
     kept = [j for j in range(6) if height / 2 >= math.sqrt(2) * 1.75 * 2**j]
     assert rings.octaves == len(kept)
 
