@@ -136,6 +136,64 @@ def bench_batteries(
         click.get_current_context().exit(1)
 
 
+@bench.command("eval")
+@suite_option
+@click.option(
+    "--submission", "submission_id", default="modular_per_tap", show_default=True, help="Whose inverses are evaluated."
+)
+@click.option("--target", "targets", multiple=True, help="Only this target; may be repeated.")
+@click.option("--images", default=32, show_default=True, type=click.IntRange(1), help="The first so many images.")
+@click.option(
+    "--naive",
+    default=1,
+    show_default=True,
+    type=click.IntRange(0),
+    help="So many of them by the naive script; 0: none.",
+)
+@device_option
+@threads_option
+@json_option
+def bench_eval(
+    suite_id: str,
+    submission_id: str,
+    targets: tuple[str, ...],
+    images: int,
+    naive: int,
+    device: str,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Measure what an evaluation adds to the forward passes of target and inverse, as ratios taken in one run.
+
+    The opponent is a script that takes image by image, perturbation by perturbation and tap by tap, and scores with
+    scikit-image, scipy and lpips.
+
+    \b
+    Examples:
+      invbench bench eval
+      invbench bench eval --target mini-vit --images 128 --naive 4 --threads 2
+    """
+    from tabulate import tabulate
+
+    from benchmark.files.paths import submissions_root
+    from benchmark.suites.catalog import load_suite
+    from benchmark.suites.lock import load_lock
+
+    suite = load_suite(suite_id)
+    wanted = [suite.target(name) for name in targets] or list(suite.targets)
+
+    from benchmark.content.content import Content
+    from benchmark.diagnostics.evaluation_times import measure_evaluation
+    from benchmark.engine.jobs import Options
+    from benchmark.submissions.candidates import open_submission
+
+    quiet()
+    options = Options(open_device(device, threads), limit=images, targets=tuple(target.id for target in wanted))
+    candidate = open_submission(submissions_root() / submission_id, wanted, trust_code=False)
+    rows = measure_evaluation(Content(suite, load_lock(suite)), candidate, options, naive)
+    print_json(rows) if as_json else click.echo(tabulate(rows, headers="keys", tablefmt="simple", floatfmt=".2f"))
+
+
 @bench.command("metrics")
 @click.option(
     "--size",
