@@ -38,7 +38,7 @@ def test_the_opponent_finds_our_scores(mini: Suite, content: Content, samples: l
         assert name == "lpips_alex" or not np.isnan(theirs[..., m]).all()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_command_has_a_row_for_each_target(invbench: Callable[..., object]) -> None:
     done = invbench(
         "bench", "eval", "--target", "mini-swin", "--images", "8", "--naive", "0", "--threads", "1", "--json"
