@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 
@@ -14,11 +15,10 @@ from tqdm import tqdm
 
 from benchmark.content.content import Content
 from benchmark.datasets.base import ImageSet, Sample
-from benchmark.engine.chunks import ChunkStore
 from benchmark.engine.jobs import Chunk, Job, Options
 from benchmark.engine.pipeline import Pipeline
 from benchmark.engine.scorer import iter_tiles
-from benchmark.engine.stopwatch import Stopwatch
+from benchmark.engine.stopwatch import Stage, Stopwatch
 from benchmark.targets import load_target
 
 __all__ = ["compute"]
@@ -51,17 +51,24 @@ def _iter_samples(
             reader.shutdown(cancel_futures=True)
 
 
-def _find_missing(job: Job, store: ChunkStore, options: Options, target_id: str, bar: tqdm) -> list[Chunk]:
-    """Chunks of this process's share that are not known, or not what was written."""
-    missing = []
-    for chunk in job.shared(options.share):
-        if store.load(chunk.name) is not None:
-            bar.update(chunk.images)
-            continue
-        if store.has(chunk.name):
-            bar.write(f"a stored chunk of {target_id} was damaged; it is computed again", file=sys.stderr)
-        missing.append(chunk)
+def _find_missing(job: Job, options: Options) -> dict[str, list[Chunk]]:
+    """By target, the chunks of this process's share that are not known, or not what was written."""
+    missing: dict[str, list[Chunk]] = {}
+    for target_id, store in job.stores.items():
+        missing[target_id] = [chunk for chunk in job.shared(options.share) if store.load(chunk.name) is None]
+        for chunk in missing[target_id]:
+            if store.has(chunk.name):
+                damaged = f"a stored chunk of {target_id} was damaged; it is computed again"
+                tqdm.write(damaged, file=sys.stderr)
     return missing
+
+
+def _describe(images: int, stages: Mapping[Stage, float]) -> str:
+    """Images a second, and the stages that take most of the time."""
+    total = sum(stages.values())
+    most = sorted(stages, key=lambda stage: -stages[stage])[:2]
+    shares = ", ".join(f"{stage} {stages[stage] / total:.0%}" for stage in most)
+    return f"{images / total:.1f} images/s, {shares}"
 
 
 def compute(content: Content, job: Job, options: Options, title: str, *, quiet: bool = False) -> frozenset[str]:
@@ -79,24 +86,32 @@ def compute(content: Content, job: Job, options: Options, title: str, *, quiet: 
     """
     suite, images, computed = content.suite, content.images, set()
     audited, judged = suite.audit_ids(images.ids), frozenset(images.ids[: suite.judged_images])
-    own = sum(chunk.images for chunk in job.shared(options.share))
-    total = own * len(job.loaded)
-    with tqdm(total=total, unit="image", desc=title, mininterval=0.5, disable=quiet) as bar:
-        for target_id, store in job.stores.items():
-            mark, began = time.perf_counter(), time.time()
-            missing = _find_missing(job, store, options, target_id, bar)
-            if not missing:
+    missing = _find_missing(job, options)
+    # What an image takes depends on its target mostly by the number of taps.
+    taps = {target_id: len(suite.target(target_id).taps) for target_id in missing}
+    total = sum(chunk.images for chunk in job.shared(options.share)) * sum(taps.values())
+    wanted = sum(chunk.images * taps[target_id] for target_id, chunks in missing.items() for chunk in chunks)
+    bar = tqdm(total=total, initial=total - wanted, unit="tap", desc=title, mininterval=0.5, disable=quiet)
+    with bar:
+        for target_id, chunks in missing.items():
+            if not chunks:
                 continue
-            spec, watch = suite.target(target_id), Stopwatch(options.device)
+            mark, began, done = time.perf_counter(), time.time(), 0
+            spec, watch, spent = suite.target(target_id), Stopwatch(options.device), Counter[Stage]()
             target = load_target(spec, content.target(spec), options.device)
             pipeline = Pipeline(suite, target, job.loaded[target_id][0], job.networks, watch)
-            for chunk, samples in _iter_samples(images, spec.input_size, missing, watch, options.device):
+            for chunk, samples in _iter_samples(images, spec.input_size, chunks, watch, options.device):
                 tiles = iter_tiles(samples, options.device, audit=audited, judged=judged, first=chunk.first)
                 scored = [pipeline.run(tile) for tile in tiles]
                 arrays = {field: np.concatenate([tile[field] for tile in scored]) for field in scored[0]}
-                arrays["times"] = np.array([[began, time.perf_counter() - mark, *watch.take().values()]])
+                stages = watch.take()
+                arrays["times"] = np.array([[began, time.perf_counter() - mark, *stages.values()]])
+                store = job.stores[target_id]
                 store.save(chunk.name, arrays)
                 computed.add(str(store.path(chunk.name)))
-                bar.update(chunk.images)
+                spent.update(stages)
+                done += chunk.images
+                bar.set_postfix_str(_describe(done, spent), refresh=False)
+                bar.update(chunk.images * taps[target_id])
                 mark, began = time.perf_counter(), time.time()
     return frozenset(computed)
