@@ -22,7 +22,7 @@ from benchmark.targets.base import Prediction
 
 CLASSIFIERS = ("mini-vit", "mini-swin", "mini-judge")
 # Bounds that the shipped networks stay below, as docs say.
-MISSED: set[tuple[str, str]] = {("mini-vit", "recolored"), ("mini-swin", "recolored")}
+MISSED: set[tuple[str, str]] = {("mini-vit", "recolored")}
 
 
 @pytest.mark.slow
