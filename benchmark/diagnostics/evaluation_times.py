@@ -14,6 +14,7 @@ from benchmark.content.lpips import perceptual_path
 from benchmark.datasets.base import Sample
 from benchmark.diagnostics.naive import score_naively
 from benchmark.diagnostics.references import load_lpips
+from benchmark.engine.heap import keep_freed_memory
 from benchmark.engine.jobs import Options, open_job
 from benchmark.engine.pipeline import Pipeline
 from benchmark.engine.precision import float32
@@ -98,6 +99,8 @@ def measure_evaluation(content: Content, candidate: Candidate, options: Options,
         options: of which device, targets and limit are looked at.
         naive_images: so many of the images are given to the naive script; 0: none.
     """
+    if options.device.type == "cpu":
+        keep_freed_memory()
     job = open_job(content, candidate, options)
     return [
         _Bench(content, content.suite.target(name), inverse, job.networks, options.device).measure(

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from benchmark.content.content import Content
 from benchmark.datasets.base import ImageSet, Sample
+from benchmark.engine.heap import keep_freed_memory
 from benchmark.engine.jobs import Chunk, Job, Options
 from benchmark.engine.pipeline import Pipeline
 from benchmark.engine.scorer import iter_tiles
@@ -84,6 +85,8 @@ def compute(content: Content, job: Job, options: Options, title: str, *, quiet: 
     Raises:
         UserError: an image differs from what is pinned, a network cannot be loaded, or a chunk cannot be stored.
     """
+    if options.device.type == "cpu":
+        keep_freed_memory()
     suite, images, computed = content.suite, content.images, set()
     audited, judged = suite.audit_ids(images.ids), frozenset(images.ids[: suite.judged_images])
     missing = _find_missing(job, options)

@@ -100,7 +100,7 @@ class Meter:
         a chunk that they did not finish. Changed records alone do not make a checkout dirty: no score depends on them.
         """
         started = min([self._started, *(spent.started for spent in times.values())])
-        dirty = _git("status", "--porcelain", "--", ".", ":(exclude)submissions/*/records")
+        dirty = _git("status", "--porcelain", "--", ".", ":(exclude)submissions/*/records/*")
         return Run(
             code_version=self.version,
             device=self.device_type,

@@ -206,8 +206,12 @@ class ModularPerTapInverse(Inverse):
             if not waiting[tap]:
                 continue
             origins, tensors = zip(*waiting.pop(tap), strict=True)
-            positions = None if position is None else position.repeat(len(tensors), 1, 1)
-            recovered = self.step(tap, torch.cat(tensors), positions).chunk(len(tensors))
+            if self.previous[tap] == IMAGE and tensors[0].device.type == "cpu":
+                # Maps as large as images: those of all chains together are more than the caches of a CPU hold.
+                recovered = [self.step(tap, tensor, position) for tensor in tensors]
+            else:
+                positions = None if position is None else position.repeat(len(tensors), 1, 1)
+                recovered = list(self.step(tap, torch.cat(tensors), positions).chunk(len(tensors)))
             waiting[self.previous[tap]] += zip(origins, recovered, strict=True)
         recons = dict(waiting[IMAGE])
         return {tap: recons[tap] for tap in features}

@@ -29,6 +29,7 @@ MAX_OWN_DECOY = 0.5
 CONTOUR_SCALES = ((1, 20), (2, 10), (4, 8))
 MIN_EDGES = 20
 FG_SIDE = 96
+FG_CPU_IMAGES = 4
 FG_SIGMAS = (0.8, 2.0, 4.0)
 FG_STD_FLOOR = 0.02
 FG_SQUARE_CAP = 9.0
@@ -174,15 +175,12 @@ class _Lightness(NamedTuple):
     size: tuple[int, int]
 
 
-def _lightness(view: View) -> _Lightness:
-    z = view.get(lab)[:, 0] / 100
-    if min(z.shape[-2:]) >= FG_SIDE:
-        z = F.interpolate(z[:, None], size=(FG_SIDE, FG_SIDE), mode="area")[:, 0]
+def _fill_features(features: Tensor, z: Tensor) -> None:
+    """Compute the features of lightness (N, h, w) in [0, 1]; `features` (N, 13, P) is 1 everywhere."""
     # Local variances are small differences, which float32 turns into noise where the image is even; MPS has no float64.
     z = (z if z.device.type == "mps" else z.double()) - z.mean((1, 2), keepdim=True)
     both = torch.cat((z, z.square()))
     raw = 2 * len(FG_SIGMAS)
-    features = z.new_ones(z.shape[0], 2 * raw + 1, z[0].numel(), dtype=torch.float32)
     linear, squares = features[:, :raw], features[:, raw : 2 * raw]
     for i, sigma in enumerate(FG_SIGMAS):
         mean, square = smooth(both, sigma).flatten(1).chunk(2)
@@ -191,6 +189,17 @@ def _lightness(view: View) -> _Lightness:
     linear -= linear.mean(2, keepdim=True)
     linear /= linear.square().mean(2, keepdim=True).sqrt().clamp(min=FG_STD_FLOOR)
     squares[:] = linear.square().clamp_(max=FG_SQUARE_CAP)
+
+
+def _lightness(view: View) -> _Lightness:
+    z = view.get(lab)[:, 0] / 100
+    if min(z.shape[-2:]) >= FG_SIDE:
+        z = F.interpolate(z[:, None], size=(FG_SIDE, FG_SIDE), mode="area")[:, 0]
+    features = z.new_ones(z.shape[0], 4 * len(FG_SIGMAS) + 1, z[0].numel())
+    # The caches of a CPU hold no more than a few images in float64.
+    together = FG_CPU_IMAGES if z.device.type == "cpu" else len(z)
+    for part, filled in zip(z.split(together), features.split(together), strict=True):
+        _fill_features(filled, part)
     return _Lightness(features, (z.shape[1], z.shape[2]))
 
 
@@ -233,12 +242,12 @@ def _separations(scores: Tensor, figures: _Figures) -> Tensor:
     ranked = keys.flatten().sort().values.view(count, pixels)
     tied = ranked >> 4
     new = F.pad(tied[:, 1:] != tied[:, :-1], (1, 1), value=True)
-    place = torch.arange(pixels, device=scores.device)
+    place = torch.arange(pixels, dtype=torch.int32, device=scores.device)
     # Places only grow, so running extrema carry the ends of a group of equal scores to all of its members.
     first = torch.where(new[:, :-1], place, 0).cummax(1).values
     last = torch.where(new[:, 1:], place, pixels).flip(1).cummin(1).values.flip(1)
-    inside = ranked[:, None] >> torch.arange(4, device=scores.device)[:, None] & 1
-    twice_ranks = ((first + last + 2)[:, None] * inside).sum(2)
+    twice_rank, bits = first + last + 2, (ranked & 15).to(torch.uint8)
+    twice_ranks = torch.stack([(twice_rank * (bits >> k & 1)).sum(1) for k in range(4)], dim=1)
     pairs = figures.counts * (pixels - figures.counts)
     twice_won = twice_ranks - figures.counts * (figures.counts + 1)
     return (twice_won - pairs) / pairs.clamp(min=1)

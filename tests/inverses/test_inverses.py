@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -141,14 +142,16 @@ def test_the_embedded_inverses_load_and_invert(
         assert errors[shallow] < errors[deep]
 
 
-def test_all_chains_pass_a_module_as_one_batch() -> None:
-    inverse = build_inverse(config("modular_per_tap")).eval()
+@pytest.mark.parametrize(("device", "batches"), [("meta", [3, 6]), ("cpu", [3, 3, 3])])
+def test_all_chains_pass_a_module_as_one_batch_but_for_the_last_one_on_a_cpu(device: str, batches: list[int]) -> None:
+    inverse = build_inverse(config("modular_per_tap")).eval().to(device)
     assert isinstance(inverse, ModularPerTapInverse)
     calls: list[int] = []
     for part in inverse.parts.values():
         part.register_forward_hook(lambda module, args, output: calls.append(output.shape[0]))
-    inverse.invert(random_features(inverse.config))
-    assert calls == [3, 6]
+    features = random_features(inverse.config).items()
+    inverse.invert({tap: replace(item, tensor=item.tensor.to(device)) for tap, item in features})
+    assert calls == batches
 
 
 def test_storage_round_trips(tmp_path: Path, cpu: torch.device) -> None:
