@@ -19,7 +19,6 @@ from benchmark.commands.common import (
     open_device,
     quiet,
     suite_option,
-    threads_option,
 )
 from benchmark.commands.reevaluation import evaluate_all
 
@@ -114,9 +113,10 @@ def _compute(
 ) -> tuple[Candidate, Evaluation | None]:
     """The candidate, and its evaluation; None where other processes compute a part of it, or put it together."""
     from benchmark.content.content import Content
-    from benchmark.engine.evaluation import evaluate, evaluate_share
+    from benchmark.engine.evaluation import evaluate_share
     from benchmark.engine.jobs import WHOLE, Options, Share
     from benchmark.engine.merging import merge_shards
+    from benchmark.engine.processes import evaluate_by_processes, share_cores
     from benchmark.engine.ranks import evaluate_rank, find_rank
     from benchmark.files.cache import cache_root
     from benchmark.inverses.code import blame
@@ -137,7 +137,8 @@ def _compute(
         if rank is not None:
             return candidate, evaluate_rank(content, candidate, options, rank)
         if request.shard is None:
-            return candidate, evaluate(content, candidate, options)
+            count = share_cores(suite, device, request.threads)
+            return candidate, evaluate_by_processes(content, candidate, options, count)
         computed, total = evaluate_share(content, candidate, options)
     click.echo(f"Shard {share} of {candidate.id} on {suite.id} is done: {computed} of its {total} chunks computed now.")
     click.echo("When all shards are, invbench merge, with the same options, makes the record.")
@@ -271,7 +272,11 @@ def evaluate_command(show: Callable[[Evaluated], None]) -> click.Command:
     @click.command("eval")
     @_what
     @device_option
-    @threads_option
+    @click.option(
+        "--threads",
+        type=click.IntRange(1),
+        help="One process with so many CPU threads [default on a CPU: a process of one thread for each core].",
+    )
     @click.option("--fetch-only", is_flag=True, help="Download the submission's weights, run nothing of it, and stop.")
     @click.option(
         "--all", "every", is_flag=True, help="Every committed record, but those that nothing could have changed."
@@ -304,6 +309,7 @@ def evaluate_command(show: Callable[[Evaluated], None]) -> click.Command:
                 request.suite_id,
                 request.data_folder,
                 open_device(request.device, request.threads),
+                request.threads,
                 request.batch_size,
                 reason=request.supersede,
                 trust_code=request.trust_code,

@@ -31,9 +31,10 @@ def _stated(folder: Path) -> tuple[str, dict[str, str]]:
 
 
 def _renew(
-    root: Path, name: str, content: Content, options: Options, *, reason: str | None, trust_code: bool
+    root: Path, name: str, content: Content, options: Options, count: int, *, reason: str | None, trust_code: bool
 ) -> dict[str, Any]:
-    from benchmark.engine.evaluation import evaluate, find_keys
+    from benchmark.engine.evaluation import find_keys
+    from benchmark.engine.processes import evaluate_by_processes
     from benchmark.inverses.code import blame
     from benchmark.records.store import RecordStore, record_folder
     from benchmark.submissions.candidates import open_submission
@@ -44,19 +45,22 @@ def _renew(
     with blame(candidate.code):
         if keys and keys == find_keys(content, candidate, options):
             return {"submission": name, "outcome": "unchanged", "before": before, "digest": before}
-        evaluation = evaluate(content, candidate, options)
+        evaluation = evaluate_by_processes(content, candidate, options, count)
     record = store.put(name, suite.id, evaluation.write, reason)
     evaluation.clear()
     outcome = "same digest" if record.digest == before else "new digest"
     return {"submission": name, "outcome": outcome, "before": before, "digest": record.digest}
 
 
-def reevaluate(content: Content, options: Options, *, reason: str | None, trust_code: bool) -> list[dict[str, Any]]:
+def reevaluate(
+    content: Content, options: Options, count: int = 1, *, reason: str | None, trust_code: bool
+) -> list[dict[str, Any]]:
     """Evaluate every committed submission with a record on a suite again, but where the record's keys still hold.
 
     One that fails does not keep the others from being evaluated.
 
     Args:
+        count: of processes.
         reason: why records are superseded; None: they were never published and are replaced.
 
     Returns:
@@ -74,7 +78,7 @@ def reevaluate(content: Content, options: Options, *, reason: str | None, trust_
     for name in names:
         try:
             RecordStore(root).check_free(name, suite_id, reason=reason, overwriting=reason is None)
-            row = _renew(root, name, content, options, reason=reason, trust_code=trust_code)
+            row = _renew(root, name, content, options, count, reason=reason, trust_code=trust_code)
         except UserError as error:
             row = {"submission": name, "outcome": "failed", "before": "", "digest": "", "error": str(error)}
             click.echo(f"{name}: {error}", err=True)
@@ -86,6 +90,7 @@ def evaluate_all(
     suite_id: str,
     data_folder: Path | None,
     device: torch.device,
+    threads: int | None,
     batch_size: int,
     *,
     reason: str | None,
@@ -101,6 +106,7 @@ def evaluate_all(
 
     from benchmark.content.content import Content
     from benchmark.engine.jobs import Options
+    from benchmark.engine.processes import share_cores
     from benchmark.errors import UserError
     from benchmark.files.cache import cache_root
     from benchmark.files.storing import check_writable
@@ -111,7 +117,8 @@ def evaluate_all(
     check_writable(cache_root(), "INVBENCH_CACHE")
     quiet()
     content = Content(suite, load_lock(suite), data_folder)
-    rows = reevaluate(content, Options(device, batch_size), reason=reason, trust_code=trust_code)
+    count = share_cores(suite, device, threads)
+    rows = reevaluate(content, Options(device, batch_size), count, reason=reason, trust_code=trust_code)
     if as_json:
         print_json(rows)
     else:

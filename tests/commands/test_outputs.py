@@ -101,7 +101,7 @@ def test_a_disk_that_fills_up_is_one_line_and_loses_no_finished_chunk(tmp_path: 
     """The second chunk of eight images is the first that holds an audit image, and so larger than a file may be."""
     env = os.environ | {"INVBENCH_CACHE": str(tmp_path / "cache")}
     command = [str(Path(sys.executable).parent / "invbench"), "eval", "--submission", "copy", "--target", "mini-swin"]
-    command += ["--limit", "16", "--batch-size", "8"]
+    command += ["--limit", "16", "--batch-size", "8", "--threads", "1"]
     full = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=env, preexec_fn=limit_files)
     assert full.returncode == 2, full.stderr
     last = full.stderr.splitlines()[-1]
