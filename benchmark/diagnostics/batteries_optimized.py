@@ -71,7 +71,7 @@ class Optimized(NamedTuple):
     after: dict[str, float]
 
 
-class _Batch:
+class _TrainingBatch:
     """Training images with what metrics derive from them."""
 
     def __init__(self, images: Tensor, masks: Tensor, kinds: Sequence[Perturbation]) -> None:
@@ -94,9 +94,9 @@ class _Objective:
             part = samples[first : first + BATCH]
             images = to_tensor(np.stack([sample.image for sample in part]), device)
             masks = torch.from_numpy(np.stack([sample.focal_mask for sample in part])).to(device)
-            self.batches.append(_Batch(images, masks, self.kinds))
+            self.batches.append(_TrainingBatch(images, masks, self.kinds))
 
-    def _case(self, batch: _Batch, answer: FixedAnswer, kind: Perturbation, rounded: bool) -> Case:
+    def _case(self, batch: _TrainingBatch, answer: FixedAnswer, kind: Perturbation, rounded: bool) -> Case:
         views = []
         for seen in (batch.seen[kind], batch.original):
             pixels = answer.show(seen.rgb)
@@ -106,7 +106,9 @@ class _Objective:
             views.append(view)
         return Case(batch.original, batch.seen[kind], views[0], batch.mask, baseline=views[1])
 
-    def scores(self, answer: FixedAnswer, batch: _Batch, kinds: Sequence[Perturbation], rounded: bool) -> Tensor:
+    def scores(
+        self, answer: FixedAnswer, batch: _TrainingBatch, kinds: Sequence[Perturbation], rounded: bool
+    ) -> Tensor:
         """Scores of the images of a batch, higher is better; NaN where not scored."""
         parts = torch.stack([self.function(self._case(batch, answer, kind, rounded)) for kind in kinds])
         if self.metric.perturbations == POOLED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -33,7 +34,9 @@ def test_weights_give_an_order_of_the_readers_own(real: Site, visit: Open) -> No
         expected = sorted(means, key=lambda name: -means[name])
         assert order(reader)[0] == expected, weights
         for place, name in enumerate(expected):
-            assert reader.text(f"tr[data-id='{name}'] .mine").endswith(f"{place + 1}. ({means[name]:.3f})")
+            shown = re.fullmatch(r"by your weights (\d+)\. \((.*)\)", reader.text(f"tr[data-id='{name}'] .mine"))
+            assert shown and int(shown[1]) == place + 1
+            assert float(shown[2]) == pytest.approx(means[name], abs=0.0005 + 1e-9)
         assert reader.state == "w=" + "%2C".join(map(str, weights))
         assert reader.texts("#weights output") == list(map(str, weights))
         assert reader.text("#status").endswith("Ordered by your weights.")
