@@ -273,9 +273,7 @@ def evaluate_command(show: Callable[[Evaluated], None]) -> click.Command:
     @_what
     @device_option
     @click.option(
-        "--threads",
-        type=click.IntRange(1),
-        help="One process with so many CPU threads [default on a CPU: a process of one thread for each core].",
+        "--threads", type=click.IntRange(1), help="One process of N CPU threads [default: one a core, N = 1]."
     )
     @click.option("--fetch-only", is_flag=True, help="Download the submission's weights, run nothing of it, and stop.")
     @click.option(
