@@ -46,11 +46,13 @@ def count_processes(suite: Suite) -> int:
 
 
 def share_cores(suite: Suite, device: torch.device, threads: int | None) -> int:
-    """Return how many processes to evaluate by; on a CPU each gets one thread, unless `threads` are asked for."""
+    """Return how many processes to evaluate by; several get one thread each, a single one keeps all of them."""
     if threads is not None or device.type != "cpu":
         return 1
-    torch.set_num_threads(1)
-    return count_processes(suite)
+    count = count_processes(suite)
+    if count > 1:
+        torch.set_num_threads(1)
+    return count
 
 
 def _help(content: Content, job: Job, options: Options) -> None:
