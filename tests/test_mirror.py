@@ -95,6 +95,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "leaderboard/site/test_templates.py": {"leaderboard.site.templating": ""},
     "leaderboard/test_injection.py": {"benchmark.submissions.markdown": "", "leaderboard.comment": ""},
     "metrics/test_color.py": {"benchmark.metrics.cielab": ""},
+    "metrics/test_figure_ground.py": {"benchmark.metrics.sorting": ""},
     "metrics/test_layers.py": {"benchmark.engine.layer_transfer": ""},
     "metrics/test_page.py": {"benchmark.commands.docs": '"docs", "metrics"'},
     "metrics/test_references.py": {
@@ -103,7 +104,6 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         "benchmark.diagnostics.references_common": "REFERENCES",
         "benchmark.diagnostics.references_detail": "REFERENCES",
         "benchmark.diagnostics.references_shape": "REFERENCES",
-        "benchmark.metrics.case": "",
         "benchmark.metrics.spec": "",
     },
     "metrics/test_shape.py": {"benchmark.metrics.edges": ""},

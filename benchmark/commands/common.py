@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import difflib
+import gc
 import json
 import shlex
 import sys
@@ -39,6 +41,7 @@ __all__ = [
 
 RESUMABLE = (["eval"], ["train"], ["data"])
 """Commands that go on where they stood when they are run once more."""
+COLLECT_AFTER = (50_000, 20, 20)
 
 
 class OutputPath(click.Path):
@@ -80,6 +83,9 @@ class Cli(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run; mistakes end as one line with their exit code, never as a traceback."""
+        # PyTorch and transformers are millions of objects: to look for garbage among them takes seconds.
+        gc.set_threshold(*COLLECT_AFTER)
+        atexit.register(gc.freeze)
         try:
             sys.exit(super().main(*args, **kwargs | {"standalone_mode": False}) or 0)
         except NoArgsIsHelpError as error:

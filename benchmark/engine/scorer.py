@@ -164,10 +164,12 @@ class _Batch:
     def show(self, seen: View, recons: Mapping[str, Tensor], networks: Networks) -> Case:
         """Return what metrics look at under the next perturbation; the first one is identity in every suite."""
         pixels = torch.cat([recons[tap] for tap in self.taps]).float()
-        flat = pixels.flatten(1)
-        self.finite.append(flat.isfinite().all(1))
-        self.outside.append(((flat < 0) | (flat > 1)).float().mean(1))
-        recon = View(pixels.nan_to_num())
+        # Nothing but a finite number gives 0 here; a few times faster than `isfinite`.
+        self.finite.append((pixels * 0).flatten(1).sum(1) == 0)
+        pixels = pixels.nan_to_num()
+        outside = (pixels.clamp(0, 1) != pixels).flatten(1).sum(1, dtype=torch.int32)
+        self.outside.append(outside / pixels[0].numel())
+        recon = View.of_recons(pixels, seen)
         self.baseline = self.baseline or recon
         shown = self.original if seen is self._single else seen.repeated(len(self.taps))
         return Case(self.original, shown, recon, self.mask, networks, self.baseline, self.prototypes)

@@ -136,7 +136,8 @@ class _ImageStep(nn.Module):
         layers: list[nn.Module] = []
         width = 64
         while factor > 1:
-            layers += [nn.ConvTranspose2d(channels, width, 4, stride=2, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
+            layers += [nn.ConvTranspose2d(channels, width, 4, stride=2, padding=1), nn.BatchNorm2d(width)]
+            layers.append(nn.ReLU(inplace=True))
             channels, width, factor = width, width // 2, factor // 2
         self.stack = nn.Sequential(*layers, nn.Conv2d(channels, 3, 3, padding=1))
 

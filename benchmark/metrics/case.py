@@ -12,7 +12,7 @@ from torch import Tensor
 
 from benchmark.files.pixels import quantize
 
-__all__ = ["Case", "Classifier", "FocalMask", "Networks", "Perceiver", "Prototypes", "View", "repeat"]
+__all__ = ["Case", "Classifier", "FocalMask", "Networks", "Perceiver", "Prototypes", "View", "of_both", "repeat"]
 
 T = TypeVar("T")
 
@@ -56,17 +56,22 @@ class Networks:
     perceptual: Perceiver | None = None
 
 
+def _by_tensor(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Return a value with its tensors changed, also those inside tuples and lists."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, tuple | list):
+        items = [_by_tensor(item, change) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    return value
+
+
 def repeat(value: Any, times: int) -> Any:
     """Return what was derived from N images as if it were derived from them `times` over.
 
     Tensors, also inside tuples and lists, have the images along their first dimension; all else is the same for all.
     """
-    if isinstance(value, Tensor):
-        return value.expand(times, *value.shape).flatten(0, 1)
-    if isinstance(value, tuple | list):
-        items = [repeat(item, times) for item in value]
-        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
-    return value
+    return _by_tensor(value, lambda tensor: tensor.expand(times, *tensor.shape).flatten(0, 1))
 
 
 class _Memo:
@@ -74,6 +79,7 @@ class _Memo:
 
     def __init__(self) -> None:
         self._known: dict[tuple[Hashable, ...], Any] = {}
+        self._many: dict[int, Self] = {}
         self._single: Self | None = None
         self._times = 1
 
@@ -81,14 +87,16 @@ class _Memo:
         """Return `compute(self, *more)`, computed at the first call only; a tensor in it has the images first."""
         key = (compute, *more)
         if key not in self._known:
-            batches = [item for item in more if isinstance(item, _Memo)]
-            if self._single and all(batch._single for batch in batches):
-                given = [item._single if isinstance(item, _Memo) else item for item in more]
-                self._known[key] = repeat(self._single.get(compute, *given), self._times)
-            else:
-                self._known[key] = compute(self, *more)
+            self._known[key] = self._derive(compute, *more)
         value: T = self._known[key]
         return value
+
+    def _derive(self, compute: Callable[..., Any], *more: Hashable) -> Any:
+        batches = [item for item in more if isinstance(item, _Memo)]
+        if self._single and all(batch._single for batch in batches):
+            given = [item._single if isinstance(item, _Memo) else item for item in more]
+            return repeat(self._single.get(compute, *given), self._times)
+        return compute(self, *more)
 
     def repeated(self, times: int) -> Self:
         """Return the batch as if its images stood there `times` over: what is derived is computed once, and repeated.
@@ -97,12 +105,22 @@ class _Memo:
         """
         if times == 1:
             return self
-        many = copy(self)
-        many._known, many._single, many._times = {}, self, times
-        for name, value in vars(self).items():
-            if isinstance(value, Tensor):
-                setattr(many, name, repeat(value, times))
-        return many
+        if times not in self._many:
+            many = self._many[times] = copy(self)
+            many._known, many._many, many._single, many._times = {}, {}, self, times
+            for name, value in vars(self).items():
+                if isinstance(value, Tensor):
+                    setattr(many, name, repeat(value, times))
+        return self._many[times]
+
+
+def of_both(compute: Callable[..., T]) -> Callable[..., T]:
+    """Mark a function that derives something from a recon and from what was seen alike: see `View.of_recons`."""
+    _OF_BOTH.add(compute)
+    return compute
+
+
+_OF_BOTH: set[Callable[..., Any]] = set()
 
 
 class View(_Memo):
@@ -116,6 +134,33 @@ class View(_Memo):
         super().__init__()
         # Sums run in the order of the memory: equal pixels must give equal scores whatever made them.
         self.rgb = quantize(rgb).contiguous()
+        self._joint: View | None = None
+        self._part, self._images = slice(None), len(rgb)
+
+    @classmethod
+    def of_recons(cls, recons: Tensor, seen: View) -> View:
+        """Return a view of recons (taps x N, 3, H, W) that are compared with the N images of `seen`, repeated.
+
+        The first recons stand beside the images: what is marked by `of_both` is derived from all of them in one go.
+        """
+        if seen._joint is not None:
+            return cls(recons)
+        joint, count = cls(torch.cat((seen.rgb, recons))), len(seen.rgb)
+        view = copy(joint)
+        view.rgb, view._known, view._many = joint.rgb[count:], {}, {}
+        view._joint, view._part, view._images = joint, slice(count, None), count
+        seen._joint, seen._part, seen._images = joint, slice(0, count), count
+        return view
+
+    def _derive(self, compute: Callable[..., Any], *more: Hashable) -> Any:
+        joint = self._joint
+        if joint is None or self._single or compute not in _OF_BOTH:
+            return super()._derive(compute, *more)
+        batches = (item if isinstance(item, _Memo) else None for item in more)
+        singles = [batch and (batch._single or batch) for batch in batches]
+        copies = len(joint.rgb) // self._images
+        given = [one.repeated(copies) if one else item for one, item in zip(singles, more, strict=True)]
+        return _by_tensor(joint.get(compute, *given), lambda tensor: tensor[self._part])
 
 
 class FocalMask(_Memo):

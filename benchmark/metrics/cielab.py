@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from benchmark.metrics.case import View
+from benchmark.metrics.case import View, of_both
 
 __all__ = ["ciede2000", "lab", "srgb_to_lab"]
 
@@ -23,10 +24,16 @@ def _linear_light(rgb: Tensor) -> Tensor:
     return torch.where(rgb > 0.04045, ((rgb + 0.055) / 1.055).pow(2.4), rgb / 12.92)
 
 
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)
+def _xyz_from_rgb(device: torch.device, dtype: torch.dtype) -> Tensor:
+    return torch.tensor(_XYZ_FROM_RGB, device=device, dtype=dtype)
+
+
 def _lab_of_linear(linear: Tensor) -> Tensor:
-    red, green, blue = linear.unbind(1)
-    xyz = torch.stack([red * r + green * g + blue * b for r, g, b in _XYZ_FROM_RGB], dim=1)
-    x, y, z = torch.where(xyz > 0.008856, xyz.pow(1 / 3), xyz * 7.787 + 16 / 116).unbind(1)
+    xyz = (_xyz_from_rgb(linear.device, linear.dtype) @ linear.flatten(2)).view_as(linear)
+    # This cube root takes half as long as `pow`.
+    x, y, z = torch.where(xyz > 0.008856, (xyz.log() / 3).exp(), xyz * 7.787 + 16 / 116).unbind(1)
     return torch.stack((116 * y - 16, 500 * (x - y), 200 * (y - z)), dim=1)
 
 
@@ -38,12 +45,27 @@ def srgb_to_lab(rgb: Tensor) -> Tensor:
     return _lab_of_linear(_linear_light(rgb))
 
 
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)
+def _levels(device: torch.device) -> Tensor:
+    """Return the linear light of the 256 levels, (256,)."""
+    return _linear_light(torch.arange(256, device=device) / 255)
+
+
+@of_both
 def lab(view: View) -> Tensor:
     """Return the CIELAB image (N, 3, H, W) of a view: `srgb_to_lab` of its colors."""
     # A view has 256 levels: looking them up is several times faster than raising every pixel to a power.
-    levels = _linear_light(torch.arange(256, device=view.rgb.device) / 255)
     index = (view.rgb * 255).round().to(torch.int32)
-    return _lab_of_linear(levels.index_select(0, index.flatten()).view_as(view.rgb))
+    return _lab_of_linear(_levels(view.rgb.device).index_select(0, index.flatten()).view_as(view.rgb))
+
+
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)
+def _hue_terms(device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Return the terms of T, a weight of hue differences: multiples of the hue, offsets in radians, weights: (3, 4)."""
+    terms = ((1, 2, 3, 4), (-math.radians(30), 0, math.radians(6), -math.radians(63)), (-0.17, 0.24, 0.32, -0.20))
+    return torch.tensor(terms, device=device, dtype=dtype)
 
 
 def ciede2000(first: Tensor, second: Tensor) -> Tensor:
@@ -65,13 +87,8 @@ def ciede2000(first: Tensor, second: Tensor) -> Tensor:
     hue = torch.where(achromatic, h1 + h2, (h1 + h2) / 2 + math.pi * wraps)
     lightness, chroma = (l1 + l2) / 2 - 50, (c1 + c2) / 2
     delta_hue = 2 * (c1 * c2).sqrt() * half_turn.sin()
-    t = (
-        1
-        - 0.17 * (hue - math.radians(30)).cos()
-        + 0.24 * (2 * hue).cos()
-        + 0.32 * (3 * hue + math.radians(6)).cos()
-        - 0.20 * (4 * hue - math.radians(63)).cos()
-    )
+    turns, offsets, weights = _hue_terms(hue.device, hue.dtype)
+    t = 1 + (hue[..., None] * turns + offsets).cos() @ weights
     # The rotation term is centered on 275 degrees and needs the mean hue within one turn.
     degrees = torch.rad2deg(hue.remainder(2 * math.pi))
     rotation = torch.deg2rad(60 * (-((degrees - 275) / 25).square()).exp()).sin()

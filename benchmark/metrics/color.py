@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmark.metrics.case import Case, FocalMask, View
+from benchmark.metrics.case import Case, FocalMask, View, of_both
 from benchmark.metrics.cielab import ciede2000, lab
 from benchmark.metrics.edges import dilate_disk, pixel_tolerance
 
@@ -85,6 +85,7 @@ def focal_region(mask: FocalMask) -> Region:
     return region_of(torch.where(enough[:, None, None], eroded, mask.pixels))
 
 
+@of_both
 def _focal_cells(view: View, mask: FocalMask) -> Tensor:
     """Return the mean CIELAB of the focal cells, (N, 3, cells); arbitrary where a cell is dropped."""
     return cell_means(view, mask.get(focal_region))
@@ -99,6 +100,7 @@ def _frame(height: int, width: int, device: torch.device) -> tuple[Tensor, Tenso
     return kept, pixels[kept]
 
 
+@of_both
 def _frame_cells(view: View) -> Tensor:
     """Return the mean CIELAB of all cells of the frame that are at least a quarter inside it, (N, 3, cells)."""
     kept, pixels = _frame(*view.rgb.shape[-2:], view.rgb.device)

@@ -14,10 +14,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from benchmark.metrics.case import Case, View
+from benchmark.metrics.case import Case, View, of_both
 
 __all__ = [
     "SSIM_RADIUS",
+    "gaussian_taps",
     "gaussian_valid",
     "luma",
     "mse_norm",
@@ -37,10 +38,18 @@ FLAT_BAND_ENERGY = 1e-8
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
+@of_both
 def luma(view: View) -> Tensor:
     """Return the BT.601 luma 0.299 R + 0.587 G + 0.114 B, (N, H, W) in [0, 1]."""
     red, green, blue = view.rgb.unbind(1)
     return red * 0.299 + green * 0.587 + blue * 0.114
+
+
+def gaussian_taps(sigma: float, radius: int) -> list[float]:
+    """Return the weights of a Gaussian at 0 to `radius` pixels; those on both sides add up to 1."""
+    taps = [math.exp(-0.5 * (k / sigma) ** 2) for k in range(radius + 1)]
+    total = taps[0] + 2 * sum(taps[1:])
+    return [tap / total for tap in taps]
 
 
 def gaussian_valid(images: Tensor, sigma: float, radius: int) -> Tensor:
@@ -48,15 +57,14 @@ def gaussian_valid(images: Tensor, sigma: float, radius: int) -> Tensor:
 
     The window has `2 radius + 1` taps of sum 1, `sigma` in pixels; the result is (N, H - 2 radius, W - 2 radius).
     """
-    taps = [math.exp(-0.5 * (k / sigma) ** 2) for k in range(radius + 1)]
-    total = taps[0] + 2 * sum(taps[1:])
+    taps = gaussian_taps(sigma, radius)
     # Shifted additions: one-channel convolutions take several times longer on a CPU.
     for dim in (-2, -1):
         size = images.shape[dim] - 2 * radius
-        out = images.narrow(dim, radius, size) * (taps[0] / total)
+        out = images.narrow(dim, radius, size) * taps[0]
         for k in range(1, radius + 1):
             pair = images.narrow(dim, radius - k, size) + images.narrow(dim, radius + k, size)
-            out.add_(pair, alpha=taps[k] / total)
+            out.add_(pair, alpha=taps[k])
         images = out
     return images
 
@@ -92,6 +100,7 @@ class _LocalMoments(NamedTuple):
     variance: Tensor
 
 
+@of_both
 def _local_moments(view: View) -> _LocalMoments:
     # Variances do not change with an offset, and float32 holds them better around zero.
     centered = view.get(luma) - 0.5

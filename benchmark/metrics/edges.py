@@ -14,8 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmark.metrics.case import FocalMask, View
+from benchmark.metrics.case import FocalMask, View, of_both
 from benchmark.metrics.detail import gaussian_valid, luma
+from benchmark.metrics.sorting import ascending
 
 __all__ = [
     "Contour",
@@ -32,6 +33,7 @@ __all__ = [
     "reference_edges",
     "shrink",
     "smooth",
+    "smooth_radius",
     "strongest",
 ]
 
@@ -51,12 +53,14 @@ def pixel_tolerance(height: int, width: int) -> int:
     return math.ceil(0.008 * math.hypot(height, width))
 
 
-def smooth(images: Tensor, sigma: float) -> Tensor:
-    """Return images (N, H, W) under a Gaussian of `sigma` pixels, radius round(3 sigma).
+def smooth_radius(sigma: float, shorter: int) -> int:
+    """Return the radius in pixels of the Gaussian of `smooth`: round(3 sigma), held under the shorter side."""
+    return min(math.floor(3 * sigma + 0.5), shorter - 1)
 
-    The border reflects about the outermost pixel; the radius is held under the shorter side.
-    """
-    radius = min(math.floor(3 * sigma + 0.5), min(images.shape[-2:]) - 1)
+
+def smooth(images: Tensor, sigma: float) -> Tensor:
+    """Return images (N, H, W) under a Gaussian of `sigma` pixels; the border reflects about the outermost pixel."""
+    radius = smooth_radius(sigma, min(images.shape[-2:]))
     return gaussian_valid(F.pad(images, (radius,) * 4, mode="reflect"), sigma, radius)
 
 
@@ -136,6 +140,7 @@ def _places(height: int, width: int, device: torch.device) -> Tensor:
     return (rows + torch.arange(1, width + 1, device=device)).flatten()
 
 
+@of_both
 def maxima(view: View, divisor: int) -> Maxima:
     """Return the gradient maxima of luma downsampled by `divisor` (Canny 1986 without its hysteresis).
 
@@ -165,7 +170,8 @@ def nearby_bits(peaks: Maxima, edges: Tensor, tolerance: int) -> Tensor:
 
 def matches(accepted: Tensor, nearby: Tensor) -> Tensor:
     """Return where one of the accepted orientations is nearby, bool (N, h, w)."""
-    return (accepted & nearby) != 0
+    # On a CPU this is many times faster than comparing bytes with 0.
+    return (accepted & nearby).bool()
 
 
 def mirrored(maps: Tensor) -> Tensor:
@@ -183,38 +189,27 @@ def mirrored_bits(bits: Tensor) -> Tensor:
 
 
 class ReferenceEdges(NamedTuple):
-    """Edges of an original at one scale.
+    """How many edges an original has at one scale.
 
     Attributes:
         tolerance: matching tolerance of the scale in pixels.
-        edges: bool (N, h, w).
-        nearby: bits of the edge orientations within the tolerance, uint8 (N, h, w).
-        counts: edge pixels per image, int64 (N,).
-        most: no image has more of them.
+        counts: edge pixels per image, int64 (N,); its edges are its `strongest`, so many.
     """
 
     tolerance: int
-    edges: Tensor
-    nearby: Tensor
     counts: Tensor
-    most: int
 
 
 def reference_edges(view: View, divisor: int) -> ReferenceEdges:
-    """Return the edges of an original: maxima above 0.3 of the 99th percentile of the magnitude."""
+    """Return how many edges an original has: maxima above 0.3 of the 99th percentile of the magnitude."""
     peaks = view.get(maxima, divisor)
     magnitude = peaks.magnitude.flatten(1)
-    tolerance = pixel_tolerance(*peaks.magnitude.shape[-2:])
     # The linear interpolation of torch.quantile, which refuses large batches in some releases.
     position = 0.99 * (magnitude.shape[1] - 1)
-    lower = magnitude.kthvalue(math.floor(position) + 1, dim=1).values
-    upper = magnitude.kthvalue(math.ceil(position) + 1, dim=1).values
-    p99 = torch.lerp(lower, upper, position - math.floor(position))
+    ranked = ascending(magnitude)
+    p99 = torch.lerp(ranked[:, math.floor(position)], ranked[:, math.ceil(position)], position - math.floor(position))
     edges = peaks.ridge > (REFERENCE_SHARE_OF_P99 * p99)[:, None, None]
-    counts = edges.flatten(1).sum(1)
-    # Elsewhere than on a CPU looking at the counts costs more than sorting all pixels.
-    most = int(counts.max()) if counts.device.type == "cpu" else magnitude.shape[1]
-    return ReferenceEdges(tolerance, edges, nearby_bits(peaks, edges, tolerance), counts, most)
+    return ReferenceEdges(pixel_tolerance(*peaks.magnitude.shape[-2:]), edges.flatten(1).sum(1))
 
 
 def strongest(peaks: Maxima, reference: ReferenceEdges) -> Tensor:
@@ -224,10 +219,8 @@ def strongest(peaks: Maxima, reference: ReferenceEdges) -> Tensor:
     where there are fewer maxima than that, all of them.
     """
     ridge = peaks.ridge.flatten(1)
-    if reference.most == 0:
-        return torch.zeros_like(peaks.ridge, dtype=torch.bool)
-    ranked = ridge.topk(reference.most, dim=1).values
-    weakest = ranked.gather(1, (reference.counts - 1).clamp(min=0)[:, None])
+    ranked = ascending(ridge)
+    weakest = ranked.gather(1, (ridge.shape[1] - reference.counts.clamp(min=1))[:, None])
     stronger = ridge > weakest
     tied = (ridge == weakest) & (ridge > 0)
     room = reference.counts[:, None] - stronger.sum(1, keepdim=True)

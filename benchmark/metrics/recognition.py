@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from benchmark.metrics.case import Case, Classifier, View
+from benchmark.metrics.case import Case, Classifier, View, of_both
 from benchmark.metrics.detail import luma
 
 __all__ = ["agreement", "recognition"]
@@ -29,6 +29,7 @@ def agreement(p: Tensor, q: Tensor, exclusive_labels: bool) -> Tensor:
     return (1 - divergence / math.log(2)).clamp(0, 1)
 
 
+@of_both
 def _judgement(view: View, judge: Classifier) -> Tensor:
     return judge(view.get(luma)[:, None].expand(-1, 3, -1, -1))
 

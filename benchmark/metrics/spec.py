@@ -270,7 +270,7 @@ METRICS: dict[str, Metric] = {
             mean_tolerance=0.003,
             source="defined by this benchmark, after Fisher 1936",
             reference="numpy and scikit-learn roc_auc_score, 2e-4",
-            function="benchmark.metrics.shape:fg_transfer",
+            function="benchmark.metrics.figure_ground:fg_transfer",
         ),
         Metric(
             id="recognition",

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from benchmark.metrics.case import Case, View
+from benchmark.metrics.case import Case, View, of_both
 from benchmark.metrics.detail import luma
 
 __all__ = ["Rings", "frc", "resolution_px", "ring_contrast", "rings_of", "tukey"]
@@ -91,6 +91,7 @@ class _Spectrum(NamedTuple):
     power: Tensor
 
 
+@of_both
 def _spectrum(view: View) -> _Spectrum:
     gray = view.get(luma)
     rings = rings_of(gray.shape[-2], gray.shape[-1], gray.device)

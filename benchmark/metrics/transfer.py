@@ -13,18 +13,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmark.metrics.case import Case, View
+from benchmark.metrics.case import Case, View, of_both
 from benchmark.metrics.cielab import lab
 from benchmark.metrics.color import cell_px
+from benchmark.metrics.decoys import MAX_OWN_DECOY
 
 __all__ = ["color_transfer", "color_transfer_parts"]
 
 MIN_CHANGE = 10.0
-MAX_OWN_DECOY = 0.5
 MIRRORS = ((3,), (2,), (2, 3))
 PARTS = (1, 3, 1, 3, 1, 1)
 
 
+@of_both
 def _chroma_cells(view: View) -> Tensor:
     """Mean (a*, b*) of the cells that lie in the frame as a whole, (N, 2, rows, columns)."""
     chroma = view.get(lab)[:, 1:]

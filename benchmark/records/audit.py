@@ -22,6 +22,8 @@ __all__ = ["audit_digest", "audit_to_table", "check_png", "decode_png", "read_au
 
 Pixels = npt.NDArray[np.uint8]
 MAX_SIDE_PX = 4096
+PNG_LEVEL = 4
+"""One hundredth larger than at the highest level, in half the time."""
 _HEAD = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR"
 _RGB8 = bytes([8, 2, 0, 0, 0])
 """Bit depth 8, color type RGB, and the only compression, filter and no interlacing."""
@@ -115,7 +117,7 @@ def _row_labels(suite: Suite, target: TargetSpec, images: Sequence[str]) -> list
 
 def _encode_png(pixels: Pixels) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=PNG_LEVEL)
     return buffer.getvalue()
 
 

@@ -14,6 +14,7 @@ from benchmark.errors import NotFoundError, SpecError, did_you_mean
 from benchmark.files.canonical import sha256_file
 from benchmark.inverses.base import MAX_BYTES, Inverse, build_inverse, count_bytes, load_inverse, read_config
 from benchmark.inverses.code import load_code
+from benchmark.inverses.folding import fold_batch_norms
 from benchmark.inverses.spec import InverseConfig, get_method
 from benchmark.records.record import InverseInfo
 from benchmark.submissions.submission import CODE, Submission, load_submission_folder
@@ -166,7 +167,7 @@ def from_references(references: Sequence[str], suite: Suite) -> Candidate:
 def load_candidate(
     candidate: Candidate, spec: TargetSpec, target_sha256: str, device: torch.device
 ) -> tuple[Inverse, InverseInfo]:
-    """Return a candidate's inverse of a target, and where it came from.
+    """Return a candidate's inverse of a target, as fast as it can be, and where it came from.
 
     Args:
         target_sha256: of the weights of the target.
@@ -200,4 +201,6 @@ def load_candidate(
         revision=stored.revision,
         training=config.training,
     )
+    if candidate.code is None:
+        fold_batch_norms(inverse)
     return inverse, info

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from benchmark.datasets.scenes import make_scene
 from benchmark.metrics.case import Case, FocalMask, View
-from benchmark.metrics.shape import contour_f, edge_f, fg_transfer
+from benchmark.metrics.figure_ground import fg_transfer
+from benchmark.metrics.shape import contour_f, edge_f
 from benchmark.metrics.spec import METRICS
 
 DECOYED = (contour_f, edge_f, fg_transfer)

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 import scipy.ndimage as ndi
-import skimage.data
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shapes import blobs, case_of, degraded, lit, photos
 from skimage.morphology import disk
-from skimage.transform import resize
 from torch import Tensor
 
 from benchmark.diagnostics.references import REFERENCES, boundary, images_of
-from benchmark.metrics.case import Case, FocalMask, View
+from benchmark.metrics.case import FocalMask, View
 from benchmark.metrics.edges import (
     contour,
     dilate_disk,
@@ -29,49 +27,8 @@ from benchmark.metrics.edges import (
     smooth,
     strongest,
 )
-from benchmark.metrics.shape import contour_f, edge_f, fg_transfer
-
-
-def photos(height: int, width: int) -> Tensor:
-    """Four photographs, (4, 3, H, W) at 8 bits."""
-    images = [getattr(skimage.data, name)() for name in ("astronaut", "chelsea", "coffee", "camera")]
-    color = [image if image.ndim == 3 else np.stack([image] * 3, axis=2) for image in images]
-    small = [np.round(resize(image, (height, width), anti_aliasing=True) * 255) for image in color]
-    return torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2).float() / 255
-
-
-def blobs(height: int, width: int) -> Tensor:
-    """Four masks, bool (4, H, W): ellipses and rectangles off the center, some cut by the frame."""
-    y, x = torch.meshgrid(torch.arange(height) / height, torch.arange(width) / width, indexing="ij")
-    return torch.stack(
-        [
-            ((y - 0.4) / 0.25) ** 2 + ((x - 0.35) / 0.2) ** 2 <= 1,
-            ((y - 0.9) / 0.5) ** 2 + ((x - 0.3) / 0.3) ** 2 <= 1,
-            (abs(y - 0.35) <= 0.2) & (abs(x - 0.6) <= 0.25),
-            abs(y - x) <= 0.2,
-        ]
-    )
-
-
-def lit(images: Tensor, mask: Tensor) -> Tensor:
-    """Make the object darker than its surroundings, so that its contour shows."""
-    return View(torch.where(mask[:, None], 0.6 * images, 0.3 + 0.7 * images)).rgb
-
-
-def degraded(images: Tensor) -> dict[str, Tensor]:
-    generator = torch.Generator().manual_seed(3)
-    return {
-        "noise": (images + 0.1 * torch.randn(images.shape, generator=generator)).clamp(0, 1),
-        "blur": torch.from_numpy(ndi.gaussian_filter(images.numpy(), (0, 0, 1.5, 1.5))),
-        "shift": images.roll((2, 1), (2, 3)),
-        "other": images.roll(1, 0),
-    }
-
-
-def case_of(original: Tensor, recon: Tensor, mask: Tensor) -> Case:
-    view = View(original)
-    return Case(view, view, View(recon), FocalMask(mask))
-
+from benchmark.metrics.figure_ground import fg_transfer
+from benchmark.metrics.shape import contour_f, edge_f
 
 # --- edges ---------------------------------------------------------------------------------------
 
@@ -249,41 +206,6 @@ def test_edge_f_looks_at_no_mask() -> None:
 def test_edge_f_needs_edges() -> None:
     images, mask = photos(96, 96), blobs(96, 96)
     assert edge_f(case_of(torch.full_like(images, 0.5), images, mask)).isnan().all()
-
-
-# --- fg_transfer ---------------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("size", [(96, 96), (64, 80), (100, 130), (120, 160)])
-def test_fg_transfer_parity(size: tuple[int, int], parity: Callable[..., None]) -> None:
-    mask = blobs(*size)
-    # Where the rule hardly separates, small errors of the features count most.
-    for original in (lit(photos(*size), mask), photos(*size)):
-        for recon in (*degraded(original).values(), (original * 4).round() / 4):
-            parity(case_of(original, recon, mask), ["fg_transfer"])
-
-
-def test_fg_transfer_of_trivial_recons() -> None:
-    mask = blobs(96, 96)
-    original = lit(photos(96, 96), mask)
-    assert fg_transfer(case_of(original, original, mask)).tolist() == [1, 1, 1, 1]
-    assert fg_transfer(case_of(original, torch.full_like(original, 0.4), mask)).tolist() == [0, 0, 0, 0]
-    bright = mask[:, None].float().expand(4, 3, 96, 96)
-    assert (fg_transfer(case_of(bright, 1 - bright, mask)) < -0.5).all()
-
-
-def test_fg_transfer_is_not_scored_without_a_rule() -> None:
-    mask = blobs(96, 96)
-    images = lit(photos(96, 96), mask)
-    assert fg_transfer(case_of(images, images, torch.zeros_like(mask))).isnan().all()
-    assert fg_transfer(case_of(images, images, torch.ones_like(mask))).isnan().all()
-    speck = torch.zeros_like(mask)
-    speck[:, :9, :9] = True
-    assert fg_transfer(case_of(images, images, speck)).isnan().all()
-    assert fg_transfer(case_of(torch.full_like(images, 0.5), images, mask)).isnan().all()
-    random = torch.rand(4, 96, 96, generator=torch.Generator().manual_seed(0)) < 0.5
-    assert fg_transfer(case_of(images, images, random)).isnan().all()
 
 
 # --- properties ----------------------------------------------------------------------------------
