@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable
 from copy import copy
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, Self, TypeVar
+from weakref import WeakValueDictionary, ref
 
 import torch
 from torch import Tensor
@@ -79,13 +80,14 @@ class _Memo:
 
     def __init__(self) -> None:
         self._known: dict[tuple[Hashable, ...], Any] = {}
-        self._many: dict[int, Self] = {}
+        self._many: WeakValueDictionary[int, Self] = WeakValueDictionary()
         self._single: Self | None = None
         self._times = 1
 
     def get(self, compute: Callable[..., T], *more: Hashable) -> T:
         """Return `compute(self, *more)`, computed at the first call only; a tensor in it has the images first."""
-        key = (compute, *more)
+        # With itself as a key it would stay in memory until the collector comes.
+        key = (compute, *("itself" if item is self else item for item in more))
         if key not in self._known:
             self._known[key] = self._derive(compute, *more)
         value: T = self._known[key]
@@ -105,13 +107,14 @@ class _Memo:
         """
         if times == 1:
             return self
-        if times not in self._many:
-            many = self._many[times] = copy(self)
-            many._known, many._many, many._single, many._times = {}, {}, self, times
-            for name, value in vars(self).items():
-                if isinstance(value, Tensor):
-                    setattr(many, name, repeat(value, times))
-        return self._many[times]
+        if (known := self._many.get(times)) is not None:
+            return known
+        many = self._many[times] = copy(self)
+        many._known, many._many, many._single, many._times = {}, WeakValueDictionary(), self, times
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor):
+                setattr(many, name, repeat(value, times))
+        return many
 
 
 def of_both(compute: Callable[..., T]) -> Callable[..., T]:
@@ -134,7 +137,9 @@ class View(_Memo):
         super().__init__()
         # Sums run in the order of the memory: equal pixels must give equal scores whatever made them.
         self.rgb = quantize(rgb).contiguous()
-        self._joint: View | None = None
+        # Recons keep what they share with what was seen, and that refers to it: the other way it is a weak reference,
+        # so that all is freed at once when the recons are.
+        self._beside: View | ref[View] | None = None
         self._part, self._images = slice(None), len(rgb)
 
     @classmethod
@@ -143,17 +148,17 @@ class View(_Memo):
 
         The first recons stand beside the images: what is marked by `of_both` is derived from all of them in one go.
         """
-        if seen._joint is not None:
+        if seen._beside is not None:
             return cls(recons)
         joint, count = cls(torch.cat((seen.rgb, recons))), len(seen.rgb)
         view = copy(joint)
-        view.rgb, view._known, view._many = joint.rgb[count:], {}, {}
-        view._joint, view._part, view._images = joint, slice(count, None), count
-        seen._joint, seen._part, seen._images = joint, slice(0, count), count
+        view.rgb, view._known, view._many = joint.rgb[count:], {}, WeakValueDictionary()
+        view._beside, view._part, view._images = joint, slice(count, None), count
+        seen._beside, seen._part, seen._images = ref(joint), slice(0, count), count
         return view
 
     def _derive(self, compute: Callable[..., Any], *more: Hashable) -> Any:
-        joint = self._joint
+        joint = self._beside() if isinstance(self._beside, ref) else self._beside
         if joint is None or self._single or compute not in _OF_BOTH:
             return super()._derive(compute, *more)
         batches = (item if isinstance(item, _Memo) else None for item in more)

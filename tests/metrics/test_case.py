@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from weakref import ref
+
 import pytest
 import torch
 from shapes import blobs, lit, photos
@@ -58,6 +61,26 @@ def test_later_recons_take_what_is_known_of_what_was_seen(images: Tensor) -> Non
     assert SIZES == [4, 8]
     assert seen.repeated(3).get(brightness).shape == (12,)
     assert SIZES == [4, 8]
+
+
+def test_what_is_known_of_recons_is_freed_with_them(images: Tensor) -> None:
+    """Otherwise a GPU would keep the recons of many tiles until the collector comes."""
+    gc.disable()
+    try:
+        seen, mask = View(images), FocalMask(blobs(64, 64))
+        recon = View.of_recons(torch.cat((images.flip(3), 1 - images)), seen)
+        repeated = seen.repeated(2)
+        recon.get(nearness, repeated, mask.repeated(2))
+        seen.get(nearness, seen, mask)
+        freed = [ref(item) for item in (recon, repeated, recon.get(brightness))]
+        del recon, repeated
+        assert [item() for item in freed] == [None, None, None]
+        seen.get(brightness)
+        freed = [ref(seen)]
+        del seen
+        assert freed[0]() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("metric_id", METRICS)
