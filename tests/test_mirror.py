@@ -145,6 +145,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         "benchmark.commands.common": "did you mean",
         "benchmark.commands.doctor": '"doctor"',
         "benchmark.commands.evaluation": '"eval"',
+        "benchmark.commands.evaluation_options": '"--limit"',
         "benchmark.commands.list": '"list"',
         "benchmark.commands.train": '"train"',
         "benchmark.diagnostics.doctor": '"doctor"',

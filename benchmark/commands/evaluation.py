@@ -12,14 +12,13 @@ import click
 
 from benchmark.commands.common import (
     EXISTING_FOLDER,
-    OUTPUT_FOLDER,
-    data_folder_option,
+    OUTPUT_FILE,
     device_option,
     json_option,
     open_device,
     quiet,
-    suite_option,
 )
+from benchmark.commands.evaluation_options import parse_shard, what_options
 from benchmark.commands.reevaluation import evaluate_all
 
 if TYPE_CHECKING:
@@ -58,6 +57,8 @@ class _Request:
     shard: tuple[int, int] | None = None
     merging: bool = False
     caches: tuple[Path, ...] = ()
+    log: Path | None = None
+    trace: Path | None = None
 
     def __post_init__(self) -> None:
         if self.every:
@@ -129,7 +130,9 @@ def _compute(
     else:
         candidate = open_submission(source, wanted, trust_code=request.trust_code)
     share = Share(*request.shard) if request.shard else WHOLE
-    options = Options(device, request.batch_size, request.limit, request.targets or None, share)
+    options = Options(
+        device, request.batch_size, request.limit, request.targets or None, share, request.log, request.trace
+    )
     content = Content(suite, lock, request.data_folder)
     with blame(candidate.code):
         if request.merging:
@@ -214,63 +217,11 @@ def _fetch_weights(source: Path, wanted: Sequence[TargetSpec]) -> None:
     click.echo(f"The weights of {source.name} are here.")
 
 
-def _parse_shard(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int] | None:
-    """Index from 0 and count of a text such as 2/8, which counts from 1."""
-    if value is None:
-        return None
-    number, _, count = value.partition("/")
-    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
-        raise click.BadParameter(f"'{value}' is no I/N with I from 1 to N, such as 2/8", ctx, param)
-    return int(number) - 1, int(count)
-
-
-_WHAT = (
-    click.option(
-        "--submission", "reference", metavar="ID|PATH", help="Submission to evaluate [default: modular_per_tap]."
-    ),
-    click.option(
-        "--inverse",
-        "references",
-        multiple=True,
-        metavar="ORG/NAME@REVISION|FOLDER",
-        help="Evaluate an inverse from the Hub, at a full commit, or from a folder; may be repeated, one a target.",
-    ),
-    suite_option,
-    click.option(
-        "--target", "targets", multiple=True, help="Only this target; may be repeated. The record is partial."
-    ),
-    data_folder_option,
-    click.option(
-        "--batch-size",
-        default=16,
-        show_default=True,
-        type=click.IntRange(1),
-        help="Images kept and checkpointed together, in steps of 8; scores do not depend on it.",
-    ),
-    click.option("--limit", type=click.IntRange(1), help="Only the first N images; the record is marked partial."),
-    click.option(
-        "--out",
-        type=OUTPUT_FOLDER,
-        help="Where the record goes [default: invbench-results; for a PATH, the submission itself].",
-    ),
-    click.option("--trust-code", is_flag=True, help="Import and run the submission's inverse.py. Read it first."),
-    click.option("--supersede", metavar="REASON", help="Put the record that is there aside, unchanged, and say why."),
-    click.option("--overwrite", is_flag=True, help="Replace a record that was never published."),
-)
-"""Options that say what is evaluated and where the record goes."""
-
-
-def _what(command: Callable[..., None]) -> Callable[..., None]:
-    for option in reversed(_WHAT):
-        command = option(command)
-    return command
-
-
 def evaluate_command(show: Callable[[Evaluated], None]) -> click.Command:
     """The command `eval`; `show` presents what came of it."""
 
     @click.command("eval")
-    @_what
+    @what_options
     @device_option
     @click.option(
         "--threads", type=click.IntRange(1), help="One process of N CPU threads [default: one a core, N = 1]."
@@ -282,8 +233,22 @@ def evaluate_command(show: Callable[[Evaluated], None]) -> click.Command:
     @click.option(
         "--shard",
         metavar="I/N",
-        callback=_parse_shard,
+        callback=parse_shard,
         help="Compute the I-th of N parts and leave it in the cache; invbench merge makes the record.",
+    )
+    @click.option(
+        "--log-json",
+        "log",
+        type=OUTPUT_FILE,
+        metavar="FILE",
+        help="Append a line of JSON for every chunk that is done: what, seconds by stage, time left.",
+    )
+    @click.option(
+        "--profile",
+        "trace",
+        type=OUTPUT_FILE,
+        metavar="FILE",
+        help="Write what PyTorch does for one tile of images as a trace for chrome://tracing or Perfetto.",
     )
     @json_option
     def evaluate(**given: Any) -> None:
@@ -323,7 +288,7 @@ def merge_command(show: Callable[[Evaluated], None]) -> click.Command:
     """The command `merge`; `show` presents what came of it."""
 
     @click.command("merge")
-    @_what
+    @what_options
     @click.option(
         "--from",
         "caches",

@@ -21,6 +21,7 @@ from benchmark.engine.jobs import Chunk, Job, Options
 from benchmark.engine.pipeline import Pipeline
 from benchmark.engine.scorer import iter_tiles
 from benchmark.engine.stopwatch import Stage, Stopwatch
+from benchmark.engine.watching import Tracer, log_line
 from benchmark.targets import load_target
 
 __all__ = ["compute"]
@@ -97,7 +98,8 @@ def compute(content: Content, job: Job, options: Options, title: str, *, quiet: 
     taps = {target_id: len(suite.target(target_id).taps) for target_id in missing}
     total = sum(chunk.images for chunk in job.shared(options.share)) * sum(taps.values())
     wanted = sum(chunk.images * taps[target_id] for target_id, chunks in missing.items() for chunk in chunks)
-    bar = tqdm(total=total, initial=total - wanted, unit="tap", desc=title, mininterval=0.5, disable=quiet)
+    start, finished, trace = time.perf_counter(), 0, Tracer(options.trace, options.device)
+    bar = tqdm(total=total, initial=total - wanted, unit="tap", desc=title, smoothing=0, mininterval=0.5, disable=quiet)
     with bar:
         for target_id, chunks in missing.items():
             if not chunks:
@@ -108,10 +110,11 @@ def compute(content: Content, job: Job, options: Options, title: str, *, quiet: 
             pipeline = Pipeline(suite, target, job.loaded[target_id][0], job.networks, watch)
             for chunk, samples in _iter_samples(images, spec.input_size, chunks, watch, options.device):
                 tiles = iter_tiles(samples, options.device, audit=audited, judged=judged, first=chunk.first)
-                scored = [pipeline.run(tile) for tile in tiles]
+                scored = [trace(pipeline.run, tile) for tile in tiles]
                 arrays = {field: np.concatenate([tile[field] for tile in scored]) for field in scored[0]}
                 stages = watch.take()
-                arrays["times"] = np.array([[began, time.perf_counter() - mark, *stages.values()]])
+                seconds = time.perf_counter() - mark
+                arrays["times"] = np.array([[began, seconds, *stages.values()]])
                 store = job.stores[target_id]
                 store.save(chunk.name, arrays)
                 computed.add(str(store.path(chunk.name)))
@@ -119,5 +122,14 @@ def compute(content: Content, job: Job, options: Options, title: str, *, quiet: 
                 done += chunk.images
                 bar.set_postfix_str(_describe(done, spent), refresh=False)
                 bar.update(chunk.images * taps[target_id])
+                finished += chunk.images * taps[target_id]
+                log_line(
+                    options.log, what=title, share=str(options.share), target=target_id, first=chunk.first,
+                    images=chunk.images, seconds=round(seconds, 3),
+                    stages_s={stage: round(spent, 3) for stage, spent in stages.items()}, taps=finished, of=wanted,
+                    left_s=round((time.perf_counter() - start) / finished * (wanted - finished), 1),
+                )  # fmt: skip
                 mark, began = time.perf_counter(), time.time()
+    if trace.waiting:
+        tqdm.write("no trace: it is written of the second tile of images, and there was none", file=sys.stderr)
     return frozenset(computed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -54,6 +55,8 @@ class Options:
         limit: only the first so many images.
         targets: only these targets.
         share: what of it this process computes.
+        log: where a line of JSON goes for every chunk that is done.
+        trace: where a trace of one tile goes.
     """
 
     device: torch.device
@@ -61,6 +64,8 @@ class Options:
     limit: int | None = None
     targets: tuple[str, ...] | None = None
     share: Share = WHOLE
+    log: Path | None = None
+    trace: Path | None = None
 
 
 class Chunk(NamedTuple):

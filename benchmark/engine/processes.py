@@ -55,19 +55,19 @@ def share_cores(suite: Suite, device: torch.device, threads: int | None) -> int:
     return count
 
 
-def _help(content: Content, job: Job, options: Options) -> None:
+def _help(content: Content, job: Job, options: Options, title: str) -> None:
     """Compute a share in a process of its own; what goes wrong there, the process that waits meets itself."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     with suppress(Exception):
-        compute(content, job, options, "", quiet=True)
+        compute(content, job, options, title, quiet=True)
 
 
 @contextmanager
-def _helpers(content: Content, job: Job, shares: Sequence[Options]) -> Iterator[None]:
+def _helpers(content: Content, job: Job, shares: Sequence[Options], title: str) -> Iterator[None]:
     """Have each share computed by a process of its own, and wait for them."""
     context = multiprocessing.get_context("fork")
-    helpers = [context.Process(target=_help, args=(content, job, options), daemon=True) for options in shares]
+    helpers = [context.Process(target=_help, args=(content, job, options, title), daemon=True) for options in shares]
     with warnings.catch_warnings():
         # Python 3.12 warns of any other thread; those of this process hold no lock that a helper takes.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -92,12 +92,14 @@ def evaluate_by_processes(content: Content, candidate: Candidate, options: Optio
         UserError: see `evaluate`.
     """
     meter, job = Meter(options.device), open_job(content, candidate, options)
-    own, *others = (replace(options, share=Share(index, count)) for index in range(count))
+    own, *others = (
+        replace(options, share=Share(index, count), trace=None if index else options.trace) for index in range(count)
+    )
     with run_lock(job.stores.values(), WHOLE):
         paths = {str(store.path(chunk.name)) for store in job.stores.values() for chunk in job.chunks}
         known = {path for path in paths if Path(path).exists()}
-        with _helpers(content, job, others):
+        with _helpers(content, job, others, candidate.id):
             compute(content, job, own, candidate.id)
-        again = compute(content, job, options, candidate.id, quiet=True)
+        again = compute(content, job, replace(options, trace=None), candidate.id, quiet=True)
         stores = {name: [store] for name, store in job.stores.items()}
         return assemble(content, candidate, job, stores, options, meter, (paths - known) | again)

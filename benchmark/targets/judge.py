@@ -63,7 +63,8 @@ def load_judge(folder: Path, device: torch.device) -> LabelProbabilities:
     def logits(images: Tensor) -> Tensor:
         if size is not None and tuple(images.shape[-2:]) != size:
             images = F.interpolate(images, size=size, mode="bilinear", antialias=True)
-        return model(normalize(images)).logits
+        # Convolutions of a CPU are a fifth faster on this order of the memory.
+        return model(normalize(images).contiguous(memory_format=torch.channels_last)).logits
 
     try:
         with torch.no_grad():

@@ -87,3 +87,5 @@ def capture(points: Mapping[str, Point], *, stop: bool) -> Iterator[dict[str, Te
         except _Reached as signal:
             if signal is not reached:
                 raise
+            # The frames that it passed hold it, and all tensors of the pass: they are to be freed now.
+            signal.__traceback__ = None

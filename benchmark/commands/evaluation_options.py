@@ -1,0 +1,63 @@
+"""The options that the commands about evaluations share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import click
+
+from benchmark.commands.common import OUTPUT_FOLDER, data_folder_option, suite_option
+
+__all__ = ["parse_shard", "what_options"]
+
+
+def parse_shard(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    """Index from 0 and count of a text such as 2/8, which counts from 1."""
+    if value is None:
+        return None
+    number, _, count = value.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise click.BadParameter(f"'{value}' is no I/N with I from 1 to N, such as 2/8", ctx, param)
+    return int(number) - 1, int(count)
+
+
+_WHAT = (
+    click.option(
+        "--submission", "reference", metavar="ID|PATH", help="Submission to evaluate [default: modular_per_tap]."
+    ),
+    click.option(
+        "--inverse",
+        "references",
+        multiple=True,
+        metavar="ORG/NAME@REVISION|FOLDER",
+        help="Evaluate an inverse from the Hub, at a full commit, or from a folder; may be repeated, one a target.",
+    ),
+    suite_option,
+    click.option(
+        "--target", "targets", multiple=True, help="Only this target; may be repeated. The record is partial."
+    ),
+    data_folder_option,
+    click.option(
+        "--batch-size",
+        default=16,
+        show_default=True,
+        type=click.IntRange(1),
+        help="Images kept and checkpointed together, in steps of 8; scores do not depend on it.",
+    ),
+    click.option("--limit", type=click.IntRange(1), help="Only the first N images; the record is marked partial."),
+    click.option(
+        "--out",
+        type=OUTPUT_FOLDER,
+        help="Where the record goes [default: invbench-results; for a PATH, the submission itself].",
+    ),
+    click.option("--trust-code", is_flag=True, help="Import and run the submission's inverse.py. Read it first."),
+    click.option("--supersede", metavar="REASON", help="Put the record that is there aside, unchanged, and say why."),
+    click.option("--overwrite", is_flag=True, help="Replace a record that was never published."),
+)
+
+
+def what_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say what is evaluated and where the record goes."""
+    for option in reversed(_WHAT):
+        command = option(command)
+    return command
