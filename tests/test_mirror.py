@@ -43,7 +43,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "engine/test_real_network.py": {"benchmark.commands.suites": '"suite", "lock"'},
     "engine/test_scorer.py": {"benchmark.files.pixels": ""},
     "engine/test_shards.py": {f"benchmark.engine.{name}": "" for name in ("jobs", "merging", "ranks", "run_lock")}
-    | {f"benchmark.engine.{name}": "evaluate" for name in ("computing", "pipeline")},
+    | {"benchmark.engine.computing": "evaluate"},
     "engine/test_sources.py": {"leaderboard.data.frames": "frames"},
     "engine/test_tampering.py": {"benchmark.engine.rescore": ""},
     "files/test_paths.py": {"benchmark.engine.provenance": "provenance"},
