@@ -35,13 +35,18 @@ BASE_BYTES, BYTES_PER_PX = 2**30, 50 * 2**10
 _DIE_WITH_PARENT = 1
 
 
+def _available_bytes() -> int:
+    """Return how much memory Linux could give to new processes: free, or in use only as a cache of files."""
+    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) * 2**10
+
+
 def count_processes(suite: Suite) -> int:
     """Return how many processes this machine has cores and memory for; 1 where they cannot be forked."""
     if sys.platform != "linux":
         return 1
     largest = max(height * width for height, width in (target.input_size for target in suite.targets))
-    available = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    fitting = available // (BASE_BYTES + largest * BYTES_PER_PX)
+    fitting = _available_bytes() // (BASE_BYTES + largest * BYTES_PER_PX)
     return max(1, min(len(os.sched_getaffinity(0)), fitting))
 
 

@@ -80,10 +80,9 @@ def test_a_mistake_is_told_once(
 
 def test_a_process_for_each_core_that_memory_suffices_for(mini: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(64)))
-    page = os.sysconf("SC_PAGE_SIZE")
     for gibibytes, expected in ((3, 2), (1, 1), (1000, 64)):
-        pages = gibibytes * 2**30 // page
-        monkeypatch.setattr(os, "sysconf", lambda name, pages=pages: page if name == "SC_PAGE_SIZE" else pages)
+        text = f"MemTotal: 9 kB\nMemFree: 0 kB\nMemAvailable: {gibibytes * 2**20} kB\n"
+        monkeypatch.setattr(Path, "read_text", lambda path, encoding, text=text: text)
         assert count_processes(mini) == expected
     monkeypatch.setattr("sys.platform", "darwin")
     assert count_processes(mini) == 1
