@@ -16,10 +16,11 @@ import torch
 from benchmark.engine.heap import keep_freed_memory
 if sys.argv[1] == "keep":
     keep_freed_memory()
-torch.ones(2**20)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(100):
-    torch.ones(2**20)
+for lap in range(20):
+    if lap == 10:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    tensors = [torch.ones(2**20) for _ in range(16)]
+    del tensors
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
@@ -30,7 +31,7 @@ def test_the_system_clears_no_page_twice() -> None:
         done = subprocess.run([sys.executable, "-c", COUNT, what], capture_output=True, text=True, check=True)
         return int(done.stdout)
 
-    assert count("keep") < count("give back") / 3
+    assert count("keep") < count("give back") / 10
 
 
 def test_a_library_without_the_option_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
