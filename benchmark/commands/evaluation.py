@@ -12,13 +12,12 @@ import click
 
 from benchmark.commands.common import (
     EXISTING_FOLDER,
-    OUTPUT_FILE,
     device_option,
     json_option,
     open_device,
     quiet,
 )
-from benchmark.commands.evaluation_options import parse_shard, what_options
+from benchmark.commands.evaluation_options import parse_shard, watch_options, what_options
 from benchmark.commands.reevaluation import evaluate_all
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ class _Request:
         if self.every:
             others = {"--submission": self.reference, "--inverse": self.references, "--target": self.targets,
                       "--limit": self.limit, "--out": self.out, "--fetch-only": self.fetch_only,
-                      "--shard": self.shard}  # fmt: skip
+                      "--shard": self.shard, "--log-json": self.log, "--profile": self.trace}  # fmt: skip
             if given := [name for name, value in others.items() if value]:
                 raise click.UsageError(f"--all goes without {', '.join(given)}")
             if not self.supersede and not self.overwrite:
@@ -75,6 +74,10 @@ class _Request:
             raise click.UsageError("give --supersede or --overwrite, not both")
         if self.fetch_only and self.references:
             raise click.UsageError("--fetch-only goes with --submission")
+        if self.fetch_only and (self.log or self.trace):
+            raise click.UsageError("--fetch-only evaluates nothing: leave --log-json and --profile out")
+        if self.log and self.trace and self.log.resolve() == self.trace.resolve():
+            raise click.UsageError("--log-json and --profile need files of their own")
 
 
 @dataclass(frozen=True)
@@ -236,20 +239,7 @@ def evaluate_command(show: Callable[[Evaluated], None]) -> click.Command:
         callback=parse_shard,
         help="Compute the I-th of N parts and leave it in the cache; invbench merge makes the record.",
     )
-    @click.option(
-        "--log-json",
-        "log",
-        type=OUTPUT_FILE,
-        metavar="FILE",
-        help="Append a line of JSON for every chunk that is done: what, seconds by stage, time left.",
-    )
-    @click.option(
-        "--profile",
-        "trace",
-        type=OUTPUT_FILE,
-        metavar="FILE",
-        help="Write what PyTorch does for one tile of images as a trace for chrome://tracing or Perfetto.",
-    )
+    @watch_options
     @json_option
     def evaluate(**given: Any) -> None:
         """Score a submission, or inverses of your own, on a suite; write the record and a board.

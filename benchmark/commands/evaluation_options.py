@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import click
 
-from benchmark.commands.common import OUTPUT_FOLDER, data_folder_option, suite_option
+from benchmark.commands.common import OUTPUT_FILE, OUTPUT_FOLDER, data_folder_option, suite_option
 
-__all__ = ["parse_shard", "what_options"]
+__all__ = ["parse_shard", "watch_options", "what_options"]
 
 
 def parse_shard(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int] | None:
@@ -61,3 +61,22 @@ def what_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(_WHAT):
         command = option(command)
     return command
+
+
+def watch_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that let programs and people watch it."""
+    log = click.option(
+        "--log-json",
+        "log",
+        type=OUTPUT_FILE,
+        metavar="FILE",
+        help="Append a line of JSON for every chunk that is done: what, seconds by stage, time left.",
+    )
+    trace = click.option(
+        "--profile",
+        "trace",
+        type=OUTPUT_FILE,
+        metavar="FILE",
+        help="Write what PyTorch does for one tile of images as a trace for chrome://tracing or Perfetto.",
+    )
+    return log(trace(command))

@@ -74,6 +74,34 @@ def _describe(images: int, stages: Mapping[Stage, float]) -> str:
     return f"{images / total:.1f} images/s, {shares}"
 
 
+class _Progress:
+    """Tells how far a process is, with a bar and in the log; work is counted in taps of images."""
+
+    def __init__(self, options: Options, title: str, done: int, wanted: int, *, quiet: bool) -> None:
+        self._log, self._about = options.log, {"what": title, "share": str(options.share)}
+        self._start, self._finished, self._wanted = time.perf_counter(), 0, wanted
+        self._images, self._spent = 0, Counter[Stage]()
+        self.bar = tqdm(
+            total=done + wanted, initial=done, unit="tap", desc=title, smoothing=0, mininterval=0.5, disable=quiet
+        )  # fmt: skip
+        if wanted:
+            log_line(self._log, **self._about, taps=0, of=wanted)
+
+    def add(self, target: str, chunk: Chunk, taps: int, seconds: float, stages: Mapping[Stage, float]) -> None:
+        """Count a chunk, which took `seconds`, by stage `stages`."""
+        self._finished += chunk.images * taps
+        self._images += chunk.images
+        self._spent.update(stages)
+        left = (time.perf_counter() - self._start) / self._finished * (self._wanted - self._finished)
+        self.bar.set_postfix_str(_describe(self._images, self._spent), refresh=False)
+        self.bar.update(chunk.images * taps)
+        log_line(
+            self._log, **self._about, target=target, first=chunk.first, images=chunk.images, seconds=round(seconds, 3),
+            stages_s={stage: round(spent, 3) for stage, spent in stages.items()}, taps=self._finished, of=self._wanted,
+            left_s=round(left, 1),
+        )  # fmt: skip
+
+
 def compute(content: Content, job: Job, options: Options, title: str, *, quiet: bool = False) -> frozenset[str]:
     """Compute and store all chunks of this process's share that are not known yet.
 
@@ -98,14 +126,14 @@ def compute(content: Content, job: Job, options: Options, title: str, *, quiet: 
     taps = {target_id: len(suite.target(target_id).taps) for target_id in missing}
     total = sum(chunk.images for chunk in job.shared(options.share)) * sum(taps.values())
     wanted = sum(chunk.images * taps[target_id] for target_id, chunks in missing.items() for chunk in chunks)
-    start, finished, trace = time.perf_counter(), 0, Tracer(options.trace, options.device)
-    bar = tqdm(total=total, initial=total - wanted, unit="tap", desc=title, smoothing=0, mininterval=0.5, disable=quiet)
-    with bar:
+    progress = _Progress(options, title, total - wanted, wanted, quiet=quiet)
+    trace = Tracer(options.trace, options.device)
+    with progress.bar:
         for target_id, chunks in missing.items():
             if not chunks:
                 continue
-            mark, began, done = time.perf_counter(), time.time(), 0
-            spec, watch, spent = suite.target(target_id), Stopwatch(options.device), Counter[Stage]()
+            mark, began = time.perf_counter(), time.time()
+            spec, watch = suite.target(target_id), Stopwatch(options.device)
             target = load_target(spec, content.target(spec), options.device)
             pipeline = Pipeline(suite, target, job.loaded[target_id][0], job.networks, watch)
             for chunk, samples in _iter_samples(images, spec.input_size, chunks, watch, options.device):
@@ -118,17 +146,7 @@ def compute(content: Content, job: Job, options: Options, title: str, *, quiet: 
                 store = job.stores[target_id]
                 store.save(chunk.name, arrays)
                 computed.add(str(store.path(chunk.name)))
-                spent.update(stages)
-                done += chunk.images
-                bar.set_postfix_str(_describe(done, spent), refresh=False)
-                bar.update(chunk.images * taps[target_id])
-                finished += chunk.images * taps[target_id]
-                log_line(
-                    options.log, what=title, share=str(options.share), target=target_id, first=chunk.first,
-                    images=chunk.images, seconds=round(seconds, 3),
-                    stages_s={stage: round(spent, 3) for stage, spent in stages.items()}, taps=finished, of=wanted,
-                    left_s=round((time.perf_counter() - start) / finished * (wanted - finished), 1),
-                )  # fmt: skip
+                progress.add(target_id, chunk, taps[target_id], seconds, stages)
                 mark, began = time.perf_counter(), time.time()
     if trace.waiting:
         tqdm.write("no trace: it is written of the second tile of images, and there was none", file=sys.stderr)

@@ -7,10 +7,12 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import torch
 
+from benchmark.errors import UserError
 from benchmark.files.storing import replacing, storing
 
 __all__ = ["Tracer", "log_line"]
@@ -29,8 +31,10 @@ def log_line(path: Path | None, **values: Any) -> None:
     if path is None:
         return
     line = json.dumps({"time": round(time.time(), 3), **values})
-    with storing(path), path.open("a", encoding="utf-8", newline="\n") as file:
-        file.write(line + "\n")
+    with storing(path, "name another file with --log-json"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8", newline="\n") as file:
+            file.write(line + "\n")
 
 
 class Tracer:
@@ -60,9 +64,18 @@ class Tracer:
             kinds.append(torch.profiler.ProfilerActivity.CUDA)
         with torch.profiler.profile(activities=kinds) as trace:
             result = function(item)
-        with replacing(self._path) as temporary:
-            trace.export_chrome_trace(str(temporary))
-            if self._path.suffix == ".gz":
-                temporary.write_bytes(gzip.compress(temporary.read_bytes()))
+        self._write(trace)
         self.waiting = False
         return result
+
+    def _write(self, trace: torch.profiler.profile) -> None:
+        assert self._path is not None
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / "trace.json"
+            trace.export_chrome_trace(str(file))
+            text = file.read_bytes() if file.exists() else b""
+        # PyTorch says nothing of a full disk.
+        if not text.rstrip().endswith(b"}"):
+            raise UserError("cannot be written", where=str(self._path), cure="free some space, or leave --profile out")
+        with replacing(self._path, "name another file with --profile") as temporary:
+            temporary.write_bytes(gzip.compress(text) if self._path.suffix == ".gz" else text)

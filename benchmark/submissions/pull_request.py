@@ -93,7 +93,8 @@ def plan_steps(folder: Path) -> Steps:
         lines.append("- brings `inverse.py`, to be read before it is run with `--trust-code`")
     for suite in submission.suites:
         if not (folder / "records" / suite / "record.json").is_file():
-            cure = f"run: invbench eval --submission {folder} --suite {suite}"
+            trust = " --trust-code" if submission.trust_code else ""
+            cure = f"run: invbench eval --submission {folder} --suite {suite}{trust}"
             raise SpecError(f"there is no record on {suite} yet", where=str(folder), cure=cure)
         record = load_record(folder / "records" / suite)
         scores = [(axis, record.overall[axis].value) for axis in AXES if axis in record.overall]

@@ -234,7 +234,8 @@ def _check_records(submission: Submission, folder: Path, root: Path, findings: _
                 findings.note(f"the record is {state} and will not be ranked", records / "record.json")
     for suite_id in submission.suites:
         if suite_id not in {records.name for records in folders}:
-            cure = f"run: invbench eval --submission {folder} --suite {suite_id}"
+            trust = " --trust-code" if submission.trust_code else ""
+            cure = f"run: invbench eval --submission {folder} --suite {suite_id}{trust}"
             findings.note(f"no record on {suite_id} yet", folder, cure)
 
 

@@ -25,8 +25,10 @@ def test_lines_are_appended(tmp_path: Path) -> None:
     log_line(tmp_path / "log", a=[2, "\n"])
     assert [line["a"] for line in read_lines(tmp_path / "log")] == [1, [2, "\n"]]
     log_line(None, a=1)
-    with pytest.raises(UserError, match="cannot be written"):
-        log_line(tmp_path / "none" / "log", a=1)
+    log_line(tmp_path / "new" / "log", a=1)
+    assert len(read_lines(tmp_path / "new" / "log")) == 1
+    with pytest.raises(UserError, match="--log-json"):
+        log_line(tmp_path / "log" / "log", a=1)
 
 
 @pytest.mark.parametrize("name", ["trace.json", "trace.json.gz"])
@@ -42,6 +44,33 @@ def test_the_second_thing_is_traced(tmp_path: Path, name: str) -> None:
     assert "aten::cosh" in names and not names & {"aten::exp", "aten::tan"}
 
 
+def test_a_trace_that_was_cut_short_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write_half(trace: object, path: str) -> None:
+        Path(path).write_text('{"traceEvents": [')
+
+    monkeypatch.setattr(torch.profiler.profile, "export_chrome_trace", write_half)
+    trace = Tracer(tmp_path / "trace.json", torch.device("cpu"))
+    trace(torch.Tensor.exp, torch.ones(3))
+    with pytest.raises(UserError, match="cannot be written"):
+        trace(torch.Tensor.exp, torch.ones(3))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "cure"),
+    [
+        (["--all", "--overwrite", "--log-json", "a"], "--all goes without --log-json"),
+        (["--all", "--overwrite", "--profile", "a"], "--all goes without --profile"),
+        (["--fetch-only", "--log-json", "a"], "leave --log-json and --profile out"),
+        (["--log-json", "a", "--profile", "./a"], "files of their own"),
+    ],
+)
+def test_options_that_would_be_ignored_are_refused(options: list[str], cure: str) -> None:
+    done = CliRunner().invoke(main, ["eval", *options])
+    assert done.exit_code == 2
+    assert cure in done.output
+
+
 @pytest.mark.slow
 def test_eval_logs_every_chunk_and_traces_a_tile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INVBENCH_CACHE", str(tmp_path / "cache"))
@@ -50,7 +79,8 @@ def test_eval_logs_every_chunk_and_traces_a_tile(tmp_path: Path, monkeypatch: py
     more = ["--threads", "1", "--out", str(tmp_path / "out"), "--log-json", str(log), "--profile", str(trace)]
     done = CliRunner().invoke(main, [*command, *more])
     assert done.exit_code == 0, done.output
-    lines = read_lines(log)
+    begun, *lines = read_lines(log)
+    assert (begun["what"], begun["taps"], begun["of"]) == ("mean", 0, 96)
     assert [(line["first"], line["images"], line["taps"]) for line in lines] == [(0, 8, 32), (8, 8, 64), (16, 8, 96)]
     assert all(line["what"] == "mean" and line["target"] == "mini-swin" and line["of"] == 96 for line in lines)
     assert all(0 < sum(line["stages_s"].values()) <= line["seconds"] for line in lines)

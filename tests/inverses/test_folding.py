@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 
+import pytest
 import torch
 from torch import nn
 
@@ -41,3 +42,42 @@ def test_a_folded_network_is_not_folded_twice() -> None:
     after = folded.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+class Sharp(nn.Conv2d):
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        return 2 * super().forward(maps)
+
+
+class Lifted(nn.Sequential):
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        return self[1](self[0](maps).relu())
+
+
+def hooked(conv: nn.Module) -> nn.Module:
+    conv.register_forward_hook(lambda module, given, maps: maps.relu())
+    return conv
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        nn.Sequential(Sharp(2, 4, 3), nn.BatchNorm2d(4)),
+        Lifted(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4)),
+        nn.Sequential(hooked(nn.Conv2d(2, 4, 3)), nn.BatchNorm2d(4)),
+        nn.Sequential(nn.ConvTranspose2d(2, 4, 3, groups=2), nn.BatchNorm2d(4)),
+        nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4, track_running_stats=False)),
+        nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Conv2d(2, 4, 3)), nn.BatchNorm2d(4)),
+    ],
+    ids=["subclass", "own-forward", "hook", "groups", "no-statistics", "parametrization"],
+)
+def test_what_is_not_plain_is_left_as_it_is(network: nn.Module) -> None:
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d) and layer.running_var is not None:
+            nn.init.uniform_(layer.running_var, 0.5, 1.5)
+    network.eval().requires_grad_(False)
+    images = torch.rand(2, 2, 10, 10)
+    before = network(images)
+    fold_batch_norms(network)
+    assert torch.equal(network(images), before)
+    assert any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())

@@ -103,3 +103,14 @@ def test_every_metric_scores_recons_beside_what_was_seen_as_alone(metric_id: str
     original, seen = View(original.rgb), View(seen.rgb) if seen is not original else original
     together = metric(case(View.of_recons(torch.cat(recons), seen), 3))
     torch.testing.assert_close(together, alone, rtol=2e-5, atol=2e-5, equal_nan=True)
+
+
+@pytest.mark.parametrize("metric_id", METRICS)
+def test_every_metric_takes_recons_that_are_being_optimized(metric_id: str, networks: Networks) -> None:
+    """Whoever climbs a metric must learn that it has no gradient, and not meet an error."""
+    mask = FocalMask(blobs(96, 96))
+    original = View(lit(photos(96, 96), mask.pixels))
+    recon = View((original.rgb * 0.9).requires_grad_())
+    usual = Prototypes((torch.arange(8.0) * 45 + 20).expand(4, -1), torch.arange(4))
+    case = Case(original, original, recon, mask, networks, View(original.rgb), usual)
+    assert load_metric(metric_id)(case).shape == (4,)
