@@ -44,6 +44,16 @@ def test_the_second_thing_is_traced(tmp_path: Path, name: str) -> None:
     assert "aten::cosh" in names and not names & {"aten::exp", "aten::tan"}
 
 
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="there is no device that is full")
+def test_a_device_stays_one() -> None:
+    """PyTorch itself puts a file in the place of whatever it is told to write a trace to."""
+    trace = Tracer(Path("/dev/full"), torch.device("cpu"))
+    trace(torch.Tensor.exp, torch.ones(3))
+    with pytest.raises(UserError, match="free some space, or name another file with --profile"):
+        trace(torch.Tensor.exp, torch.ones(3))
+    assert Path("/dev/full").is_char_device()
+
+
 def test_a_trace_that_was_cut_short_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def write_half(trace: object, path: str) -> None:
         Path(path).write_text('{"traceEvents": [')

@@ -64,7 +64,9 @@ def test_a_judge_without_a_size_sees_images_as_they_are(tmp_path: Path, cpu: tor
     images = torch.rand(2, 3, 48, 64)
     with torch.inference_mode():
         assert not judge.exclusive_labels
-        assert torch.equal(judge(images), model((images - 0.5) / 0.5).logits.sigmoid())
+        # The judge has its images in another order of the memory: the last bits may differ.
+        expected = model((images - 0.5) / 0.5).logits.sigmoid()
+        torch.testing.assert_close(judge(images), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_the_counter_of_batch_norm_may_be_absent(tmp_path: Path, cpu: torch.device) -> None:

@@ -54,7 +54,7 @@ def test_a_real_vit_knows_real_photographs(assets: Path, cpu: torch.device) -> N
         logits = torch.cat([target.predict(batch).logits for batch in images.split(25)])
         last = target.features(images[:2])["encoder.11"]
         head = target.model.classifier(target.model.vit.layernorm(last.tensor)[:, 0])
-        assert torch.equal(judge(images[:25]), logits[:25].softmax(1))
+        torch.testing.assert_close(judge(images[:25]), logits[:25].softmax(1), rtol=1e-3, atol=1e-5)
     assert last.grid == (14, 14)
     assert torch.allclose(head, logits[:2], atol=1e-4)
     right = int((logits.argmax(1) == labels).sum())
