@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 import time
 from collections import Counter
@@ -117,8 +116,6 @@ def compute(content: Content, job: Job, options: Options, title: str, *, quiet: 
     """
     if options.device.type == "cpu":
         keep_freed_memory()
-    # Networks and modules stay: the collector need not look at them again.
-    gc.freeze()
     suite, images, computed = content.suite, content.images, set()
     audited, judged = suite.audit_ids(images.ids), frozenset(images.ids[: suite.judged_images])
     missing = _find_missing(job, options)

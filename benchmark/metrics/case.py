@@ -144,7 +144,9 @@ class View(_Memo):
 
     @classmethod
     def of_recons(cls, recons: Tensor, seen: View) -> View:
-        """Return a view of recons (taps x N, 3, H, W) that are compared with the N images of `seen`, repeated.
+        """Return a view of recons that are compared with the N images of `seen`, repeated.
+
+        `recons` is float32 (taps x N, 3, H, W), RGB in [0, 1].
 
         The first recons stand beside the images: what is marked by `of_both` is derived from all of them in one go.
         """

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import skimage.data
+import shapes
 import torch
 from PIL import Image
-from skimage.transform import resize
 from torch import Tensor
 
 from benchmark.diagnostics.references import REFERENCES, images_of
@@ -28,14 +27,7 @@ Parity = Callable[..., None]
 @pytest.fixture(scope="session")
 def photos() -> Photos:
     """Make four photographs of a size, (4, 3, H, W) at 8 bits."""
-
-    def load(height: int, width: int) -> Tensor:
-        images = [getattr(skimage.data, name)() for name in ("astronaut", "chelsea", "coffee", "camera")]
-        color = [image if image.ndim == 3 else np.stack([image] * 3, axis=2) for image in images]
-        small = [np.round(resize(image, (height, width), anti_aliasing=True) * 255) for image in color]
-        return torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2).float() / 255
-
-    return load
+    return shapes.photos
 
 
 @pytest.fixture(scope="session")

@@ -7,12 +7,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-import skimage.data
+import shapes
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.color import deltaE_ciede2000, hsv2rgb, rgb2hsv, rgb2lab
-from skimage.transform import resize
 from torch import Tensor
 
 from benchmark.diagnostics import references_transfer
@@ -75,9 +74,7 @@ SHARMA = """
 
 def photos(height: int, width: int) -> Tensor:
     """Three color photographs, (3, 3, H, W) at 8 bits."""
-    images = [getattr(skimage.data, name)() for name in ("astronaut", "chelsea", "coffee")]
-    small = [np.round(resize(image, (height, width), anti_aliasing=True) * 255) for image in images]
-    return torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2).float() / 255
+    return shapes.photos(height, width)[:3]
 
 
 def ellipses(height: int, width: int) -> Tensor:

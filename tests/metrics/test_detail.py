@@ -10,11 +10,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import scipy.ndimage as ndi
-import skimage.data
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from skimage.transform import resize
+from shapes import photos
 from torch import Tensor
 
 from benchmark.metrics.case import Case, FocalMask, View
@@ -22,14 +21,6 @@ from benchmark.metrics.detail import gaussian_valid, luma, mse_norm, octave_band
 
 NAMES = ("psnr", "mse_norm", "ssim", "spectral_ev")
 SIZES = ((96, 96), (67, 120), (224, 160))
-
-
-def photos(height: int, width: int) -> Tensor:
-    """Four photographs, (4, 3, H, W) at 8 bits."""
-    images = [getattr(skimage.data, name)() for name in ("astronaut", "chelsea", "coffee", "camera")]
-    color = [image if image.ndim == 3 else np.stack([image] * 3, axis=2) for image in images]
-    small = [np.round(resize(image, (height, width), anti_aliasing=True) * 255) for image in color]
-    return torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2).float() / 255
 
 
 def compare(reference: Tensor, recon: Tensor) -> Case:

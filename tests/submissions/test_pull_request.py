@@ -63,6 +63,8 @@ def test_the_template_of_an_architecture_is_short_and_valid(tmp_path: Path) -> N
     assert [path.name for path in paths] == ["submission.toml", "inverse.py"]
     assert len(paths[1].read_text().splitlines()) < 40
     assert errors(tmp_path / "my-net") == []
+    (note,) = [str(item) for item in validate(tmp_path / "my-net") if "no record" in str(item)]
+    assert f"invbench eval --submission {tmp_path / 'my-net'} --suite mini@1 --trust-code" in note
     ruff = Path(sys.executable).parent / "ruff"
     done = subprocess.run([str(ruff), "check", "--isolated", str(paths[1])], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
