@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from benchmark.metrics.edges import smooth
+from benchmark.metrics.blur import blur
 
 __all__ = ["ANSWERS", "Answer", "Prior", "dominant_color", "own_color", "radius", "scale_chroma", "to_luma"]
 
@@ -104,7 +104,7 @@ def _mean_image(seen: Tensor, prior: Prior, generator: torch.Generator, contrast
 
 
 def _sharp_mean_image(seen: Tensor, prior: Prior, generator: torch.Generator) -> Tensor:
-    return (prior.mean + 8 * (prior.mean - smooth(prior.mean, 2))).expand_as(seen)
+    return (prior.mean + 8 * (prior.mean - blur(prior.mean, 2))).expand_as(seen)
 
 
 def _another(seen: Tensor, prior: Prior, generator: torch.Generator, by: int) -> Tensor:

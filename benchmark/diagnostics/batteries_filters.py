@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmark.diagnostics.batteries_answers import Prior, radius, scale_chroma, to_luma
-from benchmark.metrics.edges import smooth
+from benchmark.metrics.blur import blur
 
 __all__ = [
     "CHROMA_FILTERS", "DENOISERS", "FILTERS", "MIRROR_FILTERS", "Filter", "bilateral", "even_octaves",
@@ -26,7 +26,7 @@ UNSHARP_SIGMA_PX = 1.5
 
 
 def _blurred(recons: Tensor, sigma_px: float) -> Tensor:
-    return smooth(recons.flatten(0, 1), sigma_px).view_as(recons)
+    return blur(recons.flatten(0, 1), sigma_px).view_as(recons)
 
 
 def _blur(recons: Tensor, prior: Prior, generator: torch.Generator, sigma_px: float) -> Tensor:
@@ -114,7 +114,7 @@ def vignette(images: Tensor) -> Tensor:
 def even_octaves(images: Tensor) -> Tensor:
     """Images with all octaves equally strong: differences of their blurs, each divided by its deviation."""
     flat = images.flatten(0, 1)
-    blurs = [flat, *(smooth(flat, sigma) for sigma in (1, 2, 4, 8))]
+    blurs = [flat, *(blur(flat, sigma) for sigma in (1, 2, 4, 8))]
     bands = [fine - coarse for fine, coarse in pairwise(blurs)]
     total = sum((band / band.std((1, 2), keepdim=True).clamp(min=1e-6) for band in bands), torch.zeros_like(flat))
     return 0.5 + 0.08 * total.view_as(images)

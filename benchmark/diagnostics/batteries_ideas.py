@@ -13,7 +13,7 @@ from torch import Tensor
 
 from benchmark.diagnostics.batteries_answers import dominant_color, radius, scale_chroma, to_luma
 from benchmark.diagnostics.batteries_filters import even_octaves, less_mirrored, less_symmetric_chroma, vignette
-from benchmark.metrics.edges import smooth
+from benchmark.metrics.blur import blur
 
 __all__ = ["IDEAS", "Idea"]
 
@@ -27,7 +27,7 @@ def _ghost(seen: Tensor, masks: Tensor, contrast: float) -> Tensor:
 def _sign(seen: Tensor, masks: Tensor) -> Tensor:
     """Whether luma is above its blur of 4 px, in two grays."""
     gray = to_luma(seen)
-    return (0.5 + 0.1 * torch.sign(gray - smooth(gray[:, 0], 4)[:, None])).expand_as(seen)
+    return (0.5 + 0.1 * torch.sign(gray - blur(gray[:, 0], 4)[:, None])).expand_as(seen)
 
 
 def _posterized(seen: Tensor, masks: Tensor, levels: int) -> Tensor:

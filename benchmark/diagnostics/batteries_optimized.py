@@ -21,8 +21,8 @@ from benchmark.diagnostics.batteries_scores import kinds_of
 from benchmark.engine.precision import float32
 from benchmark.engine.scorer import load_finish, load_parts
 from benchmark.files.pixels import to_tensor
+from benchmark.metrics.blur import blur
 from benchmark.metrics.case import Case, FocalMask, View
-from benchmark.metrics.edges import smooth
 from benchmark.metrics.spec import get_metric
 from benchmark.perturbations import perturb
 from benchmark.suites.spec import POOLED, Perturbation, Suite
@@ -173,7 +173,7 @@ class _Climb:
 
 def _starts(prior: Prior, generator: torch.Generator) -> dict[str, FixedAnswer]:
     noise = torch.randn((3, *prior.figure.shape), generator=generator).to(prior.mean)
-    waves = smooth(noise, 4)
+    waves = blur(noise, 4)
     ramp = waves[1] / waves[1].std()
     gray = torch.full_like(prior.mean, 0.5)
     answers = (

@@ -68,34 +68,37 @@ def _hue_terms(device: torch.device, dtype: torch.dtype) -> Tensor:
     return torch.tensor(terms, device=device, dtype=dtype)
 
 
+def _saturation(chroma: Tensor) -> Tensor:
+    """Return sqrt(C^7 / (C^7 + 25^7)), in [0, 1)."""
+    power = chroma.pow(7)
+    return (power / (power + 25.0**7)).sqrt()
+
+
 def ciede2000(first: Tensor, second: Tensor) -> Tensor:
     """Return the CIEDE2000 difference of CIELAB colors (N, 3, ...), (N, ...) >= 0, with k_L = k_C = k_H = 1.
 
     Symmetric. Luo, Cui and Rigg 2001 in the formulation of Sharma, Wu and Dalal 2005.
     """
-    (l1, a1, b1), (l2, a2, b2) = first.unbind(1), second.unbind(1)
-    chroma_7 = ((torch.hypot(a1, b1) + torch.hypot(a2, b2)) / 2).pow(7)
-    stretch = 1.5 - 0.5 * (chroma_7 / (chroma_7 + 25.0**7)).sqrt()
-    a1, a2 = a1 * stretch, a2 * stretch
-    c1, c2 = torch.hypot(a1, b1), torch.hypot(a2, b2)
-    h1, h2 = (torch.atan2(b, a).remainder(2 * math.pi) for a, b in ((a1, b1), (a2, b2)))
-    turn = h2 - h1
-    # An achromatic color has no hue: the difference is none, and the mean is the other color's hue.
-    achromatic = c1 * c2 == 0
+    lightness, a, b = torch.stack((first, second)).unbind(2)
+    # Unprimed chroma stretches a*, so that colors near gray are told apart by hue, too.
+    a = a * (1.5 - 0.5 * _saturation(torch.hypot(a, b).mean(0)))
+    chroma, hues = torch.hypot(a, b), torch.atan2(b, a).remainder(2 * math.pi)
+    (c1, c2), (h1, h2) = chroma, hues
+    product, turn, sum_of_hues = c1 * c2, h2 - h1, h1 + h2
     wraps = turn.abs() > math.pi
-    half_turn = torch.where(achromatic, 0, (turn - 2 * math.pi * turn.sign() * wraps) / 2)
-    hue = torch.where(achromatic, h1 + h2, (h1 + h2) / 2 + math.pi * wraps)
-    lightness, chroma = (l1 + l2) / 2 - 50, (c1 + c2) / 2
-    delta_hue = 2 * (c1 * c2).sqrt() * half_turn.sin()
+    # A half turn more or less turns the sine's sign; where a color is achromatic, the product is 0.
+    half_sine = (turn / 2).sin()
+    delta_hue = 2 * product.sqrt() * torch.where(wraps, -half_sine, half_sine)
+    # An achromatic color has no hue: the mean is the other color's.
+    hue = torch.where(product == 0, sum_of_hues, torch.add(sum_of_hues / 2, wraps, alpha=math.pi))
     turns, offsets, weights = _hue_terms(hue.device, hue.dtype)
-    t = 1 + (hue[..., None] * turns + offsets).cos() @ weights
-    # The rotation term is centered on 275 degrees and needs the mean hue within one turn.
-    degrees = torch.rad2deg(hue.remainder(2 * math.pi))
-    rotation = torch.deg2rad(60 * (-((degrees - 275) / 25).square()).exp()).sin()
-    chroma_7 = chroma.pow(7)
-    rotation = -2 * (chroma_7 / (chroma_7 + 25.0**7)).sqrt() * rotation
-    term_l = (l2 - l1) / (1 + 0.015 * lightness.square() / (20 + lightness.square()).sqrt())
-    term_c = (c2 - c1) / (1 + 0.045 * chroma)
-    term_h = delta_hue / (1 + 0.015 * chroma * t)
-    squared = term_l.square() + term_c.square() + term_h.square() + rotation * term_c * term_h
+    t = 1 + torch.addcmul(offsets, hue[..., None], turns).cos() @ weights
+    middle, c = (lightness.mean(0) - 50).square(), chroma.mean(0)
+    term_l = (lightness[1] - lightness[0]) / (1 + 0.015 * middle / (20 + middle).sqrt())
+    term_c, term_h = (c2 - c1) / (1 + 0.045 * c), delta_hue / (1 + 0.015 * c * t)
+    # The rotation is centered on 275 degrees and needs the mean hue within one turn.
+    distance = (hue.remainder(2 * math.pi) - math.radians(275)).square()
+    rotation = (math.radians(60) * (distance / -(math.radians(25) ** 2)).exp()).sin()
+    mixed = torch.addcmul(term_h, _saturation(c) * rotation, term_c, value=-2)
+    squared = torch.addcmul(torch.addcmul(term_l.square(), term_c, term_c), term_h, mixed)
     return squared.clamp(min=0).sqrt()

@@ -1,8 +1,7 @@
 """Detail: how much of the fine structure of what the target saw is in the recon.
 
-All functions compare `recon` with `seen`, so that they hold under every perturbation. Besides the metrics
-the module holds the two image operations that they share with the shape axis: `luma` and `gaussian_valid`. The ranked
-metric of the axis, Fourier ring correlation, has a module of its own.
+All functions compare `recon` with `seen`, so that they hold under every perturbation. Other axes share `luma`. The
+ranked metric of the axis, Fourier ring correlation, has a module of its own.
 """
 
 from __future__ import annotations
@@ -14,12 +13,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from benchmark.metrics.blur import blur_valid
 from benchmark.metrics.case import Case, View, of_both
 
 __all__ = [
     "SSIM_RADIUS",
-    "gaussian_taps",
-    "gaussian_valid",
     "luma",
     "mse_norm",
     "octave_bands",
@@ -45,30 +43,6 @@ def luma(view: View) -> Tensor:
     return red * 0.299 + green * 0.587 + blue * 0.114
 
 
-def gaussian_taps(sigma: float, radius: int) -> list[float]:
-    """Return the weights of a Gaussian at 0 to `radius` pixels; those on both sides add up to 1."""
-    taps = [math.exp(-0.5 * (k / sigma) ** 2) for k in range(radius + 1)]
-    total = taps[0] + 2 * sum(taps[1:])
-    return [tap / total for tap in taps]
-
-
-def gaussian_valid(images: Tensor, sigma: float, radius: int) -> Tensor:
-    """Return images (N, H, W) filtered by a separable Gaussian where its window lies inside the frame.
-
-    The window has `2 radius + 1` taps of sum 1, `sigma` in pixels; the result is (N, H - 2 radius, W - 2 radius).
-    """
-    taps = gaussian_taps(sigma, radius)
-    # Shifted additions: one-channel convolutions take several times longer on a CPU.
-    for dim in (-2, -1):
-        size = images.shape[dim] - 2 * radius
-        out = images.narrow(dim, radius, size) * taps[0]
-        for k in range(1, radius + 1):
-            pair = images.narrow(dim, radius - k, size) + images.narrow(dim, radius + k, size)
-            out.add_(pair, alpha=taps[k])
-        images = out
-    return images
-
-
 def _squared_error(recon: View, seen: View) -> Tensor:
     """Return the mean squared error of each channel, (N, 3)."""
     return (recon.rgb - seen.rgb).square().mean((2, 3))
@@ -83,13 +57,20 @@ def psnr(case: Case) -> Tensor:
     return (-10 * mse.clamp(min=1e-12).log10()).clamp(max=PSNR_CAP_DB)
 
 
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)
+def _channel_weights(device: torch.device) -> Tensor:
+    """Return what a squared error of each channel counts in the mean of normalized ones, (3,)."""
+    return torch.tensor([1 / (3 * sd**2) for sd in IMAGENET_STD], device=device)
+
+
 def mse_norm(case: Case) -> Tensor:
     """Return the mean squared error of ImageNet-normalized RGB values, (N,) >= 0.
 
     The one number on images that the code of arXiv 2412.06534 logs. Always scored.
     """
-    errors = case.recon.get(_squared_error, case.seen).unbind(1)
-    return torch.stack([error / sd**2 for error, sd in zip(errors, IMAGENET_STD, strict=True)]).mean(0)
+    errors = case.recon.get(_squared_error, case.seen)
+    return errors @ _channel_weights(errors.device)
 
 
 class _LocalMoments(NamedTuple):
@@ -104,7 +85,7 @@ class _LocalMoments(NamedTuple):
 def _local_moments(view: View) -> _LocalMoments:
     # Variances do not change with an offset, and float32 holds them better around zero.
     centered = view.get(luma) - 0.5
-    mean, square = gaussian_valid(torch.cat((centered, centered.square())), SSIM_SIGMA, SSIM_RADIUS).chunk(2)
+    mean, square = blur_valid(torch.cat((centered, centered.square())), SSIM_SIGMA, SSIM_RADIUS).chunk(2)
     return _LocalMoments(centered, mean, square - mean.square())
 
 
@@ -114,7 +95,7 @@ def ssim_map(recon: View, seen: View) -> Tensor:
     Element [i, j] belongs to the window centred on pixel (i + 5, j + 5); both sides must be at least 11.
     """
     x, y = seen.get(_local_moments), recon.get(_local_moments)
-    covariance = gaussian_valid(x.centered * y.centered, SSIM_SIGMA, SSIM_RADIUS) - x.mean * y.mean
+    covariance = blur_valid(x.centered * y.centered, SSIM_SIGMA, SSIM_RADIUS) - x.mean * y.mean
     mean_x, mean_y = x.mean + 0.5, y.mean + 0.5
     luminance = (2 * mean_x * mean_y + SSIM_C1) / (mean_x.square() + mean_y.square() + SSIM_C1)
     structure = (2 * covariance + SSIM_C2) / (x.variance + y.variance + SSIM_C2)
@@ -137,14 +118,14 @@ class Bands(NamedTuple):
 
     Attributes:
         window: Hann window (H, W).
-        bins: indices into the flattened rfft2 of all bins of all bands, one band after the other.
-        sizes: number of bins of each band (B of them).
+        bins: indices into the flattened rfft2 of all bins of all bands, one band after the other, (K,).
+        members: which bins belong to each band (B of them), float32 (K, B).
         limits: lowest and highest frequency of each band, cycles per image height.
     """
 
     window: Tensor
     bins: Tensor
-    sizes: tuple[int, ...]
+    members: Tensor
     limits: tuple[tuple[float, float], ...]
 
 
@@ -165,15 +146,14 @@ def octave_bands(height: int, width: int, device: torch.device) -> Bands:
         members.append(((squared > low) & (squared <= high)).nonzero().squeeze(1))
     kept = [index for index, band in enumerate(members) if len(band) >= MIN_BAND_BINS]
     bins = torch.cat([members[index] for index in kept]) if kept else squared.new_zeros(0)
-    sizes, limits = tuple(len(members[index]) for index in kept), tuple(cut[index] for index in kept)
-    return Bands(hann_y[:, None] * hann_x, bins, sizes, limits)
+    of_bands = [torch.ones(len(members[index]), 1, device=device) for index in kept]
+    return Bands(hann_y[:, None] * hann_x, bins, torch.block_diag(*of_bands), tuple(cut[index] for index in kept))
 
 
 def _band_energy(centered: Tensor, bands: Bands) -> Tensor:
     """Return the energy (N, B) that images (N, H, W) hold in each band; there must be one."""
     spectrum = torch.fft.rfft2(centered * bands.window).flatten(1).index_select(1, bands.bins)
-    power = torch.view_as_real(spectrum).square().sum(-1)
-    return torch.stack([band.sum(1) for band in torch.split(power, list(bands.sizes), dim=1)], dim=1)
+    return torch.view_as_real(spectrum).square().sum(-1) @ bands.members
 
 
 def _bands_of(view: View) -> Bands:
@@ -189,7 +169,7 @@ def _own_energy(view: View) -> Tensor:
 def _explained(recon: View, seen: View) -> Tensor:
     """Return the explained variance (N, B) of each band, in [0, 1]; NaN where the reference is flat."""
     bands = _bands_of(seen)
-    if not bands.sizes:
+    if not bands.limits:
         return recon.rgb.new_zeros(len(recon.rgb), 0)
     energy = seen.get(_own_energy)
     # The Fourier transform is linear: the mean of x cancels in X - Y.

@@ -14,8 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmark.metrics.blur import blur
 from benchmark.metrics.case import FocalMask, View, of_both
-from benchmark.metrics.detail import gaussian_valid, luma
+from benchmark.metrics.detail import luma
 from benchmark.metrics.sorting import ascending
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Maxima",
     "ReferenceEdges",
     "contour",
+    "dilate_bits",
     "dilate_disk",
     "matches",
     "maxima",
@@ -32,8 +34,6 @@ __all__ = [
     "pixel_tolerance",
     "reference_edges",
     "shrink",
-    "smooth",
-    "smooth_radius",
     "strongest",
 ]
 
@@ -53,17 +53,6 @@ def pixel_tolerance(height: int, width: int) -> int:
     return math.ceil(0.008 * math.hypot(height, width))
 
 
-def smooth_radius(sigma: float, shorter: int) -> int:
-    """Return the radius in pixels of the Gaussian of `smooth`: round(3 sigma), held under the shorter side."""
-    return min(math.floor(3 * sigma + 0.5), shorter - 1)
-
-
-def smooth(images: Tensor, sigma: float) -> Tensor:
-    """Return images (N, H, W) under a Gaussian of `sigma` pixels; the border reflects about the outermost pixel."""
-    radius = smooth_radius(sigma, min(images.shape[-2:]))
-    return gaussian_valid(F.pad(images, (radius,) * 4, mode="reflect"), sigma, radius)
-
-
 def shrink(images: Tensor, divisor: int) -> Tensor:
     """Return float images (N, H, W) area-downsampled to (round(H / divisor), round(W / divisor))."""
     if divisor == 1:
@@ -72,8 +61,21 @@ def shrink(images: Tensor, divisor: int) -> Tensor:
     return F.interpolate(images[:, None], size=size, mode="area")[:, 0]
 
 
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)
+def _disk(radius: int, device: torch.device) -> Tensor:
+    """Return the disk x^2 + y^2 <= radius^2 as a filter, float32 (1, 1, 2 radius + 1, 2 radius + 1)."""
+    squares = torch.arange(-radius, radius + 1, device=device).square()
+    return (squares[:, None] + squares <= radius * radius).float()[None, None]
+
+
 def dilate_disk(maps: Tensor, radius: int) -> Tensor:
-    """Return bool or uint8 maps (N, H, W) dilated by the disk x^2 + y^2 <= radius^2 (bitwise OR of its pixels)."""
+    """Return bool maps (N, H, W) dilated by the disk x^2 + y^2 <= radius^2."""
+    return F.conv2d(maps[:, None].float(), _disk(radius, maps.device), padding=radius)[:, 0] > 0.5
+
+
+def dilate_bits(maps: Tensor, radius: int) -> Tensor:
+    """Return uint8 maps (N, H, W) dilated by the disk x^2 + y^2 <= radius^2: the bitwise OR of its pixels."""
     height, width = maps.shape[-2:]
     padded = F.pad(maps, (radius,) * 4)
     # A disk is a stack of horizontal runs: widen step by step, then put every run on its row.
@@ -92,11 +94,9 @@ def dilate_disk(maps: Tensor, radius: int) -> Tensor:
 
 
 def _gradient(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the central differences along x and y, (N, H, W) each; zero across a reflecting border."""
+    """Return twice the central differences along x and y, (N, H, W) each; zero across a reflecting border."""
     padded = F.pad(images, (1, 1, 1, 1), mode="reflect")
-    along_x = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]) / 2
-    along_y = (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]) / 2
-    return along_x, along_y
+    return padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2], padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]
 
 
 @lru_cache(maxsize=64)
@@ -150,8 +150,8 @@ def maxima(view: View, divisor: int) -> Maxima:
     """
     gray = shrink(view.get(luma), divisor)
     height, width = gray.shape[-2:]
-    along_x, along_y = _gradient(smooth(gray, pixel_tolerance(height, width) / 2))
-    magnitude = torch.hypot(along_x, along_y)
+    along_x, along_y = _gradient(blur(gray, pixel_tolerance(height, width) / 2))
+    magnitude = torch.hypot(along_x, along_y) / 2
     halves = _half_bins(along_x, along_y)
     around = F.pad(magnitude, (1, 1, 1, 1)).flatten(1)
     steps = tuple(dy * (width + 2) + dx for dy, dx in _STEPS)
@@ -165,7 +165,7 @@ def maxima(view: View, divisor: int) -> Maxima:
 
 def nearby_bits(peaks: Maxima, edges: Tensor, tolerance: int) -> Tensor:
     """Return the bits of the orientations of all edges within `tolerance` pixels, uint8 (N, h, w)."""
-    return dilate_disk(peaks.own * edges, tolerance)
+    return dilate_bits(peaks.own * edges, tolerance)
 
 
 def matches(accepted: Tensor, nearby: Tensor) -> Tensor:
@@ -174,9 +174,26 @@ def matches(accepted: Tensor, nearby: Tensor) -> Tensor:
     return (accepted & nearby).bool()
 
 
+@lru_cache(maxsize=32)
+@torch.inference_mode(False)
+def _mirrors(height: int, width: int, device: torch.device, *, turning: bool) -> Tensor:
+    """Return where a flattened map and its three mirror images have their pixels from, int64 (4 H W,).
+
+    With `turning` one mirror takes them from a second map behind the first.
+    """
+    size = height * width
+    places = torch.arange(size, device=device).view(height, width)
+    images = [places, places.flip(1), places.flip(0), places.flip(0, 1)]
+    if turning:
+        images[1:3] = images[1] + size, images[2] + size
+    return torch.stack(images).flatten()
+
+
 def mirrored(maps: Tensor) -> Tensor:
     """Return maps (N, h, w) as they are and mirrored left-right, top-bottom, and both: (N, 4, h, w)."""
-    return torch.stack((maps, maps.flip(-1), maps.flip(-2), maps.flip(-2, -1)), dim=1)
+    height, width = maps.shape[-2:]
+    places = _mirrors(height, width, maps.device, turning=False)
+    return maps.flatten(1).index_select(1, places).view(-1, 4, height, width)
 
 
 def mirrored_bits(bits: Tensor) -> Tensor:
@@ -184,8 +201,9 @@ def mirrored_bits(bits: Tensor) -> Tensor:
 
     One mirror turns an orientation of d degrees to 180 - d, bin k to 7 - k; two leave it.
     """
-    turned = _lookup(_REVERSED_BITS, bits.to(torch.int32))
-    return torch.stack((bits, turned.flip(-1), turned.flip(-2), bits.flip(-2, -1)), dim=1)
+    height, width = bits.shape[-2:]
+    both = torch.stack((bits, _lookup(_REVERSED_BITS, bits.to(torch.int32))), dim=1).flatten(1)
+    return both.index_select(1, _mirrors(height, width, bits.device, turning=True)).view(-1, 4, height, width)
 
 
 class ReferenceEdges(NamedTuple):
@@ -220,9 +238,9 @@ def strongest(peaks: Maxima, reference: ReferenceEdges) -> Tensor:
     """
     ridge = peaks.ridge.flatten(1)
     ranked = ascending(ridge)
-    weakest = ranked.gather(1, (ridge.shape[1] - reference.counts.clamp(min=1))[:, None])
-    stronger = ridge > weakest
-    tied = (ridge == weakest) & (ridge > 0)
+    # Where there are fewer maxima, the weakest is none: 0.
+    weakest = ranked.gather(1, (ridge.shape[1] - reference.counts.clamp(min=1))[:, None]).clamp(min=MAGNITUDE_FLOOR)
+    stronger, tied = ridge > weakest, ridge == weakest
     room = reference.counts[:, None] - stronger.sum(1, keepdim=True)
     kept = stronger | (tied & (tied.cumsum(1) <= room))
     return kept.view_as(peaks.ridge)
@@ -249,15 +267,13 @@ def contour(mask: FocalMask, divisor: int) -> Contour:
     less a frame of max(tol, 2) pixels; the orientation is that of the gradient of the mask blurred with sigma
     max(tol, 2) / 2.
     """
-    inside = shrink(mask.pixels.float(), divisor) >= 0.5
-    height, width = inside.shape[-2:]
+    coverage = (shrink(mask.pixels.float(), divisor) >= 0.5).float()
+    height, width = coverage.shape[-2:]
     tolerance = pixel_tolerance(height, width)
     margin = max(tolerance, 2)
-    # Neighbours beyond the frame equal the last row or column.
-    ahead = F.pad(inside.float()[:, None], (0, 1, 0, 1), mode="replicate")[:, 0] > 0.5
-    right, below, diagonal = ahead[:, :-1, 1:], ahead[:, 1:, :-1], ahead[:, 1:, 1:]
-    pixels = (inside ^ right) | (inside ^ below) | (inside ^ diagonal)
-    framed = torch.zeros_like(pixels)
-    framed[:, margin:-margin, margin:-margin] = pixels[:, margin:-margin, margin:-margin]
-    halves = _half_bins(*_gradient(smooth(inside.float(), margin / 2)))
+    # The mean of a pixel and its three neighbours is its own value only where all are equal.
+    pixels = F.avg_pool2d(coverage, 2, stride=1) != coverage[:, :-1, :-1]
+    framed = torch.zeros_like(coverage, dtype=torch.bool)
+    framed[:, margin:-margin, margin:-margin] = pixels[:, margin : height - margin, margin : width - margin]
+    halves = _half_bins(*_gradient(blur(coverage, margin / 2)))
     return Contour(framed, _lookup(_ACCEPTED_BITS, halves), dilate_disk(framed, 3 * tolerance))

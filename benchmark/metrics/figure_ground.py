@@ -13,14 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmark.metrics.blur import blur_matrix, blur_radius
 from benchmark.metrics.case import Case, FocalMask, View, of_both
 from benchmark.metrics.cielab import lab
 from benchmark.metrics.decoys import corrected
-from benchmark.metrics.detail import gaussian_taps
-from benchmark.metrics.edges import mirrored, smooth_radius
+from benchmark.metrics.edges import mirrored
 from benchmark.metrics.sorting import ascending
 
-__all__ = ["SIGMAS", "blurs", "fg_transfer"]
+__all__ = ["fg_transfer"]
 
 SIDE = 96
 CPU_IMAGES = 4
@@ -42,19 +42,10 @@ class _Lightness(NamedTuple):
 
 
 @lru_cache(maxsize=16)
-@torch.inference_mode(False)
-def blurs(size: int, shorter: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return the matrices (3, size, size) that blur rows of `size` pixels by each sigma, of an image's `shorter` side.
-
-    They do what `smooth` does along one side.
-    """
-    matrices = []
-    for sigma in SIGMAS:
-        radius = smooth_radius(sigma, shorter)
-        rows = F.pad(torch.eye(size, dtype=torch.float64)[None], (radius, radius), mode="reflect")[0]
-        taps = torch.tensor(gaussian_taps(sigma, radius), dtype=torch.float64)
-        matrices.append(rows.unfold(1, 2 * radius + 1, 1) @ torch.cat((taps[1:].flip(0), taps)))
-    return torch.stack(matrices).to(device, dtype)
+def _blurs(size: int, shorter: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return the matrices (3, size, size) that blur a line by each sigma, of an image's `shorter` side."""
+    matrices = (blur_matrix(size, s, blur_radius(s, shorter), dtype, device, reflecting=True) for s in SIGMAS)
+    return torch.stack(list(matrices))
 
 
 def _fill_features(features: Tensor, z: Tensor) -> None:
@@ -62,12 +53,12 @@ def _fill_features(features: Tensor, z: Tensor) -> None:
     # Local variances are small differences, which float32 turns into noise where the image is even; MPS has no float64.
     z = (z if z.device.type == "mps" else z.double()) - z.mean((1, 2), keepdim=True)
     height, width = z.shape[-2:]
-    across, down = (blurs(side, min(height, width), z.dtype, z.device) for side in (width, height))
+    across, down = (_blurs(side, min(height, width), z.dtype, z.device) for side in (width, height))
     kinds = len(SIGMAS)
     # On the few pixels of the grid matrix products are faster than shifted additions, and far fewer operations.
-    rows = torch.cat((z, z.square())).flatten(0, 1) @ across.transpose(0, 1).flatten(1)
+    rows = torch.cat((z, z.square())).flatten(0, 1) @ across.permute(2, 0, 1).flatten(1)
     columns = rows.view(-1, height, kinds, width).permute(2, 1, 0, 3).flatten(2)
-    blurred = (down.mT @ columns).view(kinds, height, 2, -1, width)
+    blurred = (down @ columns).view(kinds, height, 2, -1, width)
     mean, square = blurred.permute(2, 3, 0, 1, 4).flatten(3)
     variance = (square - mean.square()).clamp_(min=0)
     linear, squares = features[:, : 2 * kinds], features[:, 2 * kinds : -1]
@@ -140,21 +131,11 @@ def _separations(scores: Tensor, figures: _Figures) -> Tensor:
     return (twice_won - pairs) / pairs.clamp(min=1)
 
 
-def _scores(features: Tensor, weights: Tensor) -> Tensor:
-    """Return the scores (N, P) that the weights (N, 13) give the features (N, 13, P)."""
-    return (weights[:, None] @ features)[:, 0]
-
-
 class _Rule(NamedTuple):
-    """The figure/ground rule of an original.
-
-    Attributes:
-        weights: (N, 13).
-        separations: of the original itself for its object as it is and mirrored, (N, 4); all NaN if not scored.
-    """
+    """The figure/ground rule of an original: weights (N, 13), and whether the object's size allows one, bool (N,)."""
 
     weights: Tensor
-    separations: Tensor
+    scored: Tensor
 
 
 def _rule(original: View, mask: FocalMask) -> _Rule:
@@ -169,15 +150,16 @@ def _rule(original: View, mask: FocalMask) -> _Rule:
     gram = weighted @ features.mT + RIDGE * torch.eye(features.shape[1], device=features.device)
     # Unlike `solve`, this does not wait for the device to see whether a matrix is singular; none is, with its ridge.
     weights = torch.linalg.solve_ex(gram, weighted @ (2 * positive - 1)[..., None]).result[..., 0]
-    separations = _separations(_scores(features, weights), mask.get(_figures, size))
     low, high = AREA
-    scored = (share >= low) & (share <= high) & (separations[:, 0] >= 2 * MIN_AUC - 1)
-    return _Rule(weights, separations.masked_fill(~scored[:, None], math.nan))
+    return _Rule(weights, (share >= low) & (share <= high))
 
 
-def _fg_scores(separations: Tensor, rule: _Rule) -> Tensor:
-    """Return the raw transfer of an image and of its three mirror images, (N, 4) in [-1, 1]."""
-    return (separations / rule.separations[:, :1]).clamp(-1, 1)
+@of_both
+def _separated(recon: View, seen: View, mask: FocalMask) -> Tensor:
+    """Return 2 AUC - 1 of the rule of `seen` on a recon, for the object as it is and mirrored: (N, 4)."""
+    features, size = recon.get(_lightness)
+    scores = (seen.get(_rule, mask).weights[:, None] @ features)[:, 0]
+    return _separations(scores, mask.get(_figures, size))
 
 
 def fg_transfer(case: Case) -> Tensor:
@@ -193,7 +175,7 @@ def fg_transfer(case: Case) -> Tensor:
     and both, c_x the same of x as its own recon: 1 for the image itself, 0 in the mean for what ignores it. NaN where
     c_x is over 0.5. x is what was seen.
     """
-    rule = case.seen.get(_rule, case.mask)
-    features, size = case.recon.get(_lightness)
-    separations = _separations(_scores(features, rule.weights), case.mask.get(_figures, size))
-    return corrected(_fg_scores(separations, rule), _fg_scores(rule.separations, rule))
+    shown, own = (view.get(_separated, case.seen, case.mask) for view in (case.recon, case.seen))
+    scored = case.seen.get(_rule, case.mask).scored & (own[:, 0] >= 2 * MIN_AUC - 1)
+    raw, own_raw = ((part / own[:, :1]).clamp(-1, 1) for part in (shown, own))
+    return corrected(raw, own_raw).masked_fill(~scored, math.nan)

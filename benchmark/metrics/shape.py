@@ -80,19 +80,16 @@ def _wanted_contour(original: View, mask: FocalMask, divisor: int, fewest: int) 
     outline, x = mask.get(contour, divisor), original.get(_shown, original, divisor)
     visible = outline.pixels & matches(outline.accepted, x.nearby)
     counts = _count(visible)
-    return _EdgesWanted(
-        mirrored_bits(outline.accepted * visible),
-        counts,
-        mirrored(outline.vicinity),
-        mirrored_bits(x.nearby * outline.vicinity),
-        counts >= fewest,
-    )
+    bits = torch.cat((outline.accepted * visible, x.nearby * outline.vicinity))
+    accepted, nearby = mirrored_bits(bits).chunk(2)
+    return _EdgesWanted(accepted, counts, mirrored(outline.vicinity), nearby, counts >= fewest)
 
 
 def _wanted_edges(original: View, divisor: int) -> _EdgesWanted:
     x, counts = original.get(_shown, original, divisor), original.get(reference_edges, divisor).counts
+    accepted, nearby = mirrored_bits(torch.cat((x.accepted, x.nearby))).chunk(2)
     everywhere = torch.ones_like(x.edges)[:, None]
-    return _EdgesWanted(mirrored_bits(x.accepted), counts, everywhere, mirrored_bits(x.nearby), counts >= MIN_EDGES)
+    return _EdgesWanted(accepted, counts, everywhere, nearby, counts >= MIN_EDGES)
 
 
 class _Matched(NamedTuple):

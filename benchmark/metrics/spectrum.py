@@ -175,9 +175,9 @@ def resolution_px(case: Case) -> Tensor:
     # The first ring that falls (the last where none does), and the last scored one before it: -1 where there is none.
     first = torch.where(falls, ring, count - 1).amin(1, keepdim=True)
     last = torch.where(scored & (ring < first), ring, -1).amax(1, keepdim=True)
-    before, value = correlation.gather(1, last.clamp(min=0)), correlation.gather(1, first)
-    before_log, center = centers[last.clamp(min=0)], centers[first]
-    position = before_log + (center - before_log) * (before - READABLE) / (before - value)
+    found = last.clamp(min=0)
+    before, value = correlation.gather(1, found), correlation.gather(1, first)
+    position = torch.lerp(centers[found], centers[first], (before - READABLE) / (before - value))
     resolved = (2 * position.exp2()).masked_fill(last < 0, 0.0)[:, 0]
     resolved = torch.where(falls.any(1), resolved, float(height))
     return resolved.masked_fill(~scored.any(1), math.nan)

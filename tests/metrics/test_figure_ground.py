@@ -10,17 +10,8 @@ import torch
 from shapes import blobs, case_of, degraded, lit, photos
 from torch import Tensor
 
-from benchmark.metrics.edges import smooth
-from benchmark.metrics.figure_ground import SIGMAS, blurs, fg_transfer
+from benchmark.metrics.figure_ground import fg_transfer
 from benchmark.metrics.sorting import ascending
-
-
-@pytest.mark.parametrize("size", [(96, 96), (40, 70), (7, 10)])
-def test_its_blurs_are_those_of_edges(size: tuple[int, int]) -> None:
-    images = torch.rand(2, *size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    down, across = (blurs(side, min(size), torch.float64, images.device) for side in size)
-    for sigma, rows, columns in zip(SIGMAS, down, across, strict=True):
-        torch.testing.assert_close(rows.T @ images @ columns, smooth(images, sigma), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.int32])
