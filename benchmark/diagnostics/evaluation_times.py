@@ -80,7 +80,7 @@ class _Bench:
             pure_s += _seconds(self.device, partial(self._forward, shown, tile))
         recons = count * len(self.spec.taps) * len(suite.perturbations)
         row: Row = {"target": self.spec.id, "total / pure": total_s / pure_s, "ms/recon": 1e3 * total_s / recons}
-        row |= {part: seconds / total_s for part, seconds in (watch.take() | {"read": read_s}).items()}
+        row |= {f"{part} / total": seconds / total_s for part, seconds in (watch.take() | {"read": read_s}).items()}
         if chosen := self.samples[:naive_images]:
             perceive = load_lpips(perceptual_path()) if self.networks.perceptual else None
             naive = partial(score_naively, suite, self.target, self.inverse, chosen, self.networks, perceive)
@@ -92,8 +92,8 @@ def measure_evaluation(content: Content, candidate: Candidate, options: Options,
     """Return a row for each target.
 
     `total / pure`: reading, perturbing, inverting, scoring and comparing layers, over nothing but the forward passes of
-    target and inverse on the same tensors; tile by tile in turn. `read` ... `layers`: shares of the total. `naive /
-    total`: seconds an image of the naive script over ours.
+    target and inverse on the same tensors; tile by tile in turn. `read / total` ... `layers / total`: shares of the
+    parts. `naive / total`: seconds an image of the naive script over ours.
 
     Args:
         options: of which device, targets and limit are looked at.

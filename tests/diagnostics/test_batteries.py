@@ -139,8 +139,9 @@ def test_filters_gain_nothing(mini: Suite, lab: Lab) -> None:
     gains = measure_filters(lab, lab.fresh[:8], mini.target("mini-swin"), ("ridge",))
     assert {item.filter for item in gains} >= FILTERS.keys() | MIRROR_FILTERS.keys() | DENOISERS.keys()
     assert len({item.tap for item in gains if item.filter in FILTERS}) == 3
-    # Eight images say little of a single metric, and enough of the axes.
-    assert [line for line in gain_failures(mini, gains) if line.partition(":")[0] in mini.axes] == []
+    # Eight images say little of a single metric or tap, and enough of the axes over all taps.
+    failures = [line for line in gain_failures(mini, gains) if line.endswith("in the mean over methods and taps")]
+    assert [line for line in failures if line.partition(":")[0] in mini.axes] == []
     # A known weakness of the metrics: whoever mends it bounds these, too.
     known = [item.gains["color"][0] for item in gains if item.filter in MIRROR_FILTERS]
     assert np.mean(known) > GAIN_BOUND
@@ -186,6 +187,7 @@ def whole(content: Content, cpu: torch.device) -> Batteries:
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(3600)
 class TestWhole:
     def test_every_bound_holds(self, whole: Batteries) -> None:
         assert find_failures(whole) == []
