@@ -180,11 +180,15 @@ def verify(
       invbench verify my-method --rerun invbench-results --by "B. Reader"
     """
     from benchmark.engine.rescore import compare_reruns, load_rerun, make_receipt
+    from benchmark.errors import SpecError
     from benchmark.metrics.spec import get_metric
     from benchmark.records.store import record_folder
 
     quiet()
     folder, content, record, checked = _open_record(reference, suite_id, data_folder)
+    if record.exploratory:
+        cure = "evaluate without --precision and --compile"
+        raise SpecError("was made to explore, in another arithmetic than official scores", where=str(folder), cure=cure)
     suite, torch_device = content.suite, open_device(device, threads)
     if rerun is not None:
         own = record_folder(rerun, record.submission.id, suite.id)

@@ -58,12 +58,17 @@ class _Request:
     caches: tuple[Path, ...] = ()
     log: Path | None = None
     trace: Path | None = None
+    micro_batch: int | None = None
+    precision: str = "float32"
+    compiled: bool = False
 
     def __post_init__(self) -> None:
         if self.every:
             others = {"--submission": self.reference, "--inverse": self.references, "--target": self.targets,
                       "--limit": self.limit, "--out": self.out, "--fetch-only": self.fetch_only,
-                      "--shard": self.shard, "--log-json": self.log, "--profile": self.trace}  # fmt: skip
+                      "--shard": self.shard, "--log-json": self.log, "--profile": self.trace,
+                      "--micro-batch": self.micro_batch, "--precision": self.precision != "float32",
+                      "--compile": self.compiled}  # fmt: skip
             if given := [name for name, value in others.items() if value]:
                 raise click.UsageError(f"--all goes without {', '.join(given)}")
             if not self.supersede and not self.overwrite:
@@ -120,6 +125,7 @@ def _compute(
     from benchmark.engine.evaluation import evaluate_share
     from benchmark.engine.jobs import WHOLE, Options, Share
     from benchmark.engine.merging import merge_shards
+    from benchmark.engine.precision import MICRO_BATCHES, Arithmetic
     from benchmark.engine.processes import evaluate_by_processes, share_cores
     from benchmark.engine.ranks import evaluate_rank, find_rank
     from benchmark.files.cache import cache_root
@@ -132,10 +138,15 @@ def _compute(
         candidate = from_references(request.references, suite)
     else:
         candidate = open_submission(source, wanted, trust_code=request.trust_code)
-    share = Share(*request.shard) if request.shard else WHOLE
-    options = Options(
-        device, request.batch_size, request.limit, request.targets or None, share, request.log, request.trace
+    arithmetic = Arithmetic(
+        "float32" if request.precision == "float32" else "bfloat16",
+        request.compiled,
+        request.micro_batch or MICRO_BATCHES[0],
     )
+    options = Options(
+        device, request.batch_size, request.limit, request.targets or None,
+        Share(*request.shard) if request.shard else WHOLE, arithmetic, request.log, request.trace,
+    )  # fmt: skip
     content = Content(suite, lock, request.data_folder)
     with blame(candidate.code):
         if request.merging:
@@ -146,7 +157,9 @@ def _compute(
             count = share_cores(suite, device, request.threads)
             return candidate, evaluate_by_processes(content, candidate, options, count)
         computed, total = evaluate_share(content, candidate, options)
-    click.echo(f"Shard {share} of {candidate.id} on {suite.id} is done: {computed} of its {total} chunks computed now.")
+    click.echo(
+        f"Shard {options.share} of {candidate.id} on {suite.id} is done: {computed} of its {total} chunks computed now."
+    )
     click.echo("When all shards are, invbench merge, with the same options, makes the record.")
     return candidate, None
 

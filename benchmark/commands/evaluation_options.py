@@ -44,6 +44,26 @@ _WHAT = (
         type=click.IntRange(1),
         help="Images kept and checkpointed together, in steps of 8; scores do not depend on it.",
     ),
+    click.option(
+        "--micro-batch",
+        type=click.Choice(["8", "4", "2", "1"]),
+        callback=lambda ctx, param, value: value and int(value),
+        help="Images that go through the networks at once; fewer take less memory, and scores may differ in their last "
+        "digits [default: 8, halved where they do not fit].",
+    ),
+    click.option(
+        "--precision",
+        default="float32",
+        show_default=True,
+        type=click.Choice(["float32", "bf16"]),
+        help="bf16 runs target and inverse in bfloat16, to explore: the record is marked and never ranked.",
+    ),
+    click.option(
+        "--compile",
+        "compiled",
+        is_flag=True,
+        help="Compile the inverse with torch.compile, to explore: the record is marked and never ranked.",
+    ),
     click.option("--limit", type=click.IntRange(1), help="Only the first N images; the record is marked partial."),
     click.option(
         "--out",

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -15,6 +16,7 @@ from tqdm import tqdm
 
 from benchmark.content.content import Content
 from benchmark.datasets.base import ImageSet, Sample
+from benchmark.engine.chunks import ChunkStore
 from benchmark.engine.heap import keep_freed_memory
 from benchmark.engine.jobs import Chunk, Job, Options
 from benchmark.engine.pipeline import Pipeline
@@ -63,6 +65,19 @@ def _find_missing(job: Job, options: Options) -> dict[str, list[Chunk]]:
                 damaged = f"a stored chunk of {target_id} was damaged; it is computed again"
                 tqdm.write(damaged, file=sys.stderr)
     return missing
+
+
+def _fitting(store: ChunkStore, job: Job, options: Options) -> int:
+    """How many images the networks can see at once, as far as is known from chunks that are there."""
+    known = [store.load(chunk.name) for chunk in job.chunks if store.has(chunk.name)]
+    found = [int(arrays["micro_batch"].min()) for arrays in known if arrays is not None]
+    return min([options.arithmetic.micro_batch, *found])
+
+
+def _tell_halved(target_id: str, micro_batch: int) -> None:
+    images = "1 image" if micro_batch == 1 else f"{micro_batch} images"
+    said = f"memory ran out: the networks see {images} of {target_id} at once now, which changes last digits at most"
+    tqdm.write(said, file=sys.stderr)
 
 
 def _describe(images: int, stages: Mapping[Stage, float]) -> str:
@@ -132,7 +147,8 @@ def compute(content: Content, job: Job, options: Options, title: str, *, quiet: 
             mark, began = time.perf_counter(), time.time()
             spec, watch = suite.target(target_id), Stopwatch(options.device)
             target = load_target(spec, content.target(spec), options.device)
-            pipeline = Pipeline(suite, target, job.loaded[target_id][0], job.networks, watch)
+            how = replace(options.arithmetic, micro_batch=_fitting(job.stores[target_id], job, options))
+            pipeline = Pipeline(suite, target, job.loaded[target_id][0], job.networks, watch, how)
             for chunk, samples in _iter_samples(images, spec.input_size, chunks, watch, options.device):
                 tiles = iter_tiles(samples, options.device, audit=audited, judged=judged, first=chunk.first)
                 scored = [trace(pipeline.run, tile) for tile in tiles]
@@ -140,6 +156,10 @@ def compute(content: Content, job: Job, options: Options, title: str, *, quiet: 
                 stages = watch.take()
                 seconds = time.perf_counter() - mark
                 arrays["times"] = np.array([[began, seconds, *stages.values()]])
+                if pipeline.micro_batch < how.micro_batch:
+                    _tell_halved(target_id, pipeline.micro_batch)
+                    how = replace(how, micro_batch=pipeline.micro_batch)
+                arrays["micro_batch"] = np.array([[pipeline.micro_batch]])
                 store = job.stores[target_id]
                 store.save(chunk.name, arrays)
                 computed.add(str(store.path(chunk.name)))

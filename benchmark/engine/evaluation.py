@@ -62,6 +62,7 @@ class _TargetResult:
     layers: tuple[StageLayers, ...]
     audit: pa.Table
     times: Times
+    micro_batch: int
 
 
 def _load(stores: Sequence[ChunkStore], chunks: Sequence[Chunk]) -> list[tuple[str, dict[str, npt.NDArray[Any]]]]:
@@ -93,10 +94,10 @@ def _join(
     if transfer is not None and hsics is not None and COMPARED in suite.metrics:
         own = joined["values"][: len(transfer), :, 0, suite.metrics.index(COMPARED)]
         layers = summarize_layers(find_groups(spec, inverse.config.taps), spec.tap_names, own, transfer, hsics)
-    times = joined.pop("times")
+    times, micro_batch = joined.pop("times"), int(joined.pop("micro_batch").min())
     scores = ScoreArrays(spec, ids, **joined, reason_names=get_reason_names(suite))
     seconds = dict(zip(STAGES, times[:, 2:].sum(0).tolist(), strict=True))
-    return _TargetResult(scores, layers, audit, Times(float(times[:, 0].min()), earlier, seconds))
+    return _TargetResult(scores, layers, audit, Times(float(times[:, 0].min()), earlier, seconds), micro_batch)
 
 
 def find_keys(content: Content, candidate: Candidate, options: Options) -> dict[str, str]:
@@ -144,7 +145,8 @@ def assemble(
         lock_digest=lock.digest,
         submission=SubmissionInfo(id=candidate.id, method=candidate.method, title=candidate.title),
         inverses={name: info for name, (_, info) in job.loaded.items()},
-        precision="float32",
+        precision=options.arithmetic.precision,
+        compiled=options.arithmetic.compiled,
         status=find_status(suite, scores),
         draft=lock.draft or suite.draft,
         images=len(job.ids),
@@ -157,6 +159,7 @@ def assemble(
         audit_sha256="0" * 64,
         run=meter.finish(
             batch_size=options.batch_size,
+            micro_batch={name: result.micro_batch for name, result in results.items()},
             times={name: result.times for name, result in results.items()},
             recons={t.id: len(job.ids) * len(suite.perturbations) * len(t.taps) for t in suite.targets},
             keys={name: own[0].key for name, own in stores.items()},

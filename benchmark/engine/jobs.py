@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from benchmark.content.content import Content
 from benchmark.engine.chunks import ChunkStore
 from benchmark.engine.devices import get_device_name
 from benchmark.engine.networks import load_metric_networks
+from benchmark.engine.precision import OFFICIAL, Arithmetic
 from benchmark.engine.scorer import TILE
 from benchmark.errors import SpecError
 from benchmark.files.canonical import sha256_file
@@ -55,6 +56,7 @@ class Options:
         limit: only the first so many images.
         targets: only these targets.
         share: what of it this process computes.
+        arithmetic: of the networks.
         log: where a line of JSON goes for every chunk that is done.
         trace: where a trace of one tile goes.
     """
@@ -64,6 +66,7 @@ class Options:
     limit: int | None = None
     targets: tuple[str, ...] | None = None
     share: Share = WHOLE
+    arithmetic: Arithmetic = OFFICIAL
     log: Path | None = None
     trace: Path | None = None
 
@@ -109,13 +112,13 @@ def _hash_network(content: Content, source: Source) -> dict[str, str]:
     return {path.name: sha256_file(path) for path in content.network_files(source).values()}
 
 
-def _circumstances(content: Content, candidate: Candidate, networks: Networks, device: torch.device) -> dict[str, Any]:
+def _circumstances(content: Content, candidate: Candidate, networks: Networks, options: Options) -> dict[str, Any]:
     """What chunks are keyed by beside their target and inverse: all that could change them, as JSON values.
 
     Code is what the engine can reach, and what the candidate's own can. A draft lock pins neither the judge nor the
     images, so that they are looked at themselves.
     """
-    suite, lock = content.suite, content.lock
+    suite, lock, device = content.suite, content.lock, options.device
     return {
         "suite": suite.digest,
         "lock": lock.digest,
@@ -127,7 +130,7 @@ def _circumstances(content: Content, candidate: Candidate, networks: Networks, d
         "libraries": library_versions(),
         "device": [device.type, get_device_name(device)],
         "threads": torch.get_num_threads(),
-        "precision": "float32",
+        **asdict(options.arithmetic),
     }
 
 
@@ -157,7 +160,7 @@ def open_job(content: Content, candidate: Candidate, options: Options) -> Job:
         target.id: load_candidate(candidate, target, hashes[target.id]["model.safetensors"], options.device)
         for target in chosen
     }
-    shared = _circumstances(content, candidate, networks, options.device)
+    shared = _circumstances(content, candidate, networks, options)
     circumstances = {
         name: shared | {"target": name, "network": hashes[name], "inverse": info.model_dump(mode="json")}
         for name, (_, info) in loaded.items()

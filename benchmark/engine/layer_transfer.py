@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from benchmark.engine.precision import float32
+from benchmark.engine.precision import OFFICIAL, Arithmetic, float32
 from benchmark.engine.reading import with_seeds
 from benchmark.engine.scorer import Tile, in_batches, load_metric
 from benchmark.inverses.base import Inverse
@@ -40,10 +40,14 @@ class LayerScorer:
     """Scores, on unperturbed tiles, what the inverse of each tap makes of the features of the others of its group.
 
     Only the first `images` of an evaluation are looked at.
+
+    Attributes:
+        micro_batch: so many images go through the networks at once.
     """
 
-    def __init__(self, target: Target, inverse: Inverse, images: int) -> None:
+    def __init__(self, target: Target, inverse: Inverse, images: int, arithmetic: Arithmetic = OFFICIAL) -> None:
         self.target, self.inverse, self.images = target, inverse, images
+        self.arithmetic, self.micro_batch = arithmetic, arithmetic.micro_batch
         self.metric = load_metric(COMPARED)
         self.groups = find_groups(target.spec, inverse.config.taps)
 
@@ -62,21 +66,31 @@ class LayerScorer:
             none = np.zeros((0, len(self.pairs)), np.float32)
             return {"transfer": none, "hsic": np.zeros((0, len(names), len(names)))}
         original, mask = View(tile.images), FocalMask(tile.masks)
-        features = self.target.features(original.rgb)
+        size = self.micro_batch
+        with self.arithmetic.autocast(self.target.device):
+            features = [self.target.features(part) for part in original.rgb.split(size)]
+        ids = [tile.ids[first : first + size] for first in range(0, len(tile.ids), size)]
         transfer = []
-        for pairs in in_batches(self.pairs, tile):
-            recons = torch.cat([self._invert(features[source], through, tile) for source, through in pairs])
+        for pairs in in_batches(self.pairs, tile, size):
+            recons = torch.cat(
+                [
+                    self._invert(part[source], through, of)
+                    for source, through in pairs
+                    for part, of in zip(features, ids, strict=True)
+                ]
+            )
             seen = original.repeated(len(pairs))
             scores = self.metric(Case(seen, seen, View(recons.nan_to_num()), mask.repeated(len(pairs))))
             scored = scores.where(recons.isfinite().flatten(1).all(1), torch.nan)
             transfer.append(scored.unflatten(0, (len(pairs), -1))[:, :count].T)
-        shared = hsic([features[name].tensor[:count] for name in names])
+        shared = hsic([torch.cat([part[name].tensor for part in features])[:count].float() for name in names])
         joined = torch.cat(transfer, dim=1) if transfer else original.rgb.new_zeros(count, 0)
         return {"transfer": joined.cpu().numpy(), "hsic": shared.cpu().numpy()[None]}
 
-    def _invert(self, given: Features, through: str, tile: Tile) -> Tensor:
+    def _invert(self, given: Features, through: str, ids: Sequence[str]) -> Tensor:
         """Return the recons (N, 3, H, W) that the inverse of a tap makes of some features."""
-        return self.inverse.invert({through: with_seeds(given, through, tile.ids)})[through].float()
+        with self.arithmetic.autocast(self.target.device):
+            return self.inverse.invert({through: with_seeds(given, through, ids)})[through].float()
 
 
 def _rows(matrix: Array) -> tuple[tuple[float | None, ...], ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -10,10 +11,11 @@ import torch
 from torch import Tensor
 
 from benchmark.engine.layer_transfer import LayerScorer
+from benchmark.engine.precision import OFFICIAL, Arithmetic
 from benchmark.engine.reading import read_features
-from benchmark.engine.scorer import Scorer, Tile
+from benchmark.engine.scorer import Scorer, Tile, check_recons
 from benchmark.engine.stopwatch import Stopwatch
-from benchmark.errors import SpecError
+from benchmark.errors import SpecError, UserError
 from benchmark.inverses.base import Inverse
 from benchmark.inverses.spec import get_method
 from benchmark.metrics.case import Networks
@@ -35,35 +37,93 @@ def _check_shapes(target: Target, inverse: Inverse) -> None:
             raise SpecError(message, where=f"inverse '{inverse.config.method}'", cure="field 'taps' of its config.json")
 
 
-class Pipeline:
-    """Scores tiles of one target: the recons of one inverse, and what it makes of other taps' features."""
+def _lacks_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
-    def __init__(self, suite: Suite, target: Target, inverse: Inverse, networks: Networks, watch: Stopwatch) -> None:
-        reads_input = get_method(inverse.config.method).needs_input
-        self.watch = watch
+
+class Pipeline:
+    """Scores tiles of one target: the recons of one inverse, and what it makes of other taps' features.
+
+    Attributes:
+        micro_batch: so many images go through the networks at once; halved for good where memory runs out.
+    """
+
+    def __init__(
+        self,
+        suite: Suite,
+        target: Target,
+        inverse: Inverse,
+        networks: Networks,
+        watch: Stopwatch,
+        arithmetic: Arithmetic = OFFICIAL,
+    ) -> None:
+        self.watch, self.micro_batch = watch, arithmetic.micro_batch
+        self._target, self._inverse, self._arithmetic = target, inverse, arithmetic
+        self._reads_input = get_method(inverse.config.method).needs_input
         self._ids: tuple[str, ...] = ()
         if inverse.needs_target:
             inverse.target = deepcopy(target)
-
-        def invert(seen: Tensor) -> dict[str, Tensor]:
-            with watch.stage("target"):
-                features = read_features(target, seen, self._ids, reads_input=reads_input)
-            with watch.stage("inverse"):
-                return inverse.invert(features)
-
-        if not reads_input:
+        if not self._reads_input:
             _check_shapes(target, inverse)
-        self.scorer = Scorer(suite, target.spec.tap_names, invert, networks)
+        self._apply = torch.compile(inverse.invert) if arithmetic.compiled else inverse.invert
+        self.scorer = Scorer(suite, target.spec.tap_names, self._invert, networks)
         # Without a configuration of its own, an inverse says nothing of which taps have one shape.
-        comparable = not reads_input and inverse.config.taps
-        self.layers = LayerScorer(target, inverse, suite.layer_images) if comparable else None
+        comparable = not self._reads_input and inverse.config.taps
+        self.layers = LayerScorer(target, inverse, suite.layer_images, arithmetic) if comparable else None
+
+    def _invert_part(self, seen: Tensor, ids: Sequence[str]) -> Mapping[str, Tensor]:
+        with self._arithmetic.autocast(self._target.device):
+            with self.watch.stage("target"):
+                features = read_features(self._target, seen, ids, reads_input=self._reads_input)
+            with self.watch.stage("inverse"):
+                recons = self._apply(features)
+        check_recons(recons, self._target.spec.tap_names, seen.shape)
+        return recons
+
+    def _invert(self, seen: Tensor) -> Mapping[str, Tensor]:
+        size = self.micro_batch
+        parts = [self._invert_part(seen[k : k + size], self._ids[k : k + size]) for k in range(0, len(seen), size)]
+        if len(parts) == 1:
+            return parts[0]
+        return {tap: torch.cat([part[tap] for part in parts]) for tap in self._target.spec.tap_names}
+
+    def _try(self, tile: Tile) -> dict[str, npt.NDArray[Any]] | None:
+        """Return the arrays of a tile, None where memory ran out; then nothing holds its tensors any more."""
+        try:
+            with self.watch.stage("scores"):
+                arrays = self.scorer.run(tile)
+            if self.layers:
+                with self.watch.stage("layers"):
+                    arrays |= self.layers.run(tile)
+        except (MemoryError, RuntimeError) as error:
+            if not _lacks_memory(error):
+                raise
+            return None
+        return arrays
+
+    def _halve(self) -> None:
+        where = f"target '{self._target.spec.id}'"
+        if self.micro_batch == 1:
+            cure = "use a device with more memory, or free some"
+            raise UserError(
+                f"one image at a time does not fit the memory of {self._target.device}", where=where, cure=cure
+            )
+        self.micro_batch //= 2
+        if self._target.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def run(self, tile: Tile) -> dict[str, npt.NDArray[Any]]:
-        """Return the arrays of a tile: those of Scorer, and those of LayerScorer where it applies."""
+        """Return the arrays of a tile: those of Scorer, and those of LayerScorer where it applies.
+
+        Raises:
+            UserError: the inverse returns no such recons, or memory does not even hold one image.
+        """
         self._ids = tile.ids
-        with self.watch.stage("scores"):
-            arrays = self.scorer.run(tile)
-        if self.layers:
-            with self.watch.stage("layers"):
-                arrays |= self.layers.run(tile)
-        return arrays
+        while True:
+            for part in (self.scorer, self.layers):
+                if part:
+                    part.micro_batch = self.micro_batch
+            arrays = self._try(tile)
+            if arrays is not None:
+                return arrays
+            self._halve()

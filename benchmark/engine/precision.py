@@ -1,14 +1,41 @@
-"""The arithmetic of official scores: float32 without TF32, deterministic kernels."""
+"""The arithmetic of official scores, float32 without TF32 and deterministic kernels, and what may change it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 
-__all__ = ["float32"]
+__all__ = ["MICRO_BATCHES", "OFFICIAL", "Arithmetic", "Precision", "float32"]
+
+Precision = Literal["float32", "bfloat16"]
+MICRO_BATCHES = (8, 4, 2, 1)
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """How target and inverse compute. Metrics are always computed in float32.
+
+    Attributes:
+        precision: with bfloat16 the networks run under autocast; such scores are not ranked.
+        compiled: whether the inverse is compiled; such scores are not ranked.
+        micro_batch: so many images of a tile go through the networks at once, one of `MICRO_BATCHES`; recons differ in
+            their last bits.
+    """
+
+    precision: Precision = "float32"
+    compiled: bool = False
+    micro_batch: int = MICRO_BATCHES[0]
+
+    def autocast(self, device: torch.device) -> AbstractContextManager[Any]:
+        """Return the context that networks run in."""
+        return nullcontext() if self.precision == "float32" else torch.autocast(device.type, torch.bfloat16)
+
+
+OFFICIAL = Arithmetic()
 
 
 def _operations() -> list[Any]:

@@ -92,7 +92,13 @@ class Meter:
             return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
     def finish(
-        self, *, batch_size: int, times: Mapping[str, Times], recons: Mapping[str, int], keys: dict[str, str]
+        self,
+        *,
+        batch_size: int,
+        micro_batch: dict[str, int],
+        times: Mapping[str, Times],
+        recons: Mapping[str, int],
+        keys: dict[str, str],
     ) -> Run:
         """Return the run section of a record.
 
@@ -107,6 +113,7 @@ class Meter:
             device_name=self.device_name,
             threads=self.threads,
             batch_size=batch_size,
+            micro_batch=micro_batch,
             started=datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
             wall_s=round(time.perf_counter() - self._clock + sum(spent.earlier_s for spent in times.values()), 1),
             stages_s={name: round(sum(spent.stages[name] for spent in times.values()), 2) for name in STAGES},

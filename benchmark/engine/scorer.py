@@ -28,7 +28,8 @@ from benchmark.records.scores import NOT_APPLICABLE, SCORED, applies, defines
 from benchmark.suites.spec import HUE_PERTURBATIONS, POOLED, Condition, Suite
 
 __all__ = [
-    "TILE", "Invert", "Scorer", "Tile", "in_batches", "iter_tiles", "load_finish", "load_metric", "load_parts",
+    "TILE", "Invert", "Scorer", "Tile", "check_recons", "in_batches", "iter_tiles", "load_finish", "load_metric",
+    "load_parts",
 ]  # fmt: skip
 
 TILE = 8
@@ -119,13 +120,25 @@ def iter_tiles(
         first += len(part)
 
 
-def in_batches(items: Sequence[T], tile: Tile) -> list[Sequence[T]]:
+def in_batches(items: Sequence[T], tile: Tile, micro_batch: int = TILE) -> list[Sequence[T]]:
     """Return items, of each of which a tile has recons, by how many are scored together.
 
-    All at once, but on a CPU as few as its caches hold.
+    All at once where memory allows full tiles, fewer where the networks see fewer images; on a CPU as few as its caches
+    hold.
     """
-    size = max(1, CPU_BATCH_PX // tile.images[:, 0].numel()) if tile.images.device.type == "cpu" else len(items)
-    return [items[first : first + size] for first in range(0, len(items), size)]
+    if tile.images.device.type == "cpu":
+        size = CPU_BATCH_PX // tile.images[:, 0].numel()
+    else:
+        size = len(items) * micro_batch // TILE
+    return [items[first : first + max(1, size)] for first in range(0, len(items), max(1, size))]
+
+
+def check_recons(recons: Mapping[str, Tensor], taps: Sequence[str], shape: torch.Size) -> None:
+    """Raise UserError unless there is a recon of a shape for every tap."""
+    for tap in taps:
+        if tap not in recons or recons[tap].shape != shape:
+            found = tuple(recons[tap].shape) if tap in recons else "nothing"
+            raise UserError(f"the inverse returned {found} at tap '{tap}', not {tuple(shape)}")
 
 
 class _Pool:
@@ -185,12 +198,16 @@ class Scorer:
     """Perturbs tiles, has them inverted and scores the recons at `taps`.
 
     With `as_defined` metrics are computed under the conditions that their scores are taken from, and nowhere else.
+
+    Attributes:
+        micro_batch: see `in_batches`.
     """
 
     def __init__(
         self, suite: Suite, taps: Sequence[str], invert: Invert, networks: Networks, *, as_defined: bool = False
     ) -> None:
         self.suite, self.taps, self.invert, self.networks = suite, tuple(taps), invert, networks
+        self.micro_batch = TILE
         chosen = defines if as_defined else applies
         self.functions = {metric: load_metric(metric) for metric in suite.metrics}
         self.hues = [name for name in suite.perturbations if name in HUE_PERTURBATIONS]
@@ -202,14 +219,6 @@ class Scorer:
             if chosen(metric, perturbation)
         ]
         self.entries += [(POOLED, metric) for metric in self.pooled]
-
-    def _invert(self, seen: Tensor) -> Mapping[str, Tensor]:
-        recons = self.invert(seen)
-        for tap in self.taps:
-            if tap not in recons or recons[tap].shape != seen.shape:
-                shape = tuple(recons[tap].shape) if tap in recons else "nothing"
-                raise UserError(f"the inverse returned {shape} at tap '{tap}', not {tuple(seen.shape)}")
-        return recons
 
     @float32()
     @torch.no_grad()
@@ -225,10 +234,14 @@ class Scorer:
         )
         original = View(tile.images)
         mask = FocalMask(tile.masks)
-        batches = [_Batch(taps, tile, original, mask, _Pool(self.pooled)) for taps in in_batches(self.taps, tile)]
+        batches = [
+            _Batch(taps, tile, original, mask, _Pool(self.pooled))
+            for taps in in_batches(self.taps, tile, self.micro_batch)
+        ]
         for p, perturbation in enumerate(suite.perturbations):
             seen = original if perturbation == "identity" else View(perturb(perturbation, original.rgb, tile.masks))
-            recons = self._invert(seen.rgb)
+            recons = self.invert(seen.rgb)
+            check_recons(recons, self.taps, seen.rgb.shape)
             if tile.audit:
                 audit[:, 0, p] = to_pixels(seen.rgb[tile.audit])
                 for t, tap in enumerate(self.taps):

@@ -175,8 +175,9 @@ class Run(_RecordPart):
     """Circumstances of the run, outside the digest; `code_version` is that of this package.
 
     Times add up over the legs of an interrupted run; `ms_per_recon` is target and inverse time, `stages_s` the seconds
-    of each stage. `keys` holds, by target, a digest of all that could change its scores (code, weights, suite,
-    libraries, device, threads): a run with the same keys yields the same scores.
+    of each stage. `micro_batch` is, by target, how many images the networks saw at once: fewer than 8 where memory was
+    short, or where it was asked for. `keys` holds, by target, a digest of all that could change its scores (code,
+    weights, suite, libraries, device, threads): a run with the same keys yields the same scores.
     """
 
     code_version: str
@@ -184,6 +185,7 @@ class Run(_RecordPart):
     device_name: str
     threads: int
     batch_size: int
+    micro_batch: dict[Id, int] = Field(default={}, exclude_if=unset)
     started: str
     wall_s: float
     peak_memory_mib: float
@@ -210,6 +212,7 @@ class Record(_RecordPart):
     submission: SubmissionInfo
     inverses: dict[Id, InverseInfo]
     precision: Literal["float32", "bfloat16"]
+    compiled: bool = Field(default=False, exclude_if=unset)
     status: Literal["complete", "partial"]
     draft: bool
     images: int
@@ -226,8 +229,13 @@ class Record(_RecordPart):
 
     @property
     def rankable(self) -> bool:
-        """Whether the record may be ranked: complete, of a locked suite, in the official precision."""
-        return self.status == "complete" and not self.draft and self.precision == "float32"
+        """Whether the record may be ranked: complete, of a locked suite, in the official arithmetic."""
+        return self.status == "complete" and not self.draft and not self.exploratory
+
+    @property
+    def exploratory(self) -> bool:
+        """Whether the networks computed in another arithmetic than that of official scores."""
+        return self.compiled or self.precision != "float32"
 
     def __reduce__(self) -> tuple[Callable[[str], Record], tuple[str]]:
         """Travel between processes as JSON: smaller and faster than thousands of pickled cells."""

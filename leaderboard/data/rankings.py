@@ -169,6 +169,7 @@ def _badges(entry: Entry) -> tuple[str, ...]:
         "partial": record.status == "partial",
         "draft": record.draft,
         "bf16": record.precision == "bfloat16",
+        "compiled": record.compiled,
     }
     return tuple(name for name, holds in marks.items() if holds)
 

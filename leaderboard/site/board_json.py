@@ -148,7 +148,7 @@ class BoardEntry(_BoardPart):
     reference: Literal["ceiling", "floor"] | None
     """`ceiling` or `floor` for what only bounds the board."""
     badges: tuple[str, ...]
-    """why it is not ranked: withdrawn, partial, draft, bf16."""
+    """why it is not ranked: withdrawn, partial, draft, bf16, compiled."""
     trust: Trust
     """what the receipts give it."""
     receipts: tuple[BoardReceipt, ...]

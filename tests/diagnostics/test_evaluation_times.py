@@ -46,4 +46,6 @@ def test_the_command_has_a_row_for_each_target(invbench: Callable[..., object]) 
     assert done.returncode == 0, done.stderr  # type: ignore[attr-defined]
     (row,) = json.loads(done.stdout)  # type: ignore[attr-defined]
     assert row["target"] == "mini-swin" and row["total / pure"] > 1
-    assert sum(row[f"{part} / total"] for part in ("read", "target", "inverse", "scores", "layers")) == pytest.approx(1, abs=0.05)
+    assert sum(row[f"{part} / total"] for part in ("read", "target", "inverse", "scores", "layers")) == pytest.approx(
+        1, abs=0.05
+    )

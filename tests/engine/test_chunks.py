@@ -6,6 +6,7 @@ import hashlib
 import io
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,9 @@ from benchmark.files.import_graph import LIBRARIES, code_digest, reachable_sourc
 from benchmark.files.paths import PACKAGE, submissions_root
 from benchmark.inverses import code as trusted
 from benchmark.inverses import spec
+from benchmark.inverses.ridge import RidgeInverse
 from benchmark.submissions.candidates import Candidate, open_submission
+from benchmark.targets.taps import Features
 
 ROOT = Path(__file__).parents[2]
 
@@ -97,6 +100,37 @@ def run(content: Content, name: str, limit: int = 16) -> Evaluation:
 def chunks_of(done: Evaluation) -> dict[str, bytes]:
     (store,) = done.chunks
     return {path.name: path.read_bytes() for path in sorted(store.folder.glob("*.npz"))}
+
+
+def test_what_fits_the_memory_is_remembered(
+    content: Content, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[int] = []
+    invert = RidgeInverse.invert
+
+    def greedy(self: RidgeInverse, features: Mapping[str, Features]) -> dict[str, torch.Tensor]:
+        seen.append(len(next(iter(features.values())).tensor))
+        if fitting < seen[-1]:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return invert(self, features)
+
+    monkeypatch.setattr(RidgeInverse, "invert", greedy)
+    fitting = 4
+    done = run(content, "ridge")
+    assert done.record.run.micro_batch == {"mini-swin": 4}
+    said = [line for line in capsys.readouterr().err.replace("\r", "\n").splitlines() if "memory ran out" in line]
+    assert said == [
+        "memory ran out: the networks see 4 images of mini-swin at once now, which changes last digits at most"
+    ]
+    assert seen.count(8) == 1
+
+    (done.chunks[0].folder / "000008-0008.npz").unlink()
+    fitting = 8
+    seen.clear()
+    again = run(content, "ridge")
+    assert max(seen) == 4
+    assert again.record.digest == done.record.digest
+    assert again.record.run.micro_batch == {"mini-swin": 4}
 
 
 @pytest.mark.slow

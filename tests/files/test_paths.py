@@ -162,7 +162,7 @@ def test_an_installed_package_takes_no_commit_from_a_repository_around_it(tmp_pa
     shutil.copytree(ROOT / "benchmark", site / "benchmark", ignore=shutil.ignore_patterns("assets", "__pycache__"))
     code = (
         f"import sys; sys.path.insert(0, {str(site)!r})\nimport torch\nfrom benchmark.engine.provenance import Meter\n"
-        "print(Meter(torch.device('cpu')).finish(batch_size=8, times={}, recons={}, keys={}).git_dirty)"
+        "print(Meter(torch.device('cpu')).finish(batch_size=8, micro_batch={}, times={}, recons={}, keys={}).git_dirty)"
     )
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert done.stdout.strip() == "None", done.stderr
