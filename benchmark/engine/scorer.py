@@ -253,6 +253,8 @@ class Scorer:
                         batch.scores[condition, metric] = self.functions[metric](case)
                 if self.pooled and perturbation in self.hues:
                     batch.pool.add(case)
+                if case.baseline:  # later perturbations ask it for little
+                    case.baseline.forget()
         for batch in batches:
             for metric, scores in zip(self.pooled, batch.pool.scores() if self.pooled else (), strict=True):
                 batch.scores[POOLED, metric] = scores

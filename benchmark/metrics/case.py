@@ -67,6 +67,13 @@ def _by_tensor(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     return value
 
 
+def _largest(value: Any) -> int:
+    """Return how many numbers the largest tensor of a value has, also inside tuples and lists."""
+    if isinstance(value, tuple | list):
+        return max(map(_largest, value), default=0)
+    return value.numel() if isinstance(value, Tensor) else 0
+
+
 def repeat(value: Any, times: int) -> Any:
     """Return what was derived from N images as if it were derived from them `times` over.
 
@@ -167,7 +174,16 @@ class View(_Memo):
         singles = [batch and (batch._single or batch) for batch in batches]
         copies = len(joint.rgb) // self._images
         given = [one.repeated(copies) if one else item for one, item in zip(singles, more, strict=True)]
-        return _by_tensor(joint.get(compute, *given), lambda tensor: tensor[self._part])
+        value = joint.get(compute, *given)
+        # What was seen may outlive the recons: it must not hold what was derived of them.
+        own = isinstance(self._beside, ref)
+        return _by_tensor(value, lambda tensor: tensor[self._part].clone() if own else tensor[self._part])
+
+    def forget(self) -> None:
+        """Free what was derived and is not much smaller than the images; whoever asks for it has it derived again."""
+        self._beside = None
+        small = self.rgb.numel() // 12
+        self._known = {key: value for key, value in self._known.items() if _largest(value) <= small}
 
 
 class FocalMask(_Memo):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from benchmark.engine.scorer import load_metric
 from benchmark.metrics.case import Case, FocalMask, Networks, Prototypes, View, of_both
+from benchmark.metrics.detail import luma
 from benchmark.metrics.spec import METRICS
 from benchmark.perturbations import perturb
 
@@ -81,6 +82,20 @@ def test_what_is_known_of_recons_is_freed_with_them(images: Tensor) -> None:
         assert freed[0]() is None
     finally:
         gc.enable()
+
+
+def test_what_is_forgotten_is_derived_again_and_frees_its_memory(images: Tensor) -> None:
+    seen = View(images)
+    recon = View.of_recons(torch.cat((images.flip(3), 1 - images)), seen)
+    bright, gray, own = recon.get(brightness), recon.get(luma), seen.get(luma)
+    assert own.untyped_storage().nbytes() == own.numel() * 4, "what was seen holds nothing of the recons"
+    expected, large = gray.clone(), ref(gray)
+    del gray
+    recon.forget()
+    assert large() is None
+    assert recon.get(brightness) is bright
+    assert seen.get(luma) is own
+    assert torch.equal(recon.get(luma), expected)
 
 
 @pytest.mark.parametrize("metric_id", METRICS)
