@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import DetrForObjectDetection
 from transformers.models.detr.modeling_detr import DetrDecoderLayer, DetrEncoderLayer
 
+from benchmark.suites.spec import TargetSpec
 from benchmark.targets.base import Prediction, Target
 from benchmark.targets.taps import Features, Point, first
 
 __all__ = ["DetrTarget"]
 
 POSITION, VALID = "side:position", "side:valid"
+
+
+def _channels_last(module: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+    """Have a 1x1 convolution see its channels last: otherwise its last bits depend on the number of CPU threads."""
+    return (inputs[0].contiguous(memory_format=torch.channels_last),)
 
 
 def _heads(output: Any) -> Tensor:
@@ -36,6 +43,10 @@ class DetrTarget(Target):
     """
 
     model_class = DetrForObjectDetection
+
+    def __init__(self, spec: TargetSpec, folder: Path, device: torch.device) -> None:
+        super().__init__(spec, folder, device)
+        self.model.model.input_projection.register_forward_pre_hook(_channels_last)
 
     @classmethod
     def prepare_config(cls, config: dict[str, Any]) -> dict[str, Any]:

@@ -57,7 +57,12 @@ def last_norm(target: Target) -> torch.nn.Module:
 
 def check_detr(case: Case, model: Any, found: dict[str, Tensor], images: Tensor) -> None:
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in case.normalization)
+    # The target has this convolution see its channels last, which changes last bits.
+    hook = model.model.input_projection.register_forward_pre_hook(
+        lambda _, inputs: (inputs[0].contiguous(memory_format=torch.channels_last),)
+    )
     out = model((images - mean) / std, output_hidden_states=True)
+    hook.remove()
     encoder, decoder = out.encoder_hidden_states, out.decoder_hidden_states
     depth = len(encoder) - 1
     assert torch.equal(found["backbone"].flatten(2).transpose(1, 2), encoder[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,22 @@ def test_the_forward_stops_after_the_last_tap(targets: dict[str, Target], images
     for handle in handles:
         handle.remove()
     assert reached == []
+
+
+@pytest.mark.nightly
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="seen on x86 alone")
+@pytest.mark.parametrize("name", TARGETS)
+def test_features_do_not_depend_on_the_number_of_threads(targets: dict[str, Target], images: Tensor, name: str) -> None:
+    found = []
+    try:
+        for threads in (1, 2, 4):
+            torch.set_num_threads(threads)
+            found.append(tensors(targets[name], images))
+    finally:
+        torch.set_num_threads(1)
+    for other in found[1:]:
+        for tap, tensor in found[0].items():
+            assert torch.equal(other[tap], tensor), tap
 
 
 @pytest.mark.parametrize("name", TARGETS)
