@@ -144,7 +144,6 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "test_cli.py": {
         "benchmark.commands.common": "did you mean",
         "benchmark.commands.doctor": '"doctor"',
-        "benchmark.commands.evaluation": '"eval"',
         "benchmark.commands.evaluation_options": '"--limit"',
         "benchmark.commands.list": '"list"',
         "benchmark.commands.train": '"train"',

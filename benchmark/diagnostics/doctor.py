@@ -75,17 +75,15 @@ def _suite_report(suite_id: str) -> dict[str, str]:
             missing += need.megabytes or 0
             unpacked += need.unpacked_mb
             unknown = unknown or need.megabytes is None
+    cost = estimate_cost(suite)
+    report["memory"] = f"about {cost.memory_mb / 1000:.1f} GB for each process on a CPU, beside the inverse"
     if lock.draft:
         report["lock"] = f"draft, {len(lock.gaps)} items not pinned (invbench suite show {suite.id})"
     if all(source.path for source in (target.source for target in suite.targets)):
         return {"state": _embedded_state(suite, lock), **report}
-    cost = estimate_cost(suite)
     more = " and more" if unknown else ""
     report["to download"] = f"{_megabytes(missing)}{more}; takes up to {_megabytes(missing + unpacked)}{more} of disk"
-    report["cost"] = (
-        f"{cost.recons:,} recons; about {cost.cpu_hours:,.0f} h on two CPU cores beside the inverse, "
-        f"{cost.memory_mb / 1000:.0f} GB of memory"
-    )
+    report["cost"] = f"{cost.recons:,} recons; about {cost.cpu_hours:,.0f} h on two CPU cores beside the inverse"
     return report
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from benchmark.content import hub, photographs
 from benchmark.content.lpips import describe_perceptual, perceptual_path
+from benchmark.engine.memory import predict_peak_bytes
 from benchmark.metrics.spec import get_metric
 from benchmark.suites.lock import Lock
 from benchmark.suites.spec import HubData, Source, Suite
@@ -15,11 +16,9 @@ from benchmark.targets import NETWORK_FILES
 __all__ = ["EvaluationCost", "Need", "estimate_cost", "find_needs"]
 
 MB = 10**6
-# Seconds a recon and a megapixel of recon on two CPU cores; memory of the libraries and for a pixel of the input. The
-# times are solved from DETR-R50 and DINOv2-B in docs/suites.md; the other four come out at .58 to 1.11 of what was
-# measured. BASE_MB is assumed, BYTES_PER_PIXEL chosen to meet the peaks, which come out at 1.00 to 1.22.
+# Seconds a recon and a megapixel of recon on two CPU cores, solved from DETR-R50 and DINOv2-B in docs/suites.md; the
+# other four come out at .58 to 1.11 of what was measured.
 CPU_S_PER_RECON, CPU_S_PER_MEGAPIXEL = 0.1, 1.2
-BASE_MB, BYTES_PER_PIXEL = 1500, 18_000
 
 
 @dataclass(frozen=True)
@@ -89,13 +88,12 @@ def find_needs(suite: Suite, lock: Lock) -> Iterator[Need]:
 
 def estimate_cost(suite: Suite) -> EvaluationCost:
     """Return about what an evaluation costs beside the inverse itself, from what the full-size targets took."""
-    recons, pixels, memory = 0, 0, 0
+    recons, pixels = 0, 0
     for target in suite.targets:
         count = suite.dataset.images * len(suite.perturbations) * len(target.taps)
         area = target.input_size[0] * target.input_size[1]
         recons += count
         pixels += count * area
-        memory = max(memory, area * BYTES_PER_PIXEL // MB + (target.source.megabytes or 0))
-    judge = (suite.judge.megabytes or 0) if suite.judge else 0
     seconds = recons * CPU_S_PER_RECON + pixels / MB * CPU_S_PER_MEGAPIXEL
-    return EvaluationCost(recons, seconds / 3600, BASE_MB + memory + judge)
+    peak = max(predict_peak_bytes(suite, target) for target in suite.targets)
+    return EvaluationCost(recons, seconds / 3600, peak // MB)

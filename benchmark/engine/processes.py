@@ -23,6 +23,7 @@ from benchmark.content.content import Content
 from benchmark.engine.computing import compute
 from benchmark.engine.evaluation import Evaluation, assemble
 from benchmark.engine.jobs import WHOLE, Job, Options, Share, open_job
+from benchmark.engine.memory import available_bytes, predict_peak_bytes
 from benchmark.engine.provenance import Meter
 from benchmark.engine.run_lock import run_lock
 from benchmark.submissions.candidates import Candidate
@@ -30,23 +31,14 @@ from benchmark.suites.spec import Suite
 
 __all__ = ["count_processes", "evaluate_by_processes", "share_cores"]
 
-BASE_BYTES, BYTES_PER_PX = 2**30, 50 * 2**10
-"""What a process takes at most: code and networks, and for each pixel of an image its share of a tile's tensors."""
 _DIE_WITH_PARENT = 1
-
-
-def _available_bytes() -> int:
-    """Return how much memory Linux could give to new processes: free, or in use only as a cache of files."""
-    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) * 2**10
 
 
 def count_processes(suite: Suite) -> int:
     """Return how many processes this machine has cores and memory for; 1 where they cannot be forked."""
     if sys.platform != "linux":
         return 1
-    largest = max(height * width for height, width in (target.input_size for target in suite.targets))
-    fitting = _available_bytes() // (BASE_BYTES + largest * BYTES_PER_PX)
+    fitting = available_bytes() // max(predict_peak_bytes(suite, target) for target in suite.targets)
     return max(1, min(len(os.sched_getaffinity(0)), fitting))
 
 

@@ -12,6 +12,7 @@ from hubserver import HubServer
 from networks import FULL, Case, build, publish
 
 from benchmark.content.content import empty_lock
+from benchmark.engine.memory import predict_peak_bytes
 from benchmark.files.canonical import sha256_file
 from benchmark.inverses.base import save_inverse
 from benchmark.inverses.mean import MeanInverse
@@ -28,7 +29,7 @@ version = 1
 draft = true
 title = "one network at its published size"
 summary = "eight photographs"
-perturbations = ["identity"]
+perturbations = ["identity", "hue_set_0", "hue_set_120", "hue_set_240", "hue_shift_120", "hue_shift_240", "gray"]
 report = ["psnr", "ssim", "spectral_ev"]
 audit_images = 1
 layer_images = 8
@@ -39,6 +40,7 @@ bootstrap_seed = 1
 [axes]
 detail = ["frc"]
 shape = ["contour_f", "fg_transfer"]
+color = ["color_transfer"]
 
 [dataset]
 source = "coco"
@@ -103,4 +105,6 @@ def test_a_network_of_published_size_goes_through_the_engine(
     scored = {cell["metric"]: cell["scored"] for cell in record["cells"] if cell["perturbation"] == "identity"}
     assert scored["frc"] == scored["psnr"] == 8
     run = record["run"]
+    predicted = predict_peak_bytes(read, read.targets[0]) + (network / "model.safetensors").stat().st_size
+    assert predicted == pytest.approx(run["peak_memory_mib"] * 2**20, rel=0.25)
     print(f"{case.family}: {run['wall_s']} s, {run['peak_memory_mib']} MiB, {run['ms_per_recon']} ms a recon")
