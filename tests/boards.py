@@ -330,7 +330,7 @@ def rich_board(suite: Suite, lock: Lock, folder: Path) -> Board:
     links = "links.paper = 'https://example.org/paper?a=1&b=2'\nlinks.code = 'https://example.org/code'\n"
     cells = summary_of(suite, lock, 0.6).cells
     tampered = [cell.model_copy(update={"unscored": {HOSTILE: 8}}) for cell in cells if cell.unscored]
-    run = RUN.model_copy(update={"device_name": HOSTILE, "started": HOSTILE, "git_commit": HOSTILE})
+    run = RUN.model_copy(update={"device_name": HOSTILE, "device": HOSTILE, "python": HOSTILE})
     changes: dict[str, Any] = {"inverses": {t.id: inverse for t in suite.targets}, "cells": tuple(tampered), "run": run}
     changes |= {"title": HOSTILE, "author": HOSTILE}
     write_entry(suite, lock, odd, "hostile", 0.6, more=links, **changes)

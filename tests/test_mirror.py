@@ -122,7 +122,6 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "submissions/test_publish.py": {"benchmark.commands.publish": '"publish"'},
     "submissions/test_schemas.py": {"benchmark.files.declarations": "", "benchmark.submissions.review": ""},
     "submissions/test_submission.py": {"benchmark.files.canonical": ""},
-    "submissions/test_validate.py": {"benchmark.files.fields": "fields"},
     "suites/test_spec.py": {"benchmark.suites.catalog": "", "benchmark.suites.lock": ""},
     "targets/test_families.py": {
         "benchmark.targets": "",

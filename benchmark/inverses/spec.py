@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from benchmark.errors import did_you_mean
 from benchmark.files.declarations import Frozen
-from benchmark.files.fields import Id, RepoId, Revision, Sha256, Size
+from benchmark.files.fields import Id, RepoId, Revision, Sha256, Size, Training
 
 __all__ = ["METHODS", "TRUSTED", "InverseConfig", "Method", "get_method"]
 
@@ -49,7 +49,7 @@ class InverseConfig(Frozen):
     taps: dict[Id, Annotated[tuple[Length, ...], Field(min_length=1, max_length=4)]] = Field(max_length=256)
     grids: dict[Id, tuple[Length, Length]] = {}
     architecture: dict[str, Annotated[int, Field(ge=0, le=2**17)]] = {}
-    training: dict[str, str | int | float] = Field(default={}, max_length=64)
+    training: Training = {}
 
     @model_validator(mode="after")
     def _grids_fit(self) -> InverseConfig:

@@ -137,10 +137,6 @@ def _check_stage(suite: Suite, scores: ScoreArrays, stage: StageLayers, where: s
 
 
 def _check_aggregates(suite: Suite, lock: Lock, record: Record, scores: Sequence[ScoreArrays], where: str) -> None:
-    for item in scores:
-        shares = [tap.clamped for tap in record.targets[item.target.id].taps.values()]
-        if not all(0 <= share <= 1 for share in shares):
-            raise IntegrityError(f"field 'targets.{item.target.id}': 'clamped' is no share", where=where)
     summary = summarize(suite, lock, [replace(s, clamped=np.zeros_like(s.clamped)) for s in scores])
     own = record.model_dump(mode="json", include={"targets", "score", "overall", "cells"})
     dumped: Mapping[str, Any] = {

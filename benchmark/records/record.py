@@ -23,7 +23,23 @@ from pydantic import ConfigDict, Field, model_validator
 from benchmark.errors import IntegrityError, SpecError
 from benchmark.files.canonical import digest_of, readable_json
 from benchmark.files.declarations import Frozen, read_json, unset
-from benchmark.files.fields import Id, Sha256
+from benchmark.files.fields import (
+    Amount,
+    Commit,
+    Cost,
+    Count,
+    Id,
+    Line,
+    Moment,
+    RepoId,
+    Revision,
+    Seconds,
+    Sha256,
+    Share,
+    SuiteId,
+    Text,
+    Training,
+)
 from benchmark.files.storing import replacing, write_text
 from benchmark.files.tables import read_table
 from benchmark.records.audit import audit_digest
@@ -68,37 +84,37 @@ class SubmissionInfo(_RecordPart):
 
     id: Id
     method: Id
-    title: str
+    title: Line
 
 
 class InverseInfo(_RecordPart):
     """The weights that inverted one target: file hashes, size and how they were trained."""
 
-    files: dict[str, Sha256]
-    parameters: int = Field(ge=0)
-    repo_id: str | None = None
-    revision: str | None = None
-    training: dict[str, str | int | float] = {}
+    files: dict[Line, Sha256] = Field(max_length=64)
+    parameters: Count
+    repo_id: RepoId | None = None
+    revision: Revision | None = None
+    training: Training = {}
 
 
 class Estimate(_RecordPart):
     """A mean over images with its 95 % interval; None: no score, or too few groups for an interval."""
 
-    value: float | None
-    low: float | None = None
-    high: float | None = None
+    value: Amount | None
+    low: Amount | None = None
+    high: Amount | None = None
 
 
 class AxisScore(Estimate):
     """The score of an axis (0 for every answer that ignores the image, 1 the image itself), and of its metrics."""
 
-    parts: dict[Id, float | None]
+    parts: dict[Id, Amount | None]
 
 
 class PullScore(Estimate):
     """`prototype_pull` over the images of one kind, of which `images` have a score."""
 
-    images: int
+    images: Count
 
 
 class TapScore(_RecordPart):
@@ -109,7 +125,7 @@ class TapScore(_RecordPart):
     """
 
     axes: dict[Axis, AxisScore]
-    clamped: float
+    clamped: Share
     pull: dict[Wear, PullScore] = Field(default={}, exclude_if=unset)
 
 
@@ -131,14 +147,14 @@ class Cell(_RecordPart):
     tap: Id
     perturbation: Condition
     metric: Id
-    value: float | None
-    low: float | None
-    high: float | None
-    scored: int
-    unscored: dict[str, int] = {}
+    value: Amount | None
+    low: Amount | None
+    high: Amount | None
+    scored: Count
+    unscored: dict[Text, Count] = {}
 
 
-Matrix = tuple[tuple[float | None, ...], ...]
+Matrix = tuple[tuple[Amount | None, ...], ...]
 
 
 class StageLayers(_RecordPart):
@@ -147,17 +163,17 @@ class StageLayers(_RecordPart):
     stage: Id
     taps: tuple[Id, ...]
     """taps of one shape, from shallow to deep."""
-    images: int
+    images: Count
     """how many it was measured on."""
     transfer: Matrix
     """mean `frc`; rows: the tap that the features are from, columns: that of the inverse."""
     normalized: Matrix
     """transfer over the diagonal of its column; not scored where that is under .05."""
-    neighbors: float | None
+    neighbors: Amount | None
     """the normalized matrix summed up; see `metrics.layers.TransferSummary`."""
-    half_distance: float | None
+    half_distance: Amount | None
     """the normalized matrix summed up; see `metrics.layers.TransferSummary`."""
-    asymmetry: float | None
+    asymmetry: Amount | None
     """the normalized matrix summed up; see `metrics.layers.TransferSummary`."""
     cka: Matrix
     """linear CKA of the same taps."""
@@ -180,21 +196,21 @@ class Run(_RecordPart):
     weights, suite, libraries, device, threads): a run with the same keys yields the same scores.
     """
 
-    code_version: str
-    device: str
-    device_name: str
-    threads: int
-    batch_size: int
-    micro_batch: dict[Id, int] = Field(default={}, exclude_if=unset)
-    started: str
-    wall_s: float
-    peak_memory_mib: float
-    ms_per_recon: dict[str, float]
-    stages_s: dict[Id, float] = Field(default={}, exclude_if=unset)
+    code_version: Text
+    device: Text
+    device_name: Text
+    threads: Annotated[int, Field(ge=1, le=10**5)]
+    batch_size: Annotated[int, Field(ge=1, le=10**6)]
+    micro_batch: dict[Id, Annotated[int, Field(ge=1, le=8)]] = Field(default={}, exclude_if=unset)
+    started: Moment
+    wall_s: Seconds
+    peak_memory_mib: Cost
+    ms_per_recon: dict[Id, Cost]
+    stages_s: dict[Id, Seconds] = Field(default={}, exclude_if=unset)
     keys: dict[Id, Sha256] = Field(default={}, exclude_if=unset)
-    python: str
-    packages: dict[str, str]
-    git_commit: str | None
+    python: Text
+    packages: dict[Line, Text] = Field(max_length=256)
+    git_commit: Commit | None
     git_dirty: bool | None
 
 
@@ -206,7 +222,7 @@ class Record(_RecordPart):
     """
 
     schema_version: Literal[1] = 1
-    suite: str
+    suite: SuiteId
     suite_digest: Sha256
     lock_digest: Sha256
     submission: SubmissionInfo
@@ -215,7 +231,7 @@ class Record(_RecordPart):
     compiled: bool = Field(default=False, exclude_if=unset)
     status: Literal["complete", "partial"]
     draft: bool
-    images: int
+    images: Count
     targets: dict[Id, TargetScore]
     score: Estimate
     overall: dict[Axis, AxisScore]

@@ -24,6 +24,8 @@ SCORED, NOT_APPLICABLE = 0, 255
 NOT_FINITE = "recon is not finite"
 _SLACK = 1e-4
 """How far float32 rounding may carry a value beyond the range of its metric."""
+_LARGEST = 1e5
+"""The largest value of a metric whose declaration states no limit: far beyond what any image can give."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,9 +131,9 @@ def _check_values(
 ) -> None:
     """Raise for a value that is absent without a reason, present with one, or out of its metric's range."""
     lows, highs = np.array([get_metric(name).range for name in suite.metrics], dtype=np.float32).T
-    lows, highs = lows - _SLACK, np.where(np.isnan(highs), np.inf, highs + _SLACK)
+    lows, highs = lows - _SLACK, np.where(np.isnan(highs), _LARGEST, highs + _SLACK)
     absent = table.column("value").is_null().to_numpy()
-    outside = ~absent & ~((value >= lows[metric]) & (value <= highs[metric]) & np.isfinite(value))
+    outside = ~absent & ~((value >= lows[metric]) & (value <= highs[metric]))
     _check_row(table, ("image", "target", "tap", "perturbation", "metric", "value"), outside)
     reasoned = ~table.column("reason").is_null().to_numpy()
     _check_row(table, ("image", "target", "tap", "value", "reason"), (absent != reasoned) | (reasoned & (reason < 0)))

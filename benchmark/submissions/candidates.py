@@ -12,6 +12,7 @@ import torch
 from benchmark.content import hub
 from benchmark.errors import NotFoundError, SpecError, did_you_mean
 from benchmark.files.canonical import sha256_file
+from benchmark.files.fields import shown_as
 from benchmark.inverses.base import MAX_BYTES, Inverse, build_inverse, count_bytes, load_inverse, read_config
 from benchmark.inverses.code import load_code
 from benchmark.inverses.folding import fold_batch_norms
@@ -160,8 +161,8 @@ def from_references(references: Sequence[str], suite: Suite) -> Candidate:
             f"methods differ: {', '.join(sorted(methods))}", where="--inverse", cure="evaluate each by itself"
         )
     method = methods.pop()
-    title = "".join(c if c.isprintable() else " " for c in f"{get_method(method).title} ({', '.join(names)})")
-    return Candidate(_slug(names[0]), method, title[:120].strip(), inverses)
+    title = shown_as(f"{get_method(method).title} ({', '.join(names)})")
+    return Candidate(_slug(names[0]), method, title, inverses)
 
 
 def load_candidate(

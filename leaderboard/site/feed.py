@@ -19,7 +19,7 @@ __all__ = ["MAX_ENTRIES", "render_feed"]
 
 MAX_ENTRIES = 100
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-"""The date of what has none, and of a feed without entries."""
+"""The date of a feed without entries."""
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "invbench")
 _NO_XML = re.compile(r"[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -41,12 +41,8 @@ def _urn(*parts: str) -> str:
 
 
 def _moment(text: str) -> datetime:
-    """Return a time in UTC; EPOCH for what is none, as nothing checks what a run wrote."""
-    try:
-        moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return EPOCH
+    """Return a time that a record states in UTC."""
+    return datetime.fromisoformat(text).astimezone(UTC)
 
 
 def _midnight(day: date) -> datetime:

@@ -142,8 +142,6 @@ FORGERIES = (
             record=put(f"targets/{TARGET}/taps/encoder.0/axes/color/value", 0.99)),
     Forgery("a tap dropped", "record.json", "encoder.1",
             record=lambda c: c["targets"][TARGET]["taps"].pop("encoder.1")),
-    Forgery("a share above one", "record.json", "'clamped' is no share",
-            record=put(f"targets/{TARGET}/taps/encoder.0/clamped", 1.5)),
     Forgery("partial called complete", "record.json", "'status'", record=put("status", "complete")),
     Forgery("the mark of a draft", "record.json", "'draft'", record=put("draft", True)),
     Forgery("the number of images", "scores.parquet", "rows, not", record=put("images", 4)),

@@ -77,9 +77,9 @@ def world() -> World:
 def evil(content: dict[str, Any], text: str) -> None:
     """Put a text wherever a record takes one."""
     content["submission"]["title"] = text
-    content["run"] |= dict.fromkeys(("code_version", "device", "device_name", "started", "python"), text)
-    content["run"] |= {"packages": {text: text}, "git_commit": text, "ms_per_recon": {text: 1.0, TARGET: 2.0}}
-    content["inverses"][TARGET] |= {"repo_id": text, "revision": text, "training": {text: text, "data": text}}
+    content["run"] |= dict.fromkeys(("code_version", "device", "device_name", "python"), text)
+    content["run"] |= {"packages": {text: text}}
+    content["inverses"][TARGET]["training"] = {text: text, "data": text, "device": text}
     content["inverses"][TARGET]["files"] = {text: "a" * 64}
     content["cells"][0]["unscored"] = {text: 1}
     content["cells"][1] |= {"value": None, "unscored": {text: 5}}

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet
 import pytest
+from forge import edit_json, put
 
 from benchmark.errors import IntegrityError, SpecError
 from benchmark.metrics.spec import get_metric
 from benchmark.records.aggregate import image_axes, image_scores, summarize
 from benchmark.records.columns import AUDIT_SCHEMA, table_digest
-from benchmark.records.record import Record, Run, SubmissionInfo, load_audit, load_record, load_scores, write_record
+from benchmark.records.record import (
+    InverseInfo,
+    Record,
+    Run,
+    SubmissionInfo,
+    load_audit,
+    load_record,
+    load_scores,
+    write_record,
+)
 from benchmark.records.scores import (
     NOT_APPLICABLE,
     NOT_FINITE,
@@ -85,8 +96,8 @@ def record(mini: Suite, lock: Lock, tmp_path: Path) -> Record:
         scores_sha256="0" * 64,
         audit_sha256="0" * 64,
         run=Run(
-            code_version="0", device="cpu", device_name="cpu", threads=1, batch_size=8, started="", wall_s=0,
-            peak_memory_mib=0, ms_per_recon={}, python="", packages={}, git_commit=None, git_dirty=None,
+            code_version="0", device="cpu", device_name="cpu", threads=1, batch_size=8, started="2026-01-01T00:00:00Z",
+            wall_s=0, peak_memory_mib=0, ms_per_recon={}, python="", packages={}, git_commit=None, git_dirty=None,
         ),
     )  # fmt: skip
     return write_record(tmp_path, record, scores_to_table(mini, scores), AUDIT_SCHEMA.empty_table())
@@ -246,6 +257,49 @@ def test_malformed_records_name_the_field(record: Record, tmp_path: Path) -> Non
         load_record(tmp_path)
     with pytest.raises(SpecError, match="no such file"):
         load_record(tmp_path / "nowhere")
+
+
+HUGE = 10**400
+OUTSIDE: dict[str, Any] = {
+    "submission/title": "\u202eevil",
+    "inverses/mini-vit/parameters": 10**20,
+    "inverses/mini-vit/training/device_hours": HUGE,
+    "inverses/mini-vit/repo_id": "a\n::error::b",
+    "inverses/mini-vit/revision": "main",
+    "inverses/mini-vit/files/\x1b[2J": "0" * 64,
+    "images": -1,
+    "cells/0/value": 3.4e38,
+    "cells/0/scored": HUGE,
+    "cells/0/unscored/\x1b[2J": 1,
+    "targets/mini-vit/taps/encoder.0/clamped": 1.5,
+    "score/value": 5e300,
+    "run/started": "\u202eyesterday",
+    "run/device_name": "W" * 200_000,
+    "run/code_version": "\x1b[2J",
+    "run/git_commit": "not a commit",
+    "run/packages/torch": "\u202e",
+    "run/threads": HUGE,
+    "run/batch_size": 0,
+    "run/wall_s": -1e308,
+    "run/peak_memory_mib": 1e308,
+    "run/ms_per_recon/mini-vit": 1e308,
+    "run/ms_per_recon/mini-swin": -3.0,
+    "run/ms_per_recon/mini-detr": 1e-320,
+    "run/stages_s": {"scores": 1e300},
+}
+
+
+@pytest.mark.parametrize("path", OUTSIDE, ids=ascii)
+def test_every_number_has_a_range_and_every_text_a_form(record: Record, tmp_path: Path, path: str) -> None:
+    inverse = InverseInfo(files={}, parameters=1)
+    whole = record.model_copy(update={"inverses": {"mini-vit": inverse}}).sealed()
+    (tmp_path / "record.json").write_text(whole.model_dump_json())
+    load_record(tmp_path)
+    edit_json(tmp_path / "record.json", put(path, OUTSIDE[path]))
+    with pytest.raises(SpecError) as caught:
+        load_record(tmp_path)
+    assert ".".join(path.split("/")[:2]).split("\x1b")[0] in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_only_complete_locked_float32_records_rank(record: Record) -> None:

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from boards import RUN, lock_of, write_entry
 
 from benchmark.errors import IntegrityError
+from benchmark.records.record import InverseInfo
 from benchmark.suites.lock import Lock
 from benchmark.suites.spec import Suite
 from leaderboard.data.board import Board, load_boards
@@ -60,6 +62,29 @@ def test_a_build_over_an_earlier_one_leaves_nothing_of_it(tiny_board: Make, tmp_
     assert before.keys() - expected.keys() > gone, "images too"
     build_site([few], tmp_path / "out")
     assert apart(tree(tmp_path / "out"), expected) == []
+
+
+COSTS: dict[str, tuple[int, float, float]] = {
+    "nothing": (0, 0, 0),
+    "next to nothing": (1, 1e-6, 1e-6),
+    "more than there is": (10**12, 1e7, 1e9),
+}
+
+
+def test_whatever_a_record_may_cost_the_site_is_built(tiny_suite: Suite, tmp_path: Path) -> None:
+    lock, root = lock_of(tiny_suite), tmp_path / "submissions"
+    root.mkdir()
+    for number, (parameters, hours, milliseconds) in enumerate(COSTS.values()):
+        training: dict[str, str | int | float] = {"device_hours": hours, "device": "GPU"}
+        inverse = InverseInfo(files={}, parameters=parameters, training=training)
+        run = RUN.model_copy(update={"ms_per_recon": {"tiny-vit": milliseconds}, "wall_s": 1e9, "threads": 10**5})
+        changes = {"inverses": {"tiny-vit": inverse}, "run": run}
+        write_entry(tiny_suite, lock, root, f"entry-{number}", 0.5 + 0.1 * number, **changes)
+    board = Board(tiny_suite, lock, load_entries(tiny_suite, lock, [root]))
+    build_site([board], tmp_path / "out")
+    for row in board.tables[None].ranked:
+        named = (row.cost.parameters, row.cost.device_hours, row.cost.ms_per_recon)
+        assert named == list(COSTS.values())[int(row.entry.submission.id[-1])]
 
 
 def test_files_of_others_stay(tiny_board: Make, tmp_path: Path) -> None:
