@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-__all__ = ["IntegrityError", "InvbenchError", "NotFoundError", "SpecError", "UserError", "did_you_mean", "first_line"]
+__all__ = [
+    "IntegrityError", "InvbenchError", "NotFoundError", "SpecError", "UserError", "did_you_mean", "first_line",
+    "located",
+]  # fmt: skip
 
 
 class InvbenchError(Exception):
@@ -47,6 +51,17 @@ class IntegrityError(UserError):
     """Content differs from what was pinned: a file, an image or a record was changed."""
 
     exit_code = 3
+
+
+@contextmanager
+def located(where: object) -> Iterator[None]:
+    """Say of an error inside the context, where it does not say so itself, which file or field is at fault."""
+    try:
+        yield
+    except UserError as error:
+        if error.where is not None:
+            raise
+        raise type(error)(error.message, where=str(where), cure=error.cure) from None
 
 
 def first_line(said: object, limit: int = 200) -> str:

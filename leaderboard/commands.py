@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from benchmark.commands.common import EXISTING_FOLDER, FILE, OUTPUT_FOLDER, Cli, json_option, print_json
+from benchmark.commands.common import EXISTING_FOLDER, FILE, OUTPUT_FOLDER, Cli, json_option, print_json, printable
 
 if TYPE_CHECKING:
     from benchmark.commands.evaluation import Evaluated
+    from benchmark.errors import UserError
 
 __all__ = ["bench_board", "board", "comment", "docs_schemas", "show_evaluated"]
 
@@ -41,7 +42,8 @@ def board() -> None:
 def board_build(suite_ids: tuple[str, ...], roots: tuple[Path, ...], out: Path) -> None:
     """Build the static site of the leaderboard from records. Needs no torch.
 
-    The same records give the same bytes. Open index.html, or serve the folder from anywhere.
+    The same records give the same bytes. Open index.html, or serve the folder from anywhere. A record that cannot be
+    used is left out, with a line on standard error that says why.
 
     \b
     Examples:
@@ -52,8 +54,22 @@ def board_build(suite_ids: tuple[str, ...], roots: tuple[Path, ...], out: Path) 
     from leaderboard.data.board import load_boards
     from leaderboard.site.build import build_site
 
-    boards = load_boards(suite_ids, list(roots) or [submissions_root()])
+    left_out: list[UserError] = []
+
+    def leave_out(error: UserError) -> None:
+        left_out.append(error)
+        _leave_out(error)
+
+    boards = load_boards(suite_ids, list(roots) or [submissions_root()], leave_out)
     click.echo(build_site(boards, out))
+    if left_out:
+        total = len(left_out) + sum(len(board.loaded) for board in boards)
+        click.echo(f"{len(left_out)} of {total} records left out", err=True)
+
+
+def _leave_out(error: UserError) -> None:
+    """Say of a record why it cannot be used."""
+    click.echo(f"Left out: {printable(str(error))}", err=True)
 
 
 @click.command("schemas")
@@ -163,10 +179,7 @@ def show_evaluated(done: Evaluated) -> None:
     from leaderboard.data.texts import text_table
     from leaderboard.site.build import build_site
 
-    def leave_out(error: object) -> None:
-        click.echo(f"Left out: {error}", err=True)
-
-    entries = load_entries(done.suite, done.lock, done.roots, on_unusable=leave_out)
+    entries = load_entries(done.suite, done.lock, done.roots, on_unusable=_leave_out)
     page = build_site([Board(done.suite, done.lock, entries)], done.board) if done.board else None
     if done.as_json:
         print_json(done.record.model_dump(mode="json"))

@@ -60,7 +60,6 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "leaderboard/browser/test_compare.py": {"leaderboard.data.pairs": "", "leaderboard.site.pages.gallery": "gallery"},
     "leaderboard/data/test_rankings.py": {
         "leaderboard.data.board": "",
-        "leaderboard.data.entries": "",
         "leaderboard.site.drawings": "",
     },
     "leaderboard/data/test_rankings_places.py": {

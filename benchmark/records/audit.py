@@ -6,7 +6,7 @@ import hashlib
 import io
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from benchmark.errors import IntegrityError, SpecError, first_line
 from benchmark.records.columns import AUDIT_SCHEMA, table_digest
 from benchmark.suites.spec import INPUT, Suite, TargetSpec
 
-__all__ = ["audit_digest", "audit_to_table", "check_png", "decode_png", "read_audit"]
+__all__ = ["audit_digest", "audit_to_table", "check_png", "check_sizes", "decode_png", "read_audit"]
 
 Pixels = npt.NDArray[np.uint8]
 MAX_SIDE_PX = 4096
@@ -107,6 +107,19 @@ def audit_digest(table: pa.Table) -> str:
         pixels.append(hashlib.sha256(repr(size).encode() + decode_png(png, size).tobytes()).digest())
     hashes = pa.DictionaryArray.from_arrays(column.indices, pa.array(pixels, pa.binary()))
     return table_digest(table.set_column(table.schema.get_field_index("png"), "png", hashes))
+
+
+def check_sizes(table: pa.Table, sizes: Mapping[str, tuple[int, int]]) -> None:
+    """Check that audit images are plain PNGs of the input size (height, width) of their target.
+
+    Raises:
+        IntegrityError: one is not.
+    """
+    pngs, targets = (table.column(name).combine_chunks() for name in ("png", "target"))
+    names = targets.dictionary.to_pylist()
+    for png, target in sorted(set(zip(pngs.indices.to_pylist(), targets.indices.to_pylist(), strict=True))):
+        if names[target] in sizes:
+            check_png(pngs.dictionary[png].as_py(), sizes[names[target]])
 
 
 def _row_labels(suite: Suite, target: TargetSpec, images: Sequence[str]) -> list[tuple[str, str, str, str]]:

@@ -16,6 +16,7 @@ from benchmark.metrics.layers import COMPARED, MIN_DIAGONAL, normalized_transfer
 from benchmark.records.aggregate import summarize
 from benchmark.records.audit import read_audit
 from benchmark.records.record import Record, StageLayers, check_origin, load_audit, load_scores
+from benchmark.records.scored import find_scored
 from benchmark.records.scores import ScoreArrays, applies, find_status, scores_from_table
 from benchmark.records.statistics import masked_mean
 from benchmark.suites.lock import Lock
@@ -177,6 +178,7 @@ def check_record(suite: Suite, lock: Lock, submission_id: str, folder: Path, rec
     try:
         scores = scores_from_table(suite, table, record.targets.keys(), record.images)
         _check_images(suite, lock, scores, str(path))
+        find_scored(suite, scores)
         _check_aggregates(suite, lock, record, scores, where)
         evaluated = {item.target.id: item for item in scores}
         for name, stages in record.layers.items():

@@ -69,11 +69,14 @@ def get_reason_names(suite: Suite) -> tuple[str, ...]:
 def find_status(suite: Suite, scores: Sequence[ScoreArrays]) -> Literal["complete", "partial"]:
     """Return whether every image of every target was scored; `partial` also where a recon was not finite.
 
-    A method that answers hard images with nothing would otherwise be ranked on the easy ones.
+    A method that answers hard images with nothing would otherwise be ranked on the easy ones. Where an axis has no
+    score at all at a tap, nothing is complete either.
     """
     whole = len(scores) == len(suite.targets) and len(scores[0].images) == suite.dataset.images
     finite = all((item.reasons != 1 + item.reason_names.index(NOT_FINITE)).all() for item in scores)
-    return "complete" if whole and finite else "partial"
+    axes = [[suite.metrics.index(metric) for metric in metrics] for metrics in suite.axes.values()]
+    scored = all((item.reasons[..., axis] == SCORED).any((0, 2, 3)).all() for item in scores for axis in axes)
+    return "complete" if whole and finite and scored else "partial"
 
 
 def scores_to_table(suite: Suite, scores: Sequence[ScoreArrays]) -> pa.Table:
@@ -129,14 +132,15 @@ def _check_values(
     metric: npt.NDArray[np.int32],
     reason: npt.NDArray[np.int32],
 ) -> None:
-    """Raise for a value that is absent without a reason, present with one, or out of its metric's range."""
+    """Raise for a value that is out of its metric's range, present with a reason, or absent without one of its own."""
     lows, highs = np.array([get_metric(name).range for name in suite.metrics], dtype=np.float32).T
     lows, highs = lows - _SLACK, np.where(np.isnan(highs), _LARGEST, highs + _SLACK)
     absent = table.column("value").is_null().to_numpy()
     outside = ~absent & ~((value >= lows[metric]) & (value <= highs[metric]))
     _check_row(table, ("image", "target", "tap", "perturbation", "metric", "value"), outside)
+    own = (reason == 0) | (reason == 1 + metric)  # as `get_reason_names` has them
     reasoned = ~table.column("reason").is_null().to_numpy()
-    _check_row(table, ("image", "target", "tap", "value", "reason"), (absent != reasoned) | (reasoned & (reason < 0)))
+    _check_row(table, ("image", "target", "tap", "value", "reason"), (absent != reasoned) | (reasoned & ~own))
 
 
 def scores_from_table(suite: Suite, table: pa.Table, targets: Collection[str], images: int) -> list[ScoreArrays]:
@@ -148,7 +152,7 @@ def scores_from_table(suite: Suite, table: pa.Table, targets: Collection[str], i
 
     Raises:
         SpecError: a row is missing, twice there, out of its order or of something that the suite does not have;
-            or a value is absent without a reason, present with one, or out of its metric's range.
+            or a value is out of its metric's range, present with a reason, or absent without one of its metric.
     """
     specs = [target for target in suite.targets if target.id in targets]
     kinds = [(p, m) for p, kind in enumerate(suite.conditions) for m, name in enumerate(suite.metrics)

@@ -20,7 +20,7 @@ from benchmark.records.consistency import check_record
 from benchmark.records.history import HISTORY, RECORD_FILES, SUPERSEDED, check_history, superseded_folders
 from benchmark.records.receipts import load_receipts
 from benchmark.records.record import MAX_RECORD_BYTES, Record, load_record
-from benchmark.records.store import record_folder
+from benchmark.submissions.peers import check_scored_images, iter_shared
 from benchmark.submissions.submission import (
     CODE,
     PLACEHOLDERS,
@@ -194,26 +194,6 @@ def _check_inverses(submission: Submission, folder: Path, record: Record, where:
                 raise IntegrityError(f"{field}: not the files in {weights.path}", where=where, cure=cure)
 
 
-def _check_copies(folder: Path, record: Record, root: Path, findings: _Findings) -> None:
-    """Look for another submission with the very same scores."""
-    where = folder / "records" / record.suite / "record.json"
-    for name in list_submissions(root):
-        other_folder = record_folder(root, name, record.suite)
-        if name == record.submission.id or not (other_folder / "record.json").is_file():
-            continue
-        try:
-            other = load_record(other_folder)
-        except UserError:
-            continue
-        if record.scores_sha256 != other.scores_sha256 and record.audit_sha256 != other.audit_sha256:
-            continue
-        weights = [{k: i.files for k, i in r.inverses.items()} for r in (record, other)]
-        if weights[0] == weights[1] and any(weights[0].values()):
-            findings.note(f"same weights and scores as '{name}'", where, "enter weights of your own")
-            continue
-        raise IntegrityError(f"its scores are those of '{name}'", where=str(where), cure="evaluate your own inverse")
-
-
 def _check_records(submission: Submission, folder: Path, root: Path, findings: _Findings) -> None:
     folders = sorted(path for path in (folder / "records").glob("*") if path.is_dir())
     for records in folders:
@@ -223,15 +203,18 @@ def _check_records(submission: Submission, folder: Path, root: Path, findings: _
                 raise SpecError(message, where=str(folder / "submission.toml"), cure="add it")
             suite = load_suite(records.name)
             record = load_record(records)
-            check_record(suite, load_lock(suite), submission.id, records, record)
-            _check_inverses(submission, folder, record, str(records / "record.json"))
+            where = records / "record.json"
+            scores, _ = check_record(suite, load_lock(suite), submission.id, records, record)
+            check_scored_images(suite, record, scores, root, str(records / "scores.parquet"))
+            _check_inverses(submission, folder, record, str(where))
             load_receipts(records, record)
             for old in superseded_folders(records):
                 load_receipts(old, load_record(old))
-            _check_copies(folder, record, root, findings)
+            for shared in iter_shared(record, root, str(where)):
+                findings.note(shared, where, "enter weights of your own")
             if not record.rankable:
                 state = "a draft" if record.draft else record.status
-                findings.note(f"the record is {state} and will not be ranked", records / "record.json")
+                findings.note(f"the record is {state} and will not be ranked", where)
     for suite_id in submission.suites:
         if suite_id not in {records.name for records in folders}:
             trust = " --trust-code" if submission.trust_code else ""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from benchmark.errors import UserError
 from benchmark.records.store import record_folder
 from benchmark.submissions.submission import list_submissions
 from benchmark.suites.catalog import list_suites, load_suite
@@ -86,14 +87,16 @@ def _with_records(roots: Sequence[Path]) -> list[str]:
     ]  # fmt: skip
 
 
-def load_boards(suite_ids: Sequence[str], roots: Sequence[Path]) -> list[Board]:
+def load_boards(
+    suite_ids: Sequence[str], roots: Sequence[Path], on_unusable: Callable[[UserError], None] | None = None
+) -> list[Board]:
     """Return the boards of some suites, or of all that have records below the submission folders `roots`.
 
     Raises:
-        UserError: a suite or a record cannot be used; see `load_suite` and `load_entries`.
+        UserError: a suite, or without `on_unusable` a record, cannot be used; see `load_suite` and `load_entries`.
     """
     boards = []
     for suite in map(load_suite, dict.fromkeys(suite_ids or _with_records(roots))):
         lock = load_lock(suite)
-        boards.append(Board(suite, lock, load_entries(suite, lock, roots)))
+        boards.append(Board(suite, lock, load_entries(suite, lock, roots, on_unusable)))
     return boards

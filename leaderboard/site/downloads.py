@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from benchmark.records.record import load_scores
 from benchmark.suites.lock import Lock
 from benchmark.suites.spec import Suite
 from leaderboard.data.entries import Entry
@@ -167,8 +166,6 @@ def _write_scores(entries: Sequence[Entry], out: Path) -> Download:
     folder, rows, paths = out / SCORES, 0, []
     folder.mkdir(exist_ok=True)
     for entry in entries:
-        if not entry.rankable:
-            load_scores(entry.folder, entry.record)  # those of records that are not ranked were not checked yet
         path = folder / f"{entry.submission.id}.parquet"
         path.write_bytes((entry.folder / "scores.parquet").read_bytes())
         rows += pq.read_metadata(path).num_rows

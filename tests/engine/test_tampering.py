@@ -33,6 +33,7 @@ from forge import (
 from benchmark.content.content import Content
 from benchmark.engine.rescore import compare_reruns, rescore
 from benchmark.errors import IntegrityError, SpecError, UserError
+from benchmark.metrics.spec import get_metric
 from benchmark.records.columns import AUDIT_SCHEMA, SCORE_SCHEMA
 from benchmark.records.record import load_record
 from benchmark.records.scores import scores_to_table
@@ -116,6 +117,12 @@ FORGERIES = (
     ),
     Forgery("a score with a reason", "scores.parquet", "belong", scores=set_rows(reason="ssim: the shorter side")),
     Forgery("a score above its range", "scores.parquet", "does not belong", scores=set_rows(value=1.5)),
+    Forgery("a reported score beyond anything", "scores.parquet", "does not belong",
+            scores=lambda rows: next(r for r in rows if r["metric"] == "delta_e_2000").update(value=3.4e38)),
+    Forgery("a bad score left out for the reason of another metric", "scores.parquet", "does not belong",
+            scores=set_rows(value=None, reason=f"recognition: {get_metric('recognition').unscored}")),
+    Forgery("a bad score left out for its own reason", "scores.parquet", "whether it is depends on the image alone",
+            scores=set_rows(value=None, reason=f"frc: {get_metric('frc').unscored}")),
     Forgery("a score that is not a number", "scores.parquet", "does not belong", scores=set_rows(value=float("nan"))),
     Forgery("an infinite score", "scores.parquet", "does not belong", scores=set_rows(value=float("inf"))),
     Forgery("an image of one's own", "scores.parquet", "not one of", scores=rename_images("scene-0000", "easy-1")),

@@ -46,7 +46,8 @@ def test_copy_is_above_modular_is_above_mean_in_detail_at_every_tap(mini: Suite,
     for target in mini.targets:
         for tap in target.tap_names:
             copy, modular, mean = (
-                records[name].targets[target.id].taps[tap].axes["detail"].value for name in ("copy", "modular_per_tap", "mean")
+                records[name].targets[target.id].taps[tap].axes["detail"].value
+                for name in ("copy", "modular_per_tap", "mean")
             )
             assert copy is not None
             assert modular is not None

@@ -16,11 +16,13 @@ from typing import Any
 
 import pytest
 from boards import RUN, lock_of, write_entry
+from click.testing import CliRunner
 
 from benchmark.errors import IntegrityError
 from benchmark.records.record import InverseInfo
 from benchmark.suites.lock import Lock
 from benchmark.suites.spec import Suite
+from cli import main
 from leaderboard.data.board import Board, load_boards
 from leaderboard.data.entries import load_entries
 from leaderboard.site.board_json import BoardIndex
@@ -183,6 +185,20 @@ def test_what_is_no_image_stops_the_build(suite: Suite, lock: Lock, root: Path, 
     shutil.copy(other / "audit.parquet", folder / "audit.parquet")
     with pytest.raises(IntegrityError, match=r"audit\.parquet"):
         build_site([Board(suite, lock, load_entries(suite, lock, [root]))], tmp_path / "out")
+
+
+def test_a_record_that_cannot_be_used_is_left_out_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "submissions"
+    shutil.copytree(ROOT / "submissions", root)
+    record = root / "ridge" / "records" / "mini@1" / "record.json"
+    record.write_text(record.read_text().replace('"threads": 1', '"threads": 2'))
+    built: list[Board] = []
+    monkeypatch.setattr("leaderboard.site.build.build_site", lambda boards, out: built.extend(boards) or out)
+    done = CliRunner().invoke(main, ["board", "build", "--records", str(root), "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert f"Left out: {record}: field 'run_sha256': section 'run' was changed" in done.stderr
+    assert "1 of 4 records left out" in done.stderr
+    assert [entry.submission.id for entry in built[0].loaded] == ["copy", "mean", "modular_per_tap"]
 
 
 def test_suites_with_records_make_the_boards(real: Site) -> None:

@@ -21,7 +21,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from benchmark.errors import IntegrityError
 from benchmark.files.canonical import readable_json
 from benchmark.records.history import Event, supersede, withdraw
 from benchmark.records.receipts import Difference, Environment, Receipt, write_receipt
@@ -146,17 +145,6 @@ def test_scores_are_the_records_own_bytes_and_read_as_one_table(
         assert copy == (entry.folder / "scores.parquet").read_bytes()
     assert pyarrow.dataset.dataset(tmp_path / "scores").count_rows() == found.rows
     assert found.rows == sum(load_scores(entry.folder, entry.record).num_rows for entry in entries)
-
-
-def test_changed_scores_of_a_draft_are_refused(
-    suite: Suite, lock: Lock, four: Path, enter: Enter, tmp_path: Path
-) -> None:
-    folder = enter("sketch", 0.3, draft=True)
-    found = load_entries(suite, lock, [four])
-    scores = pq.read_table(folder / "scores.parquet")
-    pq.write_table(scores.slice(0, scores.num_rows - 1), folder / "scores.parquet")
-    with pytest.raises(IntegrityError, match=r"scores\.parquet"):
-        write_downloads(suite, found, tmp_path / "data", lock=lock)
 
 
 def test_the_same_entries_give_the_same_bytes(suite: Suite, lock: Lock, entries: list[Entry], tmp_path: Path) -> None:
