@@ -25,7 +25,25 @@ if TYPE_CHECKING:
 
 __all__ = ["rescore_command", "verify"]
 
-by_option = click.option("--by", metavar="NAME", help="Who checks; with it a receipt is written beside the record.")
+
+def _check_name(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """Refuse, before any work, a name that a receipt cannot hold."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from benchmark.errors import SpecError
+    from benchmark.files.declarations import explain
+    from benchmark.files.fields import Line
+
+    try:
+        return None if value is None else TypeAdapter[str](Line).validate_python(value)
+    except ValidationError as error:
+        message = explain(error, "--by").message.partition(": ")[2]
+        raise SpecError(message, where="--by", cure="give a name on one line") from None
+
+
+by_option = click.option(
+    "--by", metavar="NAME", callback=_check_name, help="Who checks; with it a receipt is written beside the record."
+)
 
 
 def _report(receipt: Receipt, folder: Path, by: str | None, as_json: bool, allowed: Mapping[str, str]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from benchmark.commands.common import EXISTING_FOLDER, FILE, OUTPUT_FILE, Cli, quiet, threads_option
+from benchmark.commands.common import EXISTING_FOLDER, FILE, OUTPUT_FILE, Cli, printable, quiet, threads_option
 from benchmark.files.storing import write_text
 
 __all__ = ["ci"]
@@ -63,6 +63,6 @@ def review(folder: Path, base: Path, rerun: Path | None, scope_failed: bool, out
     write_text(out, result.model_dump_json(indent=1) + "\n")
     for finding in result.findings:
         where = f"{finding.where}: " if finding.where else ""
-        click.echo(f"{finding.severity.capitalize()}: {where}{finding.message}", err=True)
+        click.echo(printable(f"{finding.severity.capitalize()}: {where}{finding.message}"), err=True)
     if not result.passed:
         raise SystemExit(2)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmark.errors import IntegrityError, UserError
+from benchmark.files.clock import check_date, day_of
 from benchmark.metrics.layers import COMPARED, MIN_DIAGONAL, normalized_transfer, summarize_transfer
 from benchmark.records.aggregate import summarize
 from benchmark.records.audit import read_audit
@@ -22,7 +23,7 @@ from benchmark.records.statistics import masked_mean
 from benchmark.suites.lock import Lock
 from benchmark.suites.spec import Suite, TargetSpec
 
-__all__ = ["CheckedRecord", "check_complete", "check_record"]
+__all__ = ["ROUNDED", "CheckedRecord", "check_complete", "check_predecessor", "check_record"]
 
 ROUNDED = 2e-6
 """Aggregates are rounded to six digits; another machine may round the other way."""
@@ -108,16 +109,45 @@ def _check_diagonal(suite: Suite, scores: ScoreArrays, stage: StageLayers, path:
         _check_equal(stage.transfer[index][index], recomputed, f"{path}.transfer.{index}.{index}", where)
 
 
+def _check_cka(cka: npt.NDArray[np.float64], path: str, where: str) -> None:
+    """Check that alignment is symmetric, and 1 of a tap with itself; a tap that does not vary has none at all."""
+    own = np.diagonal(cka)
+    known = ~np.isnan(own)
+    symmetric = np.allclose(cka, cka.T, rtol=0, atol=ROUNDED, equal_nan=True)
+    whole = np.array_equal(~np.isnan(cka), known[:, None] & known)
+    if not symmetric or not whole or not np.allclose(own[known], 1, rtol=0, atol=ROUNDED):
+        message = f"field '{path}.cka': is not symmetric with 1 on its diagonal"
+        raise IntegrityError(message, where=where, cure="evaluate again")
+
+
+def _check_layers(suite: Suite, record: Record, scores: Sequence[ScoreArrays], where: str) -> None:
+    """Check the comparison of layers: of targets that were evaluated, each tap in one group, from shallow to deep."""
+    evaluated = {item.target.id: item for item in scores}
+    for name, stages in record.layers.items():
+        if name not in evaluated or COMPARED not in suite.metrics:
+            raise IntegrityError(f"field 'layers': '{name}' was not compared", where=where)
+        for stage in stages:
+            _check_stage(suite, evaluated[name], stage, where)
+        order = evaluated[name].target.tap_names
+        groups = [[order.index(tap) for tap in stage.taps] for stage in stages]
+        compared = [tap for group in groups for tap in group]
+        if len(set(compared)) < len(compared) or any(group != sorted(group) for group in groups):
+            message = f"field 'layers.{name}': compares a tap twice, or not from shallow to deep"
+            raise IntegrityError(message, where=where, cure="evaluate again")
+
+
 def _check_stage(suite: Suite, scores: ScoreArrays, stage: StageLayers, where: str) -> None:
     """Check the parts of a layer comparison that follow from each other and from the scores."""
     path = f"layers.{scores.target.id}.{stage.stage}"
     count, stages = len(stage.taps), {tap.name: tap.stage for tap in scores.target.taps}
     if count < 2 or len(set(stage.taps)) < count or any(stages.get(tap) != stage.stage for tap in stage.taps):
         raise IntegrityError(f"field '{path}.taps': are not taps of that stage", where=where, cure="evaluate again")
-    limits = {"transfer": 1.0, "normalized": 1 / MIN_DIAGONAL, "cka": 1.5}
+    limits = {"transfer": 1.0, "normalized": 1 / MIN_DIAGONAL, "cka": 1.0}
     for name, limit in limits.items():
-        if any(value is not None and not abs(value) <= limit for row in getattr(stage, name) for value in row):
+        rows = getattr(stage, name)
+        if any(value is not None and not abs(value) <= limit + ROUNDED for row in rows for value in row):
             raise IntegrityError(f"field '{path}.{name}': holds a value out of its range", where=where)
+    _check_cka(np.array(stage.cka, np.float64), path, where)
     _check_diagonal(suite, scores, stage, path, where)
     matrix, normalized = (np.array(rows, np.float64) for rows in (stage.transfer, stage.normalized))
     expected = normalized_transfer(matrix)
@@ -165,6 +195,7 @@ def check_record(suite: Suite, lock: Lock, submission_id: str, folder: Path, rec
     """
     where = str(folder / "record.json")
     check_origin(suite, lock, submission_id, record, where)
+    check_date(day_of(record.run.started), "run.started", where)
     unknown = [name for name in record.targets if name not in {target.id for target in suite.targets}]
     if unknown or not record.targets or record.inverses.keys() != record.targets.keys():
         message = "fields 'targets' and 'inverses': are not of the same targets of the suite"
@@ -180,12 +211,7 @@ def check_record(suite: Suite, lock: Lock, submission_id: str, folder: Path, rec
         _check_images(suite, lock, scores, str(path))
         find_scored(suite, scores)
         _check_aggregates(suite, lock, record, scores, where)
-        evaluated = {item.target.id: item for item in scores}
-        for name, stages in record.layers.items():
-            if name not in evaluated or COMPARED not in suite.metrics:
-                raise IntegrityError(f"field 'layers': '{name}' was not compared", where=where)
-            for stage in stages:
-                _check_stage(suite, evaluated[name], stage, where)
+        _check_layers(suite, record, scores, where)
         path = folder / "audit.parquet"
         images = suite.audit_ids(scores[0].images)
         rows = len(images) * (taps + len(targets)) * len(suite.perturbations)
@@ -197,3 +223,29 @@ def check_record(suite: Suite, lock: Lock, submission_id: str, folder: Path, rec
             raise
         raise type(error)(error.message, where=str(path), cure=error.cure) from None
     return scores, audit
+
+
+def check_predecessor(suite: Suite, lock: Lock, submission_id: str, folder: Path, record: Record) -> None:
+    """Check a superseded record: as any other if it was made for this text and lock, else whether it adds up.
+
+    Raises:
+        SpecError, IntegrityError: see `check_record`.
+    """
+    if (record.suite_digest, record.lock_digest) == (suite.digest, lock.digest):
+        check_record(suite, lock, submission_id, folder, record)
+        return
+    where = str(folder / "record.json")
+    check_date(day_of(record.run.started), "run.started", where)
+    levels = [("overall", record.overall, [target.axes for target in record.targets.values()])]
+    for name, target in record.targets.items():
+        levels.append((f"targets.{name}.axes", target.axes, [tap.axes for tap in target.taps.values()]))
+    for path, stated, parts in levels:
+        for axis, score in stated.items():
+            values = [part[axis].value for part in parts if axis in part]
+            known = [value for value in values if value is not None]
+            mean = sum(known) / len(known) if known and len(known) == len(parts) else None
+            _check_equal(score.value, mean, f"{path}.{axis}.value", where)
+    axes = [score.value for score in record.overall.values()]
+    known = [value for value in axes if value is not None]
+    whole = sum(known) / len(known) if known and len(known) == len(axes) else None
+    _check_equal(record.score.value, whole, "score.value", where)

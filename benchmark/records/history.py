@@ -6,6 +6,7 @@ A superseded record lies unchanged below `superseded/`, under the beginning of i
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from benchmark.errors import IntegrityError, SpecError
+from benchmark.files.clock import check_date, day_of
 from benchmark.files.declarations import Frozen, explain, read_toml
 from benchmark.files.fields import Paragraph, Sha256, SuiteId
 from benchmark.files.storing import write_text
@@ -159,7 +161,7 @@ def withdraw(folder: Path, suite_id: str, reason: str, today: date) -> Event:
     return event
 
 
-def _check_superseded(folder: Path, submission_id: str, suite_id: str) -> str:
+def _check_superseded(folder: Path, submission_id: str, suite_id: str, events: Sequence[Event]) -> str:
     """Check that a superseded record is whole, and was one of a submission on a suite; return its digest."""
     record = load_record(folder)
     if not re.fullmatch(r"[0-9a-f]{16}", folder.name) or not record.digest.startswith(folder.name):
@@ -169,6 +171,9 @@ def _check_superseded(folder: Path, submission_id: str, suite_id: str) -> str:
         raise SpecError(message, where=str(where), cure=f"only records of '{submission_id}' on {suite_id} belong there")
     load_scores(folder, record)
     load_audit(folder, record)
+    for event in events:
+        if event.kind == "superseded" and event.record == record.digest:
+            check_date(day_of(record.run.started), "run.started", folder / "record.json", event.date)
     return record.digest
 
 
@@ -176,11 +181,13 @@ def check_history(folder: Path) -> None:
     """Check that the records below `folder` and its history tell the same story.
 
     Raises:
-        SpecError: an event is of a record that is not there, or a superseded record is damaged, of something else or
-            lies in a folder of another name.
+        SpecError: an event is of a record that is not there or of a day to come, or a superseded record is damaged, of
+            something else, later than its event or in a folder of another name.
         IntegrityError: a superseded record has no event or several, or no line of successors to the present one.
     """
     history, where = load_history(folder), str(folder / HISTORY)
+    for number, event in enumerate(history.events):
+        check_date(event.date, f"events.{number}.date", where)
     for records in sorted(path for path in (folder / "records").glob("*") if path.is_dir()):
         present = load_record(records).digest if (records / "record.json").exists() else None
         events = [event for event in history.events if event.suite == records.name]
@@ -191,7 +198,7 @@ def check_history(folder: Path) -> None:
             successors[event.record] = event.by
         there = set()
         for archive in superseded_folders(records):
-            digest = _check_superseded(archive, folder.resolve().name, records.name)
+            digest = _check_superseded(archive, folder.resolve().name, records.name, events)
             if digest not in successors:
                 cure = "let invbench eval --supersede REASON write it"
                 raise IntegrityError(f"no event supersedes record {digest[:16]}", where=where, cure=cure)

@@ -7,16 +7,19 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Standing", "find_leaders", "find_standings", "variance_shares"]
+__all__ = ["DIGITS", "Standing", "find_leaders", "find_standings", "variance_shares"]
 
 Array = npt.NDArray[np.float64]
+
+DIGITS = 6
+"""The digits of a score that records keep: what differs beyond them is equal."""
 
 
 class Standing(NamedTuple):
     """The place of one entry among n.
 
     Attributes:
-        place: 1 + the number of entries with a higher score; equal scores share a place.
+        place: 1 + the number of entries with a higher score; scores that are equal in `DIGITS` digits share a place.
         best: 1 + the number of entries that are significantly better.
         worst: n - the number of entries that are significantly worse.
         equal: whether a neighbour in the order of scores is not significantly different ("=" beside the place).
@@ -29,13 +32,13 @@ class Standing(NamedTuple):
 
 
 def find_standings(scores: Array, separated: npt.NDArray[np.bool_]) -> list[Standing]:
-    """Place entries by score; which two come first depends on these two alone.
+    """Place entries by score, as records state it; which two come first depends on these two alone.
 
     Args:
         scores: (E,).
         separated: (E, E), pairs that differ significantly; see `pairs.PairTests`.
     """
-    count = len(scores)
+    scores, count = np.round(scores, DIGITS), len(scores)
     higher = scores[None] > scores[:, None]
     best = 1 + (higher & separated).sum(1)
     worst = count - (higher.T & separated).sum(1)
@@ -65,11 +68,12 @@ def variance_shares(scores: Array) -> Array:
 
 
 def find_leaders(scores: Array) -> list[int]:
-    """Entries that no other exceeds on any axis, by index: one, several that are equal, or none.
+    """Entries that no other exceeds on any axis, as records state them, by index: one, several that are equal, or none.
 
     Args:
         scores: (E, axes), axis scores of the entries.
     """
     if not len(scores):
         return []
+    scores = np.round(scores, DIGITS)
     return np.flatnonzero((scores >= scores.max(0)).all(1)).tolist()

@@ -17,7 +17,7 @@ from benchmark.suites.spec import HUE_PERTURBATIONS, POOLED, Condition, Suite, T
 
 __all__ = [
     "NOT_APPLICABLE", "NOT_FINITE", "SCORED", "ScoreArrays", "applies", "defines", "find_status", "get_reason_names",
-    "scores_from_table", "scores_to_table",
+    "is_complete", "scores_from_table", "scores_to_table",
 ]  # fmt: skip
 
 SCORED, NOT_APPLICABLE = 0, 255
@@ -66,17 +66,21 @@ def get_reason_names(suite: Suite) -> tuple[str, ...]:
     return (NOT_FINITE, *(f"{metric_id}: {get_metric(metric_id).unscored}" for metric_id in suite.metrics))
 
 
-def find_status(suite: Suite, scores: Sequence[ScoreArrays]) -> Literal["complete", "partial"]:
-    """Return whether every image of every target was scored; `partial` also where a recon was not finite.
+def is_complete(suite: Suite, scores: ScoreArrays) -> bool:
+    """Return whether every image of a target was scored: every recon is finite, and no axis is without any score.
 
-    A method that answers hard images with nothing would otherwise be ranked on the easy ones. Where an axis has no
-    score at all at a tap, nothing is complete either.
+    A method that answers hard images with nothing would otherwise be ranked on the easy ones.
     """
-    whole = len(scores) == len(suite.targets) and len(scores[0].images) == suite.dataset.images
-    finite = all((item.reasons != 1 + item.reason_names.index(NOT_FINITE)).all() for item in scores)
-    axes = [[suite.metrics.index(metric) for metric in metrics] for metrics in suite.axes.values()]
-    scored = all((item.reasons[..., axis] == SCORED).any((0, 2, 3)).all() for item in scores for axis in axes)
-    return "complete" if whole and finite and scored else "partial"
+    whole = len(scores.images) == suite.dataset.images
+    finite = (scores.reasons != 1 + scores.reason_names.index(NOT_FINITE)).all()
+    axes = ([suite.metrics.index(metric) for metric in metrics] for metrics in suite.axes.values())
+    return bool(whole and finite and all((scores.reasons[..., axis] == SCORED).any((0, 2, 3)).all() for axis in axes))
+
+
+def find_status(suite: Suite, scores: Sequence[ScoreArrays]) -> Literal["complete", "partial"]:
+    """Return whether scores are complete on every target of the suite."""
+    whole = len(scores) == len(suite.targets) and all(is_complete(suite, item) for item in scores)
+    return "complete" if whole else "partial"
 
 
 def scores_to_table(suite: Suite, scores: Sequence[ScoreArrays]) -> pa.Table:

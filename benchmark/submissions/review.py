@@ -47,7 +47,7 @@ class ReviewFinding(Frozen):
 
 
 class SuiteReview(Frozen):
-    """The record of one suite: its axes over all targets, and what became of computing it again."""
+    """The record of one suite, and what became of computing it again; `axes` only where it is complete on all targets."""
 
     suite: SuiteId
     digest: Sha256
@@ -62,7 +62,8 @@ class SuiteReview(Frozen):
     @classmethod
     def of(cls, record: Record, rescored: Outcome, rerun: Outcome) -> SuiteReview:
         """Return the review of a record."""
-        axes = {axis: score.value for axis, score in record.overall.items()}
+        whole = record.overall if record.status == "complete" else {}
+        axes = {axis: score.value for axis, score in whole.items()}
         return cls(
             suite=record.suite,
             digest=record.digest,

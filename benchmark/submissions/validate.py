@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -13,13 +13,15 @@ from typing import Literal
 
 from benchmark.errors import IntegrityError, NotFoundError, SpecError, UserError
 from benchmark.files.canonical import sha256_file
+from benchmark.files.clock import check_date
 from benchmark.files.declarations import MAX_TEXT_BYTES
 from benchmark.files.tables import MAX_FILE_BYTES
 from benchmark.inverses.spec import METHODS
-from benchmark.records.consistency import check_record
+from benchmark.records.consistency import check_predecessor, check_record
 from benchmark.records.history import HISTORY, RECORD_FILES, SUPERSEDED, check_history, superseded_folders
-from benchmark.records.receipts import load_receipts
+from benchmark.records.receipts import RECEIPTS, load_receipts
 from benchmark.records.record import MAX_RECORD_BYTES, Record, load_record
+from benchmark.records.scores import ScoreArrays, is_complete
 from benchmark.submissions.peers import check_scored_images, iter_shared
 from benchmark.submissions.submission import (
     CODE,
@@ -155,10 +157,8 @@ def _check_weights(submission: Submission, folder: Path, suites: list[Suite], fi
                 cure = "add [weights.TARGET] with repo_id and revision"
                 raise SpecError(f"field 'weights': none for a target of {suite.id}", where=str(path), cure=cure)
             if missing:
-                message = (
-                    f"no weights for {', '.join(missing)} of {suite.id}: its record will be partial, and not ranked"
-                )
-                findings.note(message, path)
+                message = f"no weights for {', '.join(missing)} of {suite.id}: its record will be partial"
+                findings.note(f"{message}, and not ranked over all targets", path)
     embedded = [name for name, weights in submission.weights.items() if weights.path]
     if embedded and submission.id != submission.method:
         message = f"the weights for {', '.join(embedded)} are the package's own '{submission.method}'"
@@ -171,6 +171,7 @@ def _check_inverses(submission: Submission, folder: Path, record: Record, where:
         message = f"field 'submission.method': is '{record.submission.method}', not '{submission.method}'"
         raise IntegrityError(message, where=where, cure="evaluate again")
     code = sha256_file(folder / CODE) if submission.trust_code else None
+    trained = submission.weights or (submission.method in METHODS and METHODS[submission.method].trained)
     for target, inverse in record.inverses.items():
         field, weights, cure = f"field 'inverses.{target}'", submission.weights.get(target), "evaluate again"
         if inverse.files.get(CODE) != code:
@@ -180,6 +181,9 @@ def _check_inverses(submission: Submission, folder: Path, record: Record, where:
             if files or inverse.repo_id:
                 message = f"{field}: made with weights that submission.toml does not name"
                 raise IntegrityError(message, where=where, cure="name them under [weights], or evaluate again")
+            if trained:
+                message = f"{field}: has no weights, but the method is trained"
+                raise IntegrityError(message, where=where, cure="name them under [weights] and evaluate again")
             continue
         if (inverse.repo_id, inverse.revision) != (weights.repo_id, weights.revision):
             made = f"{inverse.repo_id}@{inverse.revision}" if inverse.repo_id else "other files"
@@ -192,6 +196,20 @@ def _check_inverses(submission: Submission, folder: Path, record: Record, where:
             here = weights.directory(folder)
             if files != {name: sha256_file(here / name) for name in WEIGHT_FILES}:
                 raise IntegrityError(f"{field}: not the files in {weights.path}", where=where, cure=cure)
+
+
+def _check_receipts(folder: Path, record: Record) -> None:
+    for receipt in load_receipts(folder, record):
+        check_date(receipt.date, "date", folder / RECEIPTS)
+
+
+def _say_where_ranked(suite: Suite, record: Record, scores: Sequence[ScoreArrays]) -> str:
+    """Return in words what of a record that is not ranked everywhere is ranked."""
+    if record.draft or record.precision != "float32":
+        return f"the record is {'a draft' if record.draft else f'in {record.precision}'} and will not be ranked"
+    if whole := [item.target.id for item in scores if is_complete(suite, item)]:
+        return f"the record is partial: it will be ranked on {', '.join(whole)}, and not over all targets"
+    return "the record is partial: it is complete on no target and will not be ranked"
 
 
 def _check_records(submission: Submission, folder: Path, root: Path, findings: _Findings) -> None:
@@ -207,14 +225,15 @@ def _check_records(submission: Submission, folder: Path, root: Path, findings: _
             scores, _ = check_record(suite, load_lock(suite), submission.id, records, record)
             check_scored_images(suite, record, scores, root, str(records / "scores.parquet"))
             _check_inverses(submission, folder, record, str(where))
-            load_receipts(records, record)
+            _check_receipts(records, record)
             for old in superseded_folders(records):
-                load_receipts(old, load_record(old))
+                predecessor = load_record(old)
+                check_predecessor(suite, load_lock(suite), submission.id, old, predecessor)
+                _check_receipts(old, predecessor)
             for shared in iter_shared(record, root, str(where)):
                 findings.note(shared, where, "enter weights of your own")
             if not record.rankable:
-                state = "a draft" if record.draft else record.status
-                findings.note(f"the record is {state} and will not be ranked", where)
+                findings.note(_say_where_ranked(suite, record, scores), where)
     for suite_id in submission.suites:
         if suite_id not in {records.name for records in folders}:
             trust = " --trust-code" if submission.trust_code else ""

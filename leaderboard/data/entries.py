@@ -20,7 +20,7 @@ from benchmark.records.history import Event, History, find_withdrawal, load_hist
 from benchmark.records.receipts import Receipt, Trust, load_receipts, trust_of
 from benchmark.records.record import Record, check_origin, load_audit, load_record, load_scores
 from benchmark.records.scored import ScoredImages, check_alike, find_scored
-from benchmark.records.scores import NOT_FINITE, scores_from_table
+from benchmark.records.scores import is_complete, scores_from_table
 from benchmark.records.store import record_folder
 from benchmark.submissions.submission import Submission, list_submissions, load_submission_folder
 from benchmark.suites.lock import Lock
@@ -104,7 +104,7 @@ def _load_entry(suite: Suite, lock: Lock, root: Path, name: str) -> Entry:
     axes = {
         s.target.id: {axis: v.mean(1) for axis, v in image_axes(suite, s.values[np.argsort(s.images)]).items()}
         for s in scores
-        if (s.reasons != 1 + s.reason_names.index(NOT_FINITE)).all()
+        if is_complete(suite, s)
     }
     images = tuple(sorted(scores[0].images))
     entry = replace(entry, image_axes=axes, images=images, groups=groups_of(images, lock.groups), scored=scored)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -122,6 +123,34 @@ def test_a_change_beyond_one_submission_asks_a_maintainer(base: Path, tmp_path: 
     found = review(tmp_path / "head", base, out, "--scope-failed", code=2)
     assert found.submission is None
     assert "A maintainer will look at this" in run("ci", "comment", str(out)).stdout
+
+
+def test_a_score_over_all_targets_is_shown_only_where_all_are_complete() -> None:
+    record = load_record(submissions_root() / "ridge" / "records" / "mini@1")
+    partial = record.model_copy(update={"status": "partial"})
+    shown = [
+        next(line for line in render_comment(Review(submission="ridge", suites=(item,))).splitlines() if "**" in line)
+        for item in (SuiteReview.of(record, "agrees", "agrees"), SuiteReview.of(partial, "agrees", "agrees"))
+    ]
+    assert f"{record.score.value:.3f}" in shown[0]
+    assert not re.search(r"\d\.\d", shown[1])
+
+
+def test_what_a_review_prints_steers_no_terminal_and_no_workflow(base: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "head" / "submissions" / "ridge"
+    shutil.copytree(submissions_root() / "ridge", folder, ignore=shutil.ignore_patterns("records"))
+    (folder / "a\n::error title=x::\x1b[2J").touch()
+    out = tmp_path / "review.json"
+    done = run("ci", "review", str(folder), "--base", str(base), "--out", str(out), "--threads", "1", code=2)
+    assert not any(line.startswith("::") for line in done.stderr.splitlines())
+    assert "\x1b" not in done.stderr and "\\x1b[2J" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["Mallory\u200b", "M" * 130, "a\u202eb", "", " M"], ids=ascii)
+@pytest.mark.parametrize("command", ["verify", "rescore"])
+def test_a_name_that_no_receipt_can_hold_is_refused_before_any_work(command: str, name: str) -> None:
+    (line,) = run(command, "ridge", "--by", name, code=2).stderr.splitlines()
+    assert line.startswith("Error: --by: ") and line.endswith("(give a name on one line)")
 
 
 def test_published_records_and_receipts_are_not_touched(proposal: Path, base: Path, tmp_path: Path) -> None:

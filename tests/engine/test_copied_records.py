@@ -65,6 +65,20 @@ def test_false_origins_are_found_although_sealed(root: Path, kind: str) -> None:
     assert finding.exit_code == 3
 
 
+@pytest.mark.slow
+def test_a_target_without_weights_is_not_inverted_by_a_trained_method(root: Path) -> None:
+    table = '{ mini-vit = { path = "assets/mini/inverses/modular_per_tap/mini-vit" } }'
+    folder = write_submission(root / "modular_per_tap", weights=table)
+    place = record_folder(root, "modular_per_tap", "mini@1")
+
+    def drop(content: dict[str, Any]) -> None:
+        for target in ("mini-detr", "mini-swin"):
+            content["inverses"][target] = {"files": {}, "parameters": 0}
+
+    reseal(place, drop)
+    assert only_error(folder).message == "field 'inverses.mini-detr': has no weights, but the method is trained"
+
+
 def steal(root: Path, name: str, victim: str, *, sealed: bool, weights: str = "modular_per_tap", **fields: str) -> Path:
     """Enter the record of another submission as one's own; return the folder of the submission."""
     own = {t: f'{{ path = "assets/mini/inverses/{weights}/{t}" }}' for t in ("mini-detr", "mini-vit", "mini-swin")}

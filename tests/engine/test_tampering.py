@@ -170,6 +170,12 @@ FORGERIES = (
             record=put(f"targets/{TARGET}/score/low", 0.9)),
     Forgery("what transfer sums up to", "record.json", "neighbors", record=put(f"{STAGE}/neighbors", 0.1)),
     Forgery("asymmetry", "record.json", "asymmetry", record=put(f"{STAGE}/asymmetry", None)),
+    Forgery("alignment above 1", "record.json", "cka': holds a value out of", record=put(f"{STAGE}/cka/0/1", 1.4)),
+    Forgery("alignment that is not symmetric", "record.json", "not symmetric", record=put(f"{STAGE}/cka/0/1", 0.5)),
+    Forgery("a tap unlike itself", "record.json", "1 on its diagonal", record=put(f"{STAGE}/cka/0/0", 0.5)),
+    Forgery("alignment left out", "record.json", "not symmetric",
+            record=put(f"{STAGE}/cka", [[1.0, None], [None, 1.0]])),
+    Forgery("a stage twice", "record.json", "a tap twice", record=put(f"layers/{TARGET}", lambda stages: stages * 2)),
     Forgery("taps of another stage", "record.json", "not taps of that stage", record=put(f"{STAGE}/stage", "decoder")),
 )  # fmt: skip
 
@@ -222,6 +228,12 @@ def test_the_digests_themselves_cannot_be_edited(world: World, place: Path, fiel
 def test_the_circumstances_of_a_run_cannot_be_edited_alone(world: World, place: Path) -> None:
     edit_json(place / "record.json", put("run/device_name", "A very small computer"))
     with pytest.raises(IntegrityError, match="section 'run' was changed"):
+        world.check(place)
+
+
+def test_a_run_has_not_started_on_a_day_to_come(world: World, place: Path) -> None:
+    reseal(place, put("run/started", "9999-12-31T00:00:00Z"))
+    with pytest.raises(SpecError, match=r"field 'run\.started': 9999-12-31 is in the future"):
         world.check(place)
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from forge import SMALL, World, edit_json, make_world, reseal
+from forge import SMALL, TARGET, World, edit_json, make_world, put, reseal
 
 from benchmark.engine.rescore import make_receipt
 from benchmark.errors import IntegrityError, SpecError, UserError
+from benchmark.records.consistency import check_predecessor
 from benchmark.records.history import (
     HISTORY,
     RECORD_FILES,
@@ -31,7 +32,7 @@ from benchmark.records.record import load_record
 from benchmark.submissions.validate import Finding, check_additions
 
 SUITE = "mini@1"
-DAY = date(2025, 3, 1)
+DAY = datetime.now(UTC).date()
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +212,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "an unknown kind": (edit_history('"superseded"', '"improved"'), "field 'events.0.kind'"),
     "an unknown field": (edit_history("reason", "excuse"), "field 'events.0"),
-    "a day that is none": (edit_history("2025-03-01", "2025-13-01"), "not valid TOML"),
+    "a day that is none": (edit_history(str(DAY), "2025-13-01"), "not valid TOML"),
     "no TOML": (edit_history("[[events]]", "[[events"), "not valid TOML"),
 }  # fmt: skip
 
@@ -326,6 +327,47 @@ def test_a_superseded_record_of_someone_else_is_refused(world: World, folder: Pa
     with pytest.raises(SpecError, match="is the record of 'other'") as caught:
         check_history(folder)
     assert caught.value.where == str(moved / "record.json")
+
+
+def test_a_predecessor_is_checked_as_any_record(world: World, folder: Path) -> None:
+    place = renew(world, folder, "2")
+    check_predecessor(world.suite, world.lock, SMALL, place, load_record(place))
+    reseal(place, put("score/value", 0.99))
+    with pytest.raises(IntegrityError, match=r"'score\.value'"):
+        check_predecessor(world.suite, world.lock, SMALL, place, load_record(place))
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("score/value", "score.value"),
+        ("overall/color/value", "overall.color.value"),
+        (f"targets/{TARGET}/axes/detail/value", "overall.detail.value"),
+        (f"targets/{TARGET}/taps/encoder.0/axes/shape/value", f"targets.{TARGET}.axes.shape.value"),
+    ],
+)
+def test_a_predecessor_under_another_lock_adds_up(world: World, folder: Path, path: str, field: str) -> None:
+    place = renew(world, folder, "2")
+    reseal(place, put("lock_digest", "1" * 64))
+    check_predecessor(world.suite, world.lock, SMALL, place, load_record(place))
+    reseal(place, put(path, 0.99))
+    with pytest.raises(IntegrityError, match=f"field '{field}'"):
+        check_predecessor(world.suite, world.lock, SMALL, place, load_record(place))
+
+
+def test_a_predecessor_is_not_later_than_the_event_that_superseded_it(world: World, folder: Path) -> None:
+    place = renew(world, folder, "2")
+    reseal(place, put("run/started", f"{DAY - timedelta(days=5)}T00:00:00Z"))
+    check_history(folder)
+    edit_history(f"date = {DAY}", f"date = {DAY - timedelta(days=10)}")(folder)
+    with pytest.raises(SpecError, match=r"field 'run\.started': .* when it was superseded"):
+        check_history(folder)
+
+
+def test_nothing_is_withdrawn_on_a_day_to_come(folder: Path) -> None:
+    withdraw(folder, SUITE, "A mistake.", date(9999, 12, 31))
+    with pytest.raises(SpecError, match=r"field 'events\.0\.date': 9999-12-31 is in the future"):
+        check_history(folder)
 
 
 def test_a_superseded_record_keeps_its_tables(world: World, folder: Path) -> None:

@@ -51,6 +51,13 @@ def test_copies_tie_whatever_else_is_there(entries: np.ndarray, names: list[str]
     assert found["b"].equal
 
 
+def test_scores_that_records_state_alike_share_a_place_and_the_lead() -> None:
+    scores = np.array([0.706, np.nextafter(0.706, 1), 0.7061, 0.5])
+    apart = np.zeros((4, 4), np.bool_)
+    assert [standing.place for standing in find_standings(scores, apart)] == [2, 2, 1, 4]
+    assert find_leaders(np.stack([scores[:2], scores[1::-1]], axis=1)) == [0, 1]
+
+
 @settings(max_examples=40, deadline=None)
 @given(ENTRIES)
 def test_a_range_holds_its_place(entries: np.ndarray) -> None:
