@@ -18,7 +18,7 @@ from leaderboard.data.pictures import Gallery, ImageStore, gallery_data, make_ga
 from leaderboard.data.rankings import RANK_RULE, Table
 from leaderboard.site import drawings
 from leaderboard.site.board_json import render_board_schema
-from leaderboard.site.citation import cite_suite, render_bib
+from leaderboard.site.citation import BENCHMARK, cite_suite, render_bib
 from leaderboard.site.downloads import Download, write_downloads
 from leaderboard.site.drawings import Drawn, Plan
 from leaderboard.site.feed import render_feed
@@ -50,7 +50,8 @@ class _Writer:
 
     def __init__(self, out: Path, env: Environment, boards: Sequence[Board]) -> None:
         self.out, self.env = out, env
-        self._shared = {"suites": [(board.suite.id, board.folder) for board in boards]}
+        suites = [(board.suite.id, board.folder) for board in boards]
+        self._shared = {"suites": suites, "repository": BENCHMARK.repository}
         self._written: set[Path] = set()
 
     def text(self, name: str, text: str) -> None:

@@ -26,6 +26,7 @@ class Work:
     license: str | None = None
     year: str | None = None
     arxiv: str | None = None
+    repository: str | None = None
 
 
 def _read_work(fields: Mapping[str, Any]) -> Work:
@@ -38,6 +39,7 @@ def _read_work(fields: Mapping[str, Any]) -> Work:
         version=fields.get("version"),
         license=fields.get("license"),
         year=fields.get("year"),
+        repository=fields.get("repository-code"),
         arxiv=next((value.removeprefix("arXiv:") for value in values if value.startswith("arXiv:")), None),
     )
 

@@ -6,10 +6,22 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from benchmark.files.paths import SITE
+from benchmark.records.places import DIGITS
 from leaderboard.data.pictures import kind_words
 from leaderboard.data.rankings import DASH, MINUS, render_number
 
-__all__ = ["along", "breakable", "duration", "figure", "make_environment", "percent", "signed", "size"]
+__all__ = [
+    "along",
+    "breakable",
+    "duration",
+    "ends_beyond",
+    "figure",
+    "make_environment",
+    "percent",
+    "sided",
+    "signed",
+    "size",
+]
 
 
 def make_environment() -> Environment:
@@ -23,9 +35,9 @@ def make_environment() -> Environment:
         keep_trailing_newline=True,
     )
     env.filters |= {
-        "number": render_number, "along": along, "percent": percent, "duration": duration,
+        "number": render_number, "along": along, "ends_beyond": ends_beyond, "percent": percent, "duration": duration,
         "short": lambda digest: digest[:12],
-        "count": lambda value: f"{value:,}", "figure": figure, "signed": signed, "bytes": size,
+        "count": lambda value: f"{value:,}", "figure": figure, "signed": signed, "sided": sided, "bytes": size,
         "kind_words": kind_words,
         "breakable": breakable,
     }  # fmt: skip
@@ -37,8 +49,13 @@ _BEYOND = 0.06
 
 
 def along(value: float) -> str:
-    """Coordinate of a score along an axis from 0 to 1; what lies a little outside is drawn there."""
+    """Coordinate of a score along an axis from 0 to 1; what lies farther outside than a little is drawn at its end."""
     return f"{100 * min(max(value, -_BEYOND), 1 + _BEYOND):.1f}%"
+
+
+def ends_beyond(low: float, high: float) -> tuple[str, ...]:
+    """The coordinates at which an interval is cut off, since it goes on beyond what is drawn; see `along`."""
+    return tuple(along(end) for end in (low, high) if not -_BEYOND <= end <= 1 + _BEYOND)
 
 
 def percent(value: float | None) -> str:
@@ -65,6 +82,13 @@ def signed(value: float) -> str:
     if float(text) == 0:
         return text
     return f"+{text}" if value > 0 else f"{MINUS}{text}"
+
+
+def sided(value: float) -> str:
+    """Return a difference with its sign, with as many digits as it takes to tell on which side of 0 it lies."""
+    digits = next((count for count in range(3, DIGITS + 1) if round(abs(value), count)), 3)
+    text = render_number(abs(value), digits)
+    return text if float(text) == 0 else f"{'+' if value > 0 else MINUS}{text}"
 
 
 def breakable(name: str) -> Markup:

@@ -9,11 +9,12 @@ from benchmark.metrics.spec import METRICS
 from benchmark.records.aggregate import PULL
 from benchmark.suites.catalog import diff_suites, list_suites, load_suite
 from benchmark.suites.lock import Lock
-from benchmark.suites.spec import CocoData, FrozenData, ImagenetData, Source, Suite
+from benchmark.suites.spec import Axis, CocoData, FrozenData, ImagenetData, Source, Suite
 from leaderboard.data.board import Board
 from leaderboard.data.pictures import Gallery
 from leaderboard.data.rankings import RANK_RULE
 from leaderboard.data.views import axes_of
+from leaderboard.data.wording import join_words
 from leaderboard.site.marks import units_words
 from leaderboard.site.pages.pulls import WEARS, answer_words
 
@@ -97,7 +98,8 @@ def _limits(board: Board) -> list[str]:
             "There are no object masks: hue changes recolor the whole frame, and shape is judged without one."
         )
     limits.append(
-        f"{units_words(board)}: the intervals of axis scores reach about {_resolution(board):.3f} to either side."
+        f"{units_words(board)}: the 95 % intervals of the scores over all targets reach, in the mean over the ranked "
+        f"submissions, {_reach(board)} to either side; single ones may reach farther."
         if board.tables[None].ranked
         else f"{units_words(board)} decide how small a difference can be significant."
     )
@@ -118,11 +120,14 @@ def _limits(board: Board) -> list[str]:
     return limits
 
 
-def _resolution(board: Board) -> float:
-    """Return the mean half-width of the intervals of the overall axis scores."""
-    scores = [c.score for row in board.tables[None].ranked for c in row.cells if c.score is not None]
-    halves = [(s.high - s.low) / 2 for s in scores if s.low is not None and s.high is not None]
-    return sum(halves) / len(halves) if halves else 0.0
+def _reach(board: Board) -> str:
+    """Return in words the mean half-width of the intervals of each axis over all targets."""
+    halves: dict[Axis, list[float]] = {}
+    for cell in (cell for row in board.tables[None].ranked for cell in row.cells):
+        if cell.score is not None and cell.score.low is not None and cell.score.high is not None:
+            halves.setdefault(cell.axis, []).append((cell.score.high - cell.score.low) / 2)
+    words = [f"{axis.upper()} {sum(found) / len(found):.3f}" for axis, found in halves.items()]
+    return join_words(words or ["nothing known"])
 
 
 def suite_context(board: Board, gallery: Gallery | None) -> dict[str, Any]:

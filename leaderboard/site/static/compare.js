@@ -35,11 +35,13 @@
   };
 
   const signed = (value, digits = 3) => (Number(value.toFixed(digits)) === 0 ? '' : value > 0 ? '+' : '−') + Math.abs(value).toFixed(digits);
+  // As many more digits as it takes to tell on which side of 0 a number lies.
+  const sided = (value) => signed(value, [3, 4, 5, 6].find((digits) => Number(value.toFixed(digits)) !== 0) || 3);
   const cell = (found) => {
     if (!found) return make('td', {}, make('span', { class: 'missing', title: 'no image is scored for both' }, '–', make('span', { class: 'unseen' }, ' no image is scored for both')));
     const open = found.low === null || (found.low <= 0 && found.high >= 0);
-    return make('td', { class: open ? 'open' : found.mean > 0 ? 'ahead' : 'behind' }, signed(found.mean),
-      make('span', { class: 'range' }, found.low === null ? 'no interval' : `${signed(found.low)} to ${signed(found.high)}`));
+    return make('td', { class: open ? 'open' : found.mean > 0 ? 'ahead' : 'behind' }, open ? signed(found.mean) : sided(found.mean),
+      make('span', { class: 'range' }, found.low === null ? 'no interval' : `${sided(found.low)} to ${sided(found.high)}`));
   };
 
   const grid = (caption, first, columns, lines) => make('div', { class: 'scroll', role: 'region', 'aria-label': caption, tabindex: '0' },

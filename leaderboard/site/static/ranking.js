@@ -88,7 +88,17 @@
       svg.append(element);
     };
     line('rail', 0, 1, 5, 5);
-    if (score.low !== null) line('span', score.low, score.high, 5, 5);
+    if (score.low !== null) {
+      line('span', score.low, score.high, 5, 5);
+      // An arrow where the interval goes on beyond what is drawn.
+      for (const end of [score.low, score.high].map((share) => 100 * share).filter((at) => at < -BEYOND || at > 100 + BEYOND)) {
+        const [inner, path] = ['svg', 'path'].map((tag) => document.createElementNS('http://www.w3.org/2000/svg', tag));
+        set(inner, { class: 'beyond', 'aria-hidden': 'true', x: `${end < 0 ? -BEYOND : 100 + BEYOND}%` });
+        set(path, { d: end < 0 ? 'M0 1L-6 5L0 9Z' : 'M0 1L6 5L0 9Z' });
+        inner.append(path);
+        svg.append(inner);
+      }
+    }
     line('dot', score.value, score.value, 0, 10);
     cell.append(svg, ...lines.map((words) => make('span', { class: 'like' }, words)));
   };

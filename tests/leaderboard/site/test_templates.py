@@ -7,6 +7,7 @@ import json
 import posixpath
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,25 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmark.metrics.spec import METRICS
+from benchmark.records.record import Estimate
 from benchmark.submissions.submission import Submission
+from leaderboard.data.board import Board
 from leaderboard.data.rankings import DASH
 from leaderboard.site.board_json import BoardIndex
-from leaderboard.site.templating import along, breakable, duration, figure, percent, signed, size
+from leaderboard.site.build import build_site
+from leaderboard.site.citation import BENCHMARK
+from leaderboard.site.templating import (
+    along,
+    breakable,
+    duration,
+    ends_beyond,
+    figure,
+    make_environment,
+    percent,
+    sided,
+    signed,
+    size,
+)
 
 Site = Any
 """See `Site` and `Page` of the fixtures."""
@@ -311,10 +327,37 @@ FILTERS: list[tuple[Callable[..., str], Any, str]] = [
     (percent, None, "0.0%"), (percent, 1.2, "100.0%"), (percent, 0.4567, "45.7%"),
     (duration, 3.21, "3.2 s"), (duration, 75, "1 min 15 s"), (duration, 7500, "2 h 5 min"), (duration, 59.99, "60.0 s"),
     (figure, 12345.0, "12,345"), (figure, 1.0, "1.000"), (figure, 0.25, "0.250"),
+    (sided, -0.000162, "\N{MINUS SIGN}0.0002"), (sided, 0.25, "+0.250"), (sided, 4e-6, "+0.000004"), (sided, 0.0, "0.000"),
+    (sided, 4e-8, "0.000"),
     (signed, 0.25, "+0.250"), (signed, -0.25, "\N{MINUS SIGN}0.250"), (signed, -0.0001, "0.000"),
     (size, 0, DASH), (size, 999, "999 B"), (size, 12345, "12 kB"), (size, 1_234_567, "1.2 MB"),
     (breakable, "a_<b>", "a_<wbr>&lt;b&gt;"),
 ]  # fmt: skip
+
+
+def test_an_interval_that_goes_on_is_marked_where_it_is_cut_off() -> None:
+    assert ends_beyond(-0.05, 1.05) == ()
+    assert ends_beyond(-0.2, 0.4) == ("-6.0%",)
+    assert ends_beyond(-0.2, 1.4) == ("-6.0%", "106.0%")
+    bar = make_environment().get_template("macros.html.j2").module.bar  # type: ignore[attr-defined]
+    assert bar(Estimate(value=0.1, low=-0.2, high=0.4)).count('class="beyond" aria-hidden="true" x="-6.0%"') == 1
+    assert "beyond" not in bar(Estimate(value=0.1, low=0.0, high=0.4))
+
+
+def test_pages_lead_to_the_repository_where_it_is_known(
+    tiny_board: Callable[..., Board], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = "https://example.org/invbench"
+    monkeypatch.setattr("leaderboard.site.build.BENCHMARK", replace(BENCHMARK, repository=address))
+    build_site([tiny_board(("one", 0.5))], tmp_path)
+    for page in tmp_path.rglob("*.html"):
+        assert f'<a href="{address}" rel="nofollow noopener">Repository</a>' in page.read_text(encoding="utf-8")
+
+
+def test_every_page_leads_to_how_to_submit_and_cite(site: Site) -> None:
+    for name, page in site.pages.items():
+        ends = {posixpath.basename(reference) for reference in page.values("href")}
+        assert {"suite.html#run", "citation.bib"} <= ends, name
 
 
 @pytest.mark.parametrize(("filtered", "value", "text"), FILTERS)
