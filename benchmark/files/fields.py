@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
 __all__ = [
     "Amount", "Commit", "Cost", "Count", "Id", "Line", "Moment", "Paragraph", "RepoId", "Revision", "Seconds", "Sha256",
@@ -111,7 +111,25 @@ Cost = Annotated[float, Field(ge=0, le=1e9), AfterValidator(_check_cost)]
 """Time or memory that something took. What is next to nothing is 0, so that costs can be compared by their ratio."""
 
 _MAX_HOURS = 1e7
-_Number = Annotated[int, Field(ge=-(10**12), le=10**12)] | Annotated[float, Field(ge=-1e12, le=1e12)]
+
+
+def _kind_of(value: object) -> str:
+    return "text" if isinstance(value, str) else "number"
+
+
+def _check_size(value: float) -> float:
+    if not abs(value) <= _MOST:
+        raise ValueError(f"should be a number from -{_MOST:,} to {_MOST:,}")
+    return value
+
+
+_MOST = 10**12
+_RANGE = Field(json_schema_extra={"minimum": -_MOST, "maximum": _MOST})
+_Stated = Annotated[
+    Annotated[Text, Tag("text")] | Annotated[int | float, AfterValidator(_check_size), _RANGE, Tag("number")],
+    Discriminator(_kind_of),
+]
+"""What somebody states. The kind is told before the range is checked, so that only one thing is said of it."""
 
 
 def _check_training(value: dict[str, str | int | float]) -> dict[str, str | int | float]:
@@ -121,5 +139,5 @@ def _check_training(value: dict[str, str | int | float]) -> dict[str, str | int 
     return value
 
 
-Training = Annotated[dict[Line, Text | _Number], Field(max_length=64), AfterValidator(_check_training)]
+Training = Annotated[dict[Line, _Stated], Field(max_length=64), AfterValidator(_check_training)]
 """How an inverse was trained, as its author states it; a known key is `device_hours`."""
