@@ -16,7 +16,9 @@ from benchmark.records.store import record_folder
 from benchmark.submissions.submission import list_submissions
 from benchmark.suites.spec import Suite
 
-__all__ = ["check_scored_images", "iter_shared"]
+__all__ = ["WEIGHTS", "check_compared_layers", "check_scored_images", "iter_shared"]
+
+WEIGHTS = "model.safetensors"
 
 
 def _iter_others(record: Record, root: Path) -> Iterator[tuple[str, Record]]:
@@ -92,6 +94,29 @@ def iter_shared(record: Record, root: Path, where: str) -> Iterator[str]:
             yield shared
 
 
+def _same_lock(record: Record, other: Record) -> bool:
+    return (other.suite_digest, other.lock_digest) == (record.suite_digest, record.lock_digest)
+
+
+def check_compared_layers(record: Record, root: Path, where: str) -> None:
+    """Check that a record compares the layers that a published record under the same lock compares.
+
+    Which taps have one shape depends on the target alone; only inverses that are stored say so.
+
+    Raises:
+        IntegrityError: it compares others; names the target.
+    """
+    for name, other in _iter_others(record, root):
+        if not (_same_lock(record, other) and other.layers):
+            continue
+        for target in sorted(other.layers.keys() & record.inverses.keys()):
+            mine, theirs = ({(s.stage, s.taps) for s in r.layers.get(target, ())} for r in (record, other))
+            if WEIGHTS in record.inverses[target].files and mine != theirs:
+                message = f"field 'layers.{target}': compares other taps than the record of '{name}'"
+                raise IntegrityError(message, where=where, cure="evaluate again")
+        return
+
+
 def check_scored_images(suite: Suite, record: Record, scores: Sequence[ScoreArrays], root: Path, where: str) -> None:
     """Check that a record scores the images that a published record under the same lock scores.
 
@@ -100,8 +125,7 @@ def check_scored_images(suite: Suite, record: Record, scores: Sequence[ScoreArra
     """
     own = find_scored(suite, scores)
     for name, other in _iter_others(record, root):
-        same = (other.suite_digest, other.lock_digest) == (record.suite_digest, record.lock_digest)
-        if not same or other.images < record.images:
+        if not _same_lock(record, other) or other.images < record.images:
             continue
         try:
             table = load_scores(record_folder(root, name, suite.id), other)

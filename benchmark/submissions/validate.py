@@ -22,7 +22,7 @@ from benchmark.records.history import HISTORY, RECORD_FILES, SUPERSEDED, check_h
 from benchmark.records.receipts import RECEIPTS, load_receipts
 from benchmark.records.record import MAX_RECORD_BYTES, Record, load_record
 from benchmark.records.scores import ScoreArrays, is_complete
-from benchmark.submissions.peers import check_scored_images, iter_shared
+from benchmark.submissions.peers import WEIGHTS, check_compared_layers, check_scored_images, iter_shared
 from benchmark.submissions.submission import (
     CODE,
     PLACEHOLDERS,
@@ -38,7 +38,7 @@ from benchmark.suites.spec import Suite
 __all__ = ["Finding", "check_additions", "validate"]
 
 MAX_FILES = 2000
-WEIGHT_FILES = ("config.json", "model.safetensors")
+WEIGHT_FILES = ("config.json", WEIGHTS)
 _RECORD = r"records/[a-z0-9][a-z0-9._-]*@[0-9]+/"
 _OLD = rf"{_RECORD}{SUPERSEDED}/[0-9a-f]{{16}}/"
 _ALLOWED: tuple[tuple[str, int], ...] = (
@@ -224,6 +224,7 @@ def _check_records(submission: Submission, folder: Path, root: Path, findings: _
             where = records / "record.json"
             scores, _ = check_record(suite, load_lock(suite), submission.id, records, record)
             check_scored_images(suite, record, scores, root, str(records / "scores.parquet"))
+            check_compared_layers(record, root, str(where))
             _check_inverses(submission, folder, record, str(where))
             _check_receipts(records, record)
             for old in superseded_folders(records):

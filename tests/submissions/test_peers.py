@@ -12,7 +12,7 @@ from forge import SMALL, TARGET, World, make_world, put, reseal, write_tables
 from benchmark.errors import IntegrityError
 from benchmark.records.record import Record, load_record
 from benchmark.records.scores import ScoreArrays, scores_to_table
-from benchmark.submissions.peers import check_scored_images, iter_shared
+from benchmark.submissions.peers import check_compared_layers, check_scored_images, iter_shared
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +95,14 @@ def test_an_image_that_others_score_is_not_left_out(world: World, root: Path) ->
     check_scored_images(world.suite, record, world.scores, root, "scores.parquet")
     with pytest.raises(IntegrityError, match=f"is scored at no tap, unlike in the record of '{SMALL}'"):
         check_scored_images(world.suite, record, [replace(item, reasons=reasons)], root, "scores.parquet")
+
+
+def test_the_layers_that_others_compare_are_compared(world: World, root: Path) -> None:
+    world.write(root, "honest")
+    check_compared_layers(load_record(root / "honest" / "records" / world.suite.id), root, "record.json")
+    record = enter(world, root, world.scores)
+    assert not record.layers
+    with pytest.raises(IntegrityError, match=rf"record.json: field 'layers.{TARGET}': compares other taps than"):
+        check_compared_layers(record, root, "record.json")
+    untrained = record.inverses[TARGET].model_copy(update={"files": {}})
+    check_compared_layers(record.model_copy(update={"inverses": {TARGET: untrained}}), root, "record.json")
