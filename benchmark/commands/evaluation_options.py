@@ -41,7 +41,7 @@ _WHAT = (
         "--batch-size",
         default=16,
         show_default=True,
-        type=click.IntRange(1),
+        type=click.IntRange(1, 10**6),
         help="Images kept and checkpointed together, in steps of 8; scores do not depend on it.",
     ),
     click.option(

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 
+from benchmark.files.fields import shown_as
+
 __all__ = ["get_device", "get_device_name"]
 
 
@@ -29,4 +31,4 @@ def _cpu_name() -> str:
 
 def get_device_name(device: torch.device) -> str:
     """Return the model of the GPU or CPU that `device` stands for."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
+    return shown_as(torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name())

@@ -205,8 +205,8 @@ def _check_receipts(folder: Path, record: Record) -> None:
 
 def _say_where_ranked(suite: Suite, record: Record, scores: Sequence[ScoreArrays]) -> str:
     """Return in words what of a record that is not ranked everywhere is ranked."""
-    if record.draft or record.precision != "float32":
-        return f"the record is {'a draft' if record.draft else f'in {record.precision}'} and will not be ranked"
+    if record.draft or record.exploratory:
+        return f"the record is {'a draft' if record.draft else 'in an arithmetic to explore'} and will not be ranked"
     if whole := [item.target.id for item in scores if is_complete(suite, item)]:
         return f"the record is partial: it will be ranked on {', '.join(whole)}, and not over all targets"
     return "the record is partial: it is complete on no target and will not be ranked"

@@ -118,7 +118,7 @@ def _official(suite: Suite, entry: Entry) -> bool:
     """Whether a record may be ranked on the targets that it is complete on."""
     record = entry.record
     all_images = record.status == "complete" or record.images == suite.dataset.images
-    return all_images and not record.draft and record.precision == "float32" and entry.withdrawal is None
+    return all_images and not record.draft and not record.exploratory and entry.withdrawal is None
 
 
 _shared: tuple[Suite, Lock]

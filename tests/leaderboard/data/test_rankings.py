@@ -200,7 +200,12 @@ def test_order_of_rows(suite: Suite, lock: Lock, four: Path) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "badge"),
-    [({"status": "partial"}, "partial"), ({"draft": True}, "draft"), ({"precision": "bfloat16"}, "bf16")],
+    [
+        ({"status": "partial"}, "partial"),
+        ({"draft": True}, "draft"),
+        ({"precision": "bfloat16"}, "bf16"),
+        ({"compiled": True}, "compiled"),
+    ],
 )
 def test_what_may_not_be_ranked(
     suite: Suite, lock: Lock, four: Path, enter: Enter, changes: dict[str, Any], badge: str
