@@ -148,7 +148,7 @@ def light(tmp_path_factory: pytest.TempPathFactory) -> Light:
     return light
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_group_asks_for_no_more_than_the_pins_and_brings_no_torch(light: Light) -> None:
     done = light.run("pip", "install", "--no-index", "--group", f"{ROOT / 'pyproject.toml'}:light")
     assert done.returncode == 0, done.stderr
@@ -159,7 +159,7 @@ def test_the_group_asks_for_no_more_than_the_pins_and_brings_no_torch(light: Lig
     assert names - {"pip", "setuptools", "invbench"} <= {pin.name for pin in pinned("light")}
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_submission_that_changes_is_found(light: Light, tmp_path: Path) -> None:
     head = tmp_path / "head"
     (head / "submissions" / "mine").mkdir(parents=True)
@@ -177,7 +177,7 @@ def test_the_submission_that_changes_is_found(light: Light, tmp_path: Path) -> N
     assert output.read_text() == "id=mine\n"
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_comment_is_rendered_from_a_review(light: Light, tmp_path: Path) -> None:
     (tmp_path / "review").mkdir()
     (tmp_path / "review" / "review.json").write_bytes(light.review.read_bytes())
@@ -190,7 +190,7 @@ def test_the_comment_is_rendered_from_a_review(light: Light, tmp_path: Path) -> 
     )
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_board_is_built(light: Light, tmp_path: Path) -> None:
     light.step("leaderboard.yml", "build", tmp_path, RUNNER_TEMP=str(tmp_path))
     assert (tmp_path / "board" / "index.html").is_file()
@@ -198,13 +198,13 @@ def test_the_board_is_built(light: Light, tmp_path: Path) -> None:
     assert all(f'"{path.name}"' in text for path in (ROOT / "submissions").iterdir() if path.is_dir())
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_committed_submission_is_valid(light: Light) -> None:
     done = light.run("invbench", "validate", str(ROOT / "submissions" / "modular_per_tap"))
     assert (done.returncode, done.stdout) == (0, "modular_per_tap: valid\n"), done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_schemas_are_those_in_the_docs(light: Light, tmp_path: Path) -> None:
     done = light.run("invbench", "docs", "schemas", "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr

@@ -142,7 +142,7 @@ def test_other_errors_are_no_lack_of_memory(
         run(light, content, tile, inverse)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_bfloat16_is_for_the_networks_alone(light: Suite, content: Content, tile: Tile) -> None:
     inverse = load_inverse(INVERSES / "modular_per_tap/mini-swin", CPU)
     _, expected = run(light, content, tile, inverse)
