@@ -12,6 +12,7 @@ import pytest
 import yaml
 from hubserver import HubServer
 
+from benchmark.errors import SpecError
 from benchmark.files.paths import PACKAGE, submissions_root
 from benchmark.submissions.publish import prepare
 
@@ -49,7 +50,11 @@ def test_text_of_a_configuration_stays_text(tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     shutil.copytree(RIDGE, mine)
     config = json.loads((mine / "config.json").read_text())
-    config["training"]["data"] = "a | b\n\n<script>alert(1)</script> [x](javascript:y) ---\n"
+    config["training"]["data"] = "---\n<script>alert(1)</script>"
+    (mine / "config.json").write_text(json.dumps(config))
+    with pytest.raises(SpecError, match=r"field 'training\.data.*invisible character U\+000A"):
+        prepare(mine, "owner/ridge", [])
+    config["training"]["data"] = "a | b <script>alert(1)</script> [x](javascript:y) ---"
     (mine / "config.json").write_text(json.dumps(config))
     card = prepare(mine, "owner/ridge", []).card
     assert "<script>" not in card
