@@ -182,7 +182,7 @@ class View(_Memo):
     def forget(self) -> None:
         """Free what was derived and is not much smaller than the images; whoever asks for it has it derived again."""
         self._beside = None
-        small = self.rgb.numel() // 12
+        small = self.rgb.numel() // 8
         self._known = {key: value for key, value in self._known.items() if _largest(value) <= small}
 
 
