@@ -95,7 +95,8 @@ def test_more_taps_take_no_more_operators(
     """A GPU would wait for the host if each tap were scored alone."""
     for limit_of_a_cpu in ("benchmark.engine.scorer.CPU_BATCH_PX", "benchmark.metrics.figure_ground.CPU_IMAGES"):
         monkeypatch.setattr(limit_of_a_cpu, 10**9)
-    monkeypatch.setattr("benchmark.metrics.blur.ADDING", ())
+    for kinds_of_devices in ("benchmark.metrics.blur.ADDING", "benchmark.metrics.edges.FLIPPING"):
+        monkeypatch.setattr(kinds_of_devices, ())
     few, many = (_operators(mini, samples, networks, taps) for taps in (1, 7))
     assert many < 7 * 114
     assert many < few + 50

@@ -91,8 +91,12 @@ def test_equal_edges_are_no_more_than_others() -> None:
     assert (kept.flatten(1).sum(1) == reference.counts).all()
 
 
-def test_mirrored_edges_are_those_of_a_mirrored_wave() -> None:
+@pytest.mark.parametrize("flipping", [("cpu",), ()], ids=["flips", "lookup"])
+def test_mirrored_edges_are_those_of_a_mirrored_wave(
+    flipping: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Bin k turns to 7 - k under one mirror, and stays under both."""
+    monkeypatch.setattr("benchmark.metrics.edges.FLIPPING", flipping)
     bits = (1 << torch.arange(8, dtype=torch.uint8)).view(1, 2, 4)
     found = mirrored_bits(bits)[0]
     assert found[0].tolist() == bits[0].tolist()
