@@ -51,6 +51,12 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         f"benchmark.inverses.{name}": "" for name in ("base", "mean", "modular_per_tap", "ridge", "spec")
     }
     | {"benchmark.inverses.copy": '"copy"'},
+    "inverses/test_modular.py": {
+        "benchmark.inverses.chain": "",
+        "benchmark.inverses.recipes": "",
+        "benchmark.inverses.standardized": "set_moments",
+        "benchmark.train.losses": "",
+    },
     "invbench/test_package.py": {
         "invbench": "",
         "invbench.__main__": '"-m", "invbench"',

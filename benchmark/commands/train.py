@@ -141,7 +141,7 @@ def train_inverse_command(
     device: str,
     threads: int | None,
 ) -> None:
-    """Train inverse METHOD (mean, ridge, modular_per_tap) of TARGET on scenes or on photographs its suite leaves out.
+    """Train inverse METHOD (mean, ridge, modular, ...) of TARGET on scenes or on photographs its suite leaves out.
 
     \b
     Examples:

@@ -6,19 +6,15 @@ chains that pass the same module run through it as one batch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmark.inverses.base import Inverse
+from benchmark.inverses.blocks import Block
+from benchmark.inverses.chain import IMAGE, ChainedInverse, Link
 from benchmark.inverses.spec import InverseConfig
-from benchmark.targets.taps import Features
 
-__all__ = ["IMAGE", "ModularPerTapInverse", "previous_tap"]
-
-IMAGE = "image"
+__all__ = ["ModularPerTapInverse", "previous_tap"]
 
 
 def previous_tap(tap: str, taps: tuple[str, ...]) -> str:
@@ -32,37 +28,12 @@ def previous_tap(tap: str, taps: tuple[str, ...]) -> str:
     return taps[index - 1] if index else IMAGE
 
 
-class _Block(nn.Module):
-    """A pre-norm transformer encoder block, with position encodings added to queries and keys if given."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.norm_attention, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
-        self.out = nn.Linear(width, width)
-        self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
-
-    def forward(self, tokens: Tensor, position: Tensor | None, memory: Tensor | None = None) -> Tensor:
-        """Return tokens (N, T, width) after attention to `memory` (default: themselves)."""
-        normed = self.norm_attention(tokens)
-        positioned = normed if position is None else normed + position
-        source, key_source = (normed, positioned) if memory is None else (memory, memory)
-        query, key, value = (
-            layer(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for layer, x in ((self.query, positioned), (self.key, key_source), (self.value, source))
-        )
-        attended = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
-        tokens = tokens + self.out(attended)
-        return tokens + self.mlp(self.norm_mlp(tokens))
-
-
 class _Tokens(nn.Module):
     """Inverse of a layer that keeps its tokens: one block with a residual from input to output."""
 
     def __init__(self, source: tuple[int, ...], goal: tuple[int, ...], heads: int) -> None:
         super().__init__()
-        self.block = _Block(source[-1], heads)
+        self.block = Block(source[-1], heads)
         self.out = nn.Linear(source[-1], goal[-1])
 
     def forward(self, tokens: Tensor, position: Tensor | None) -> Tensor:
@@ -87,7 +58,7 @@ class _Unmerge(nn.Module):
         super().__init__()
         self.grid, self.factor = grid, round((goal[0] / source[0]) ** 0.5)
         self.spread = nn.Linear(source[-1], goal[-1] * self.factor**2)
-        self.block = _Block(goal[-1], heads)
+        self.block = Block(goal[-1], heads)
         self.out = nn.Linear(goal[-1], goal[-1])
 
     def forward(self, tokens: Tensor, position: Tensor | None) -> Tensor:
@@ -102,7 +73,7 @@ class _Queries(nn.Module):
         super().__init__()
         self.names = nn.Parameter(torch.randn(source[0], source[1]) * 0.02)
         self.cells = nn.Parameter(torch.randn(goal[0], goal[1]) * 0.02)
-        self.read, self.settle = _Block(goal[1], heads), _Block(goal[1], heads)
+        self.read, self.settle = Block(goal[1], heads), Block(goal[1], heads)
         self.out = nn.Linear(goal[1], goal[1])
 
     def forward(self, tokens: Tensor, position: Tensor | None) -> Tensor:
@@ -148,7 +119,7 @@ class _ImageStep(nn.Module):
         return (self.linear(features) + self.stack(features)).sigmoid()
 
 
-class ModularPerTapInverse(Inverse):
+class ModularPerTapInverse(ChainedInverse):
     """The chain of inverse modules of one target; `architecture` holds `heads`.
 
     Modules work on standardized features: per token and channel the training mean is taken off, per channel
@@ -158,27 +129,17 @@ class ModularPerTapInverse(Inverse):
     method = "modular_per_tap"
 
     def __init__(self, config: InverseConfig) -> None:
-        super().__init__(config)
-        self.order = tuple(config.taps)
-        self.previous = {tap: previous_tap(tap, self.order) for tap in self.order}
-        self.parts = nn.ModuleDict({self.key(tap): self._build(tap) for tap in self.order})
-        for tap, shape in config.taps.items():
-            spread = (shape[0], 1, 1) if len(shape) == 3 else (1, shape[1])
-            self.register_buffer(f"mean_{self.key(tap)}", torch.zeros(shape))
-            self.register_buffer(f"deviation_{self.key(tap)}", torch.ones(spread))
+        taps = tuple(config.taps)
+        super().__init__(config, [Link(tap, (tap,), previous_tap(tap, taps)) for tap in taps])
 
-    @staticmethod
-    def key(tap: str) -> str:
-        """Return the name of a tap as a module name."""
-        return tap.replace(".", "_")
-
-    def _build(self, tap: str) -> nn.Module:
+    def build(self, link: Link) -> nn.Module:
+        """See ChainedInverse."""
         shapes, heads = self.config.taps, self.config.architecture["heads"]
-        source, before = shapes[tap], self.previous[tap]
-        if before == IMAGE:
+        tap, source = link.tap, shapes[link.tap]
+        if link.before == IMAGE:
             channels = source[0] if len(source) == 3 else source[1]
             return _ImageStep(channels, self.config.grids[tap], self.config.input_size[0])
-        goal = shapes[before]
+        goal = self.goal(link)
         if tap == "prediction":
             return _Heads(source, goal)
         if tap.startswith("decoder."):
@@ -186,33 +147,3 @@ class ModularPerTapInverse(Inverse):
         if tap.startswith("stage."):
             return _Unmerge(source, goal, self.config.grids[tap], heads)
         return _Map(source, goal, heads) if len(goal) == 3 else _Tokens(source, goal, heads)
-
-    def standardize(self, tap: str, features: Tensor) -> Tensor:
-        """Return features of a tap as its module expects them: zero mean, unit deviation."""
-        mean, deviation = (self.get_buffer(f"{what}_{self.key(tap)}") for what in ("mean", "deviation"))
-        return (features - mean) / deviation
-
-    def step(self, tap: str, standardized: Tensor, position: Tensor | None) -> Tensor:
-        """Return the standardized features of the previous tap (or the image) from those of `tap`."""
-        recovered: Tensor = self.parts[self.key(tap)](standardized, position)
-        return recovered
-
-    def invert(self, features: Mapping[str, Features]) -> dict[str, Tensor]:
-        """See Inverse."""
-        waiting: dict[str, list[tuple[str, Tensor]]] = {tap: [] for tap in (*self.order, IMAGE)}
-        for tap, item in features.items():
-            waiting[tap].append((tap, self.standardize(tap, item.tensor)))
-        position = next(iter(features.values())).position
-        for tap in reversed(self.order):
-            if not waiting[tap]:
-                continue
-            origins, tensors = zip(*waiting.pop(tap), strict=True)
-            if self.previous[tap] == IMAGE and tensors[0].device.type == "cpu":
-                # Maps as large as images: those of all chains together are more than the caches of a CPU hold.
-                recovered = [self.step(tap, tensor, position) for tensor in tensors]
-            else:
-                positions = None if position is None else position.repeat(len(tensors), 1, 1)
-                recovered = list(self.step(tap, torch.cat(tensors), positions).chunk(len(tensors)))
-            waiting[self.previous[tap]] += zip(origins, recovered, strict=True)
-        recons = dict(waiting[IMAGE])
-        return {tap: recons[tap] for tap in features}

@@ -10,7 +10,7 @@ from benchmark.errors import did_you_mean
 from benchmark.files.declarations import Frozen
 from benchmark.files.fields import Id, RepoId, Revision, Sha256, Size, Training
 
-__all__ = ["METHODS", "TRUSTED", "InverseConfig", "Method", "get_method"]
+__all__ = ["METHODS", "TRUSTED", "InverseConfig", "Method", "Number", "get_method"]
 
 
 class Method(Frozen):
@@ -30,12 +30,14 @@ class Method(Frozen):
 
 
 Length = Annotated[int, Field(gt=0, le=2**17)]
+Number = Annotated[int, Field(ge=0, le=2**17)]
 
 
 class InverseConfig(Frozen):
     """`config.json` of a stored inverse.
 
-    `taps` gives the feature shape (without the batch) at each tap; `architecture` the method's own numbers;
+    `taps` gives the feature shape (without the batch) at each tap; `architecture` the method's own numbers, `sequences`
+    its own rows of numbers, such as the channels of successive layers;
     `target_sha256` the hash of the weights that the features came from, and for a target on the Hub
     `target_repo_id` and `target_revision` where they lie.
     """
@@ -48,7 +50,8 @@ class InverseConfig(Frozen):
     input_size: Size
     taps: dict[Id, Annotated[tuple[Length, ...], Field(min_length=1, max_length=4)]] = Field(max_length=256)
     grids: dict[Id, tuple[Length, Length]] = {}
-    architecture: dict[str, Annotated[int, Field(ge=0, le=2**17)]] = {}
+    architecture: dict[str, Number] = {}
+    sequences: dict[str, Annotated[tuple[Number, ...], Field(max_length=64)]] = {}
     training: Training = {}
 
     @model_validator(mode="after")
@@ -85,6 +88,13 @@ METHODS: dict[str, Method] = {
             role="entry",
             source="Hoerl & Kennard 1970, regression from tokens to pixels",
             implementation="benchmark.inverses.ridge:RidgeInverse",
+        ),
+        Method(
+            id="modular",
+            title="one inverse network per component, chained back to the image",
+            role="entry",
+            source="Rathjens et al. 2024, arXiv 2412.06534",
+            implementation="benchmark.inverses.modular:ModularInverse",
         ),
         Method(
             id="modular_per_tap",

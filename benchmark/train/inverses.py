@@ -9,8 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 from tqdm import tqdm
 
 from benchmark.engine.devices import get_device_name
@@ -19,24 +18,27 @@ from benchmark.errors import UserError
 from benchmark.files.canonical import sha256_file
 from benchmark.files.import_graph import code_digest
 from benchmark.inverses.base import Inverse, build_inverse, save_inverse
+from benchmark.inverses.chain import ChainedInverse
 from benchmark.inverses.mean import MeanInverse
-from benchmark.inverses.modular_per_tap import IMAGE, ModularPerTapInverse
+from benchmark.inverses.recipes import InverseRecipe, Shape, load_recipe
 from benchmark.inverses.ridge import RidgeInverse
 from benchmark.inverses.spec import InverseConfig
+from benchmark.inverses.standardized import StandardizedInverse
 from benchmark.suites.spec import TargetSpec
 from benchmark.targets import NETWORK_FILES, load_target
 from benchmark.targets.base import Target
 from benchmark.targets.taps import Features
 from benchmark.train.images import TrainingImages
 from benchmark.train.loop import Schedule, fit
+from benchmark.train.losses import SEED, ChainLoss, ComponentLoss
 
-__all__ = ["MODULAR_SCHEDULE", "SEED", "ModularLoss", "train_inverse"]
+__all__ = ["SEED", "train_inverse"]
 
-SEED = 201
 FIT_IMAGES, FIT_BATCH, MIN_BATCHES = 2048, 32, 16
 MOMENT_IMAGES = 512
-MODULAR_SCHEDULE = Schedule(steps=1500, batch_size=32, learning_rate=1e-3)
-TRUE_SHARE = 1 / 3
+WARMUP_STEPS = 100
+RIDGE = Shape(architecture={"kernel": 3, "coarse": 8})
+LOSSES: dict[str, type[ComponentLoss | ChainLoss]] = {"modular": ComponentLoss, "modular_per_tap": ChainLoss}
 
 
 def _batches(data: TrainingImages, images: int, title: str) -> Generator[Tensor, None, None]:
@@ -62,7 +64,7 @@ def _config(
     target: Target,
     weights: Path,
     method: str,
-    architecture: dict[str, int],
+    shape: Shape,
     training: dict[str, str | int | float],
 ) -> InverseConfig:
     spec = target.spec
@@ -80,75 +82,26 @@ def _config(
         input_size=spec.input_size,
         taps={name: tuple(item.tensor.shape[1:]) for name, item in features.items()},
         grids=spatial,
-        architecture=architecture,
+        architecture=shape.architecture,
+        sequences=shape.sequences,
         training=training,
     )
 
 
-class ModularLoss(nn.Module):
-    """The sum over modules of the error at recovering their component's input.
-
-    Every sample starts a chain at a tap drawn for it: modules above that tap see true features, those below
-    see what the module above them recovered (without gradient), so that they learn to live with its errors.
-    A third of the samples see true features throughout.
-    """
-
-    def __init__(self, inverse: ModularPerTapInverse, target: Target) -> None:
-        super().__init__()
-        self.inverse = inverse
-        self._target = target
-        self._generator = torch.Generator().manual_seed(SEED)
-        self._depth = {tap: i for i, tap in enumerate(inverse.order)}
-
-    def get_extra_state(self) -> Tensor:
-        """State of the generator, which a checkpoint keeps beside the weights."""
-        return self._generator.get_state()
-
-    def set_extra_state(self, state: Tensor) -> None:
-        """Take up what `get_extra_state` returned."""
-        self._generator.set_state(state.cpu())
-
-    def forward(self, images: Tensor) -> Tensor:
-        with torch.no_grad():
-            features = self._target.features(images)
-        inverse, count = self.inverse, images.shape[0]
-        truth = {tap: inverse.standardize(tap, item.tensor) for tap, item in features.items()}
-        truth[IMAGE] = images
-        start = torch.randint(0, len(inverse.order), (count,), generator=self._generator)
-        start[torch.rand(count, generator=self._generator) < TRUE_SHARE] = 0
-        start = start.to(images.device)
-        chained = dict(truth)
-        total = torch.zeros((), device=images.device)
-        position = next(iter(features.values())).position
-        for tap in reversed(inverse.order):
-            recovered = inverse.step(tap, chained[tap], position)
-            before = inverse.previous[tap]
-            error = F.mse_loss(recovered, truth[before])
-            total = total + (error * 10 if before == IMAGE else error)
-            if before != IMAGE:
-                below = (start > self._depth[before]) & (start >= self._depth[tap])
-                below = below.view(-1, *[1] * (recovered.ndim - 1))
-                chained[before] = torch.where(below, recovered.detach(), chained[before])
-        return total
-
-
-def _measure_moments(inverse: ModularPerTapInverse, target: Target, data: TrainingImages) -> int:
+def _measure_moments(inverse: StandardizedInverse, target: Target, data: TrainingImages) -> int:
     """Set the means and deviations of the features; return how many images they are of."""
-    sums = {tap: torch.zeros(shape, dtype=torch.float64) for tap, shape in inverse.config.taps.items()}
+    sums = {tap: torch.zeros(inverse.config.taps[tap], dtype=torch.float64) for tap in inverse.standardized}
     squares = {tap: torch.zeros_like(value) for tap, value in sums.items()}
     count = 0
     for images, features in _stream(target, data, MOMENT_IMAGES, f"moments of {target.spec.id}"):
         count += len(images)
-        for tap, item in features.items():
-            values = item.tensor.cpu().double()
+        for tap in inverse.standardized:
+            values = features[tap].tensor.cpu().double()
             sums[tap] += values.sum(0)
             squares[tap] += (values * values).sum(0)
-    for tap, shape in inverse.config.taps.items():
+    for tap in inverse.standardized:
         mean = sums[tap] / count
-        variance = (squares[tap] / count - mean**2).clamp(min=0)
-        variance = variance.mean(dim=(1, 2), keepdim=True) if len(shape) == 3 else variance.mean(0, keepdim=True)
-        inverse.get_buffer(f"mean_{inverse.key(tap)}").copy_(mean)
-        inverse.get_buffer(f"deviation_{inverse.key(tap)}").copy_(variance.sqrt().clamp(min=1e-3))
+        inverse.set_moments(tap, mean, (squares[tap] / count - mean**2).clamp(min=0))
     return count
 
 
@@ -163,23 +116,27 @@ def _save(inverse: Inverse, out: Path, *, samples: int, seconds: float, device: 
     save_inverse(inverse, out)
 
 
-def _train_modular(
+def _train_chain(
+    method: str,
     target: Target,
     folder: Path,
     data: TrainingImages,
     stated: dict[str, str | int | float],
-    schedule: Schedule,
+    recipe: InverseRecipe,
     work: Path,
-) -> tuple[ModularPerTapInverse, int, float]:
-    """A trained per-tap modular inverse, how many images it saw, and the seconds that it took; see `train_inverse`."""
+) -> tuple[ChainedInverse, int, float]:
+    """A trained chain of networks, how many images it saw, and the seconds that it took; see `train_inverse`."""
+    warmup = min(WARMUP_STEPS, recipe.steps // 3)
+    schedule = Schedule(recipe.steps, recipe.batch_size, recipe.learning_rate, warmup_steps=warmup)
     stated = stated | {
         "steps": schedule.steps, "batch_size": schedule.batch_size, "learning_rate": schedule.learning_rate,
     }  # fmt: skip
-    inverse = build_inverse(_config(target, folder / "model.safetensors", "modular_per_tap", {"heads": 4}, stated))
-    assert isinstance(inverse, ModularPerTapInverse)
+    shape = recipe.shape(target.spec.family)
+    inverse = build_inverse(_config(target, folder / "model.safetensors", method, shape, stated))
+    assert isinstance(inverse, ChainedInverse)
     inverse.to(target.device).train()
     moments = _measure_moments(inverse, target, data)
-    loss = ModularLoss(inverse, target)
+    loss = LOSSES[method](inverse, target)
     seconds = fit(
         loss,
         loss,
@@ -194,7 +151,7 @@ def _train_modular(
         },
         work=work,
         device=target.device,
-        title=f"modular_per_tap {target.spec.id}",
+        title=f"{method} {target.spec.id}",
     )
     return inverse.eval(), moments + schedule.steps * schedule.batch_size, seconds
 
@@ -208,16 +165,17 @@ def train_inverse(
     out: Path,
     work: Path,
     device: torch.device,
-    schedule: Schedule = MODULAR_SCHEDULE,
+    recipe: InverseRecipe | None = None,
 ) -> None:
     """Train the inverse `method` of a target and save it to `out`.
 
-    Checkpoints of `modular_per_tap` live in `work`; the same call resumes an interrupted training, and one with another
-    network, other data, configuration or code starts afresh.
+    Checkpoints of descents live in `work`; the same call resumes an interrupted training, and one with another network,
+    other data, configuration or code starts afresh.
 
     Args:
         folder: the target's network, in Hub layout.
         data: images at the target's input size.
+        recipe: of a descent; None: the package's own for this method and target.
 
     Raises:
         UserError: the method has nothing to train.
@@ -228,15 +186,17 @@ def train_inverse(
     samples = min(FIT_IMAGES, data.count or FIT_IMAGES)
     began = time.perf_counter()
     if method == "mean":
-        mean = MeanInverse(_config(target, weights, method, {}, stated))
+        mean = MeanInverse(_config(target, weights, method, Shape(), stated))
         mean.fit(_batches(data, FIT_IMAGES, "mean image"))
         _save(mean, out, samples=samples, seconds=time.perf_counter() - began, device=device)
     elif method == "ridge":
-        ridge = RidgeInverse(_config(target, weights, method, {"kernel": 3, "coarse": 8}, stated))
+        ridge = RidgeInverse(_config(target, weights, method, RIDGE, stated))
         ridge.fit(_stream(target, data, FIT_IMAGES, f"ridge of {spec.id}"))
         _save(ridge, out, samples=samples, seconds=time.perf_counter() - began, device=device)
-    elif method == "modular_per_tap":
-        modular, samples, seconds = _train_modular(target, folder, data, stated, schedule, work)
-        _save(modular, out, samples=samples, seconds=seconds, device=device)
+    elif method in LOSSES:
+        chosen = recipe or load_recipe(method, spec)
+        chain, samples, seconds = _train_chain(method, target, folder, data, stated, chosen, work)
+        _save(chain, out, samples=samples, seconds=seconds, device=device)
     else:
-        raise UserError(f"method '{method}' has nothing to train", cure="trainable: mean, ridge, modular_per_tap")
+        trainable = ", ".join(("mean", "ridge", *LOSSES))
+        raise UserError(f"method '{method}' has nothing to train", cure=f"trainable: {trainable}")

@@ -22,6 +22,7 @@ from benchmark.datasets.imagenet import open_imagenet
 from benchmark.errors import IntegrityError, UserError
 from benchmark.files.import_graph import reachable_sources
 from benchmark.files.paths import PACKAGE
+from benchmark.inverses.recipes import InverseRecipe
 from benchmark.suites.spec import ImagenetData, Suite
 from benchmark.train import inverses, loop, recipes, targets
 from benchmark.train.checkpoints import Checkpoint
@@ -29,7 +30,7 @@ from benchmark.train.images import Photographs, Scenes, TrainingImages
 from benchmark.train.inverses import train_inverse
 from benchmark.train.loop import Schedule
 
-SCHEDULE = Schedule(steps=3, batch_size=2, learning_rate=1e-3, warmup_steps=1)
+RECIPE = InverseRecipe(steps=3, batch_size=2, learning_rate=1e-3, shapes={"swin": {"architecture": {"heads": 4}}})
 METHOD, TARGET = "modular_per_tap", "mini-swin"
 ROOT = Path(__file__).parents[2]
 
@@ -50,14 +51,14 @@ class Runs:
         *,
         network: Path | None = None,
         data: TrainingImages | None = None,
-        schedule: Schedule = SCHEDULE,
+        recipe: InverseRecipe = RECIPE,
         work: Path | None = None,
     ) -> dict[str, torch.Tensor]:
         self.count += 1
         out, cpu = self.root / f"out-{self.count}", torch.device("cpu")
         data = data or Scenes(1, cpu)
         self._capsys.readouterr()
-        train_inverse(METHOD, self.spec, network or self.network, data, out, work or self.work, cpu, schedule)
+        train_inverse(METHOD, self.spec, network or self.network, data, out, work or self.work, cpu, recipe)
         self.said = self._capsys.readouterr().err
         return load_file(out / "model.safetensors")
 
@@ -118,8 +119,8 @@ def test_other_data_or_another_schedule_start_afresh(runs: Runs, cpu: torch.devi
     first = runs.train()
     assert not same(first, runs.train(data=Scenes(2, cpu)))
     assert "starts afresh: other data than the run in " in runs.said
-    assert not same(first, runs.train(schedule=dataclasses.replace(SCHEDULE, weight_decay=0.5)))
-    assert "starts afresh: other schedule than the run in " in runs.said
+    assert not same(first, runs.train(recipe=RECIPE.model_copy(update={"learning_rate": 2e-3})))
+    assert "starts afresh: other configuration, schedule than the run in " in runs.said
 
 
 @pytest.mark.parametrize("part", ["code", "libraries"])
@@ -138,19 +139,19 @@ def test_an_interrupted_modular_training_ends_where_a_straight_one_does(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "CHECKPOINT_EVERY", 2)
-    schedule = dataclasses.replace(SCHEDULE, steps=5)
-    straight = runs.train(schedule=schedule, work=runs.root / "straight")
+    recipe = RECIPE.model_copy(update={"steps": 5})
+    straight = runs.train(recipe=recipe, work=runs.root / "straight")
 
     class Interrupted(Scenes):
         def batches(self, size: int, steps: range) -> Generator[torch.Tensor, None, None]:
             for step, batch in zip(steps, super().batches(size, steps), strict=True):
-                if size == SCHEDULE.batch_size and step == 3:
+                if size == RECIPE.batch_size and step == 3:
                     raise KeyboardInterrupt
                 yield batch
 
     with pytest.raises(KeyboardInterrupt):
-        runs.train(schedule=schedule, data=Interrupted(1, torch.device("cpu")))
-    resumed = runs.train(schedule=schedule)
+        runs.train(recipe=recipe, data=Interrupted(1, torch.device("cpu")))
+    resumed = runs.train(recipe=recipe)
     assert "resumes at step 2 (" in runs.said
     assert same(straight, resumed)
 
@@ -270,12 +271,12 @@ import torch
 from pathlib import Path
 from benchmark.train import inverses
 from benchmark.train.images import Scenes
-from benchmark.train.loop import Schedule
+from benchmark.inverses.recipes import load_recipe
 inverses.MOMENT_IMAGES = 16
 cpu, work = torch.device("cpu"), Path(sys.argv[1])
-schedule = Schedule(1, 2, 1e-3, warmup_steps=0)
+recipe = load_recipe("modular_per_tap", spec).model_copy(update={"steps": 1, "batch_size": 2})
 folder, scenes = spec.source.directory(), Scenes(1, cpu)
-inverses.train_inverse("modular_per_tap", spec, folder, scenes, work / "out", work, cpu, schedule)
+inverses.train_inverse("modular_per_tap", spec, folder, scenes, work / "out", work, cpu, recipe)
 new = {name: module for name, module in sys.modules.items() if name not in before}
 files = [module.__file__ for name, module in new.items() if name.split(".")[0] in ("benchmark", "leaderboard")]
 print(*files, sep="\\n")

@@ -14,12 +14,15 @@ from transformers import AutoModelForImageClassification, DetrForObjectDetection
 
 from benchmark.errors import SpecError, UserError
 from benchmark.inverses.base import load_inverse
+from benchmark.inverses.chain import ChainedInverse
+from benchmark.inverses.recipes import load_recipe
 from benchmark.suites.spec import Suite
 from benchmark.train import loop, recipes, targets
 from benchmark.train.batches import Batch, get_batches
 from benchmark.train.images import Scenes
-from benchmark.train.inverses import ModularLoss, train_inverse
+from benchmark.train.inverses import train_inverse
 from benchmark.train.loop import Schedule, fit
+from benchmark.train.losses import ChainLoss
 
 SCHEDULE = Schedule(steps=6, batch_size=2, learning_rate=1e-2, warmup_steps=2)
 
@@ -136,14 +139,18 @@ def test_a_last_round_begins_with_a_network_alone(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("method", ["modular", "modular_per_tap"])
 @pytest.mark.parametrize("target_id", ["mini-detr", "mini-vit", "mini-swin"])
-def test_modular_per_tap_trains_and_stores(tmp_path: Path, mini: Suite, cpu: torch.device, target_id: str) -> None:
+def test_chains_train_and_store(tmp_path: Path, mini: Suite, cpu: torch.device, target_id: str, method: str) -> None:
     spec = mini.target(target_id)
+    recipe = load_recipe(method, spec).model_copy(update={"steps": 6, "batch_size": 2})
     data, out = Scenes(1, cpu), tmp_path / "out"
-    train_inverse("modular_per_tap", spec, spec.source.directory(), data, out, tmp_path / "work", cpu, SCHEDULE)
+    train_inverse(method, spec, spec.source.directory(), data, out, tmp_path / "work", cpu, recipe)
     inverse = load_inverse(tmp_path / "out", cpu)
-    assert inverse.config.training["steps"] == SCHEDULE.steps
+    assert inverse.config.training["steps"] == 6
     assert tuple(inverse.config.taps) == mini.target(target_id).tap_names
+    assert isinstance(inverse, ChainedInverse)
+    assert (inverse.get_buffer(f"deviation_{inverse.key(spec.tap_names[0])}") != 1).all()
 
 
 def test_modules_learn_from_their_own_component_alone(mini: Suite, cpu: torch.device) -> None:
@@ -157,7 +164,7 @@ def test_modules_learn_from_their_own_component_alone(mini: Suite, cpu: torch.de
     inverse = build_inverse(load_inverse(folder, cpu).config).train()
     assert isinstance(inverse, ModularPerTapInverse)
     spec = mini.target("mini-vit")
-    loss = ModularLoss(inverse, load_target(spec, spec.source.directory(), cpu))
+    loss = ChainLoss(inverse, load_target(spec, spec.source.directory(), cpu))
     loss(Scenes(0, cpu).batch(0, 2)).backward()
     deepest = inverse.parts["encoder_5"]
     with_all = [p.grad.clone() for p in deepest.parameters() if p.grad is not None]

@@ -1,0 +1,188 @@
+"""Modular inversion of arXiv 2412.06534: one inverse network per component of the target, chained back to the image.
+
+A component is what its authors invert as a whole: the backbone, encoder, decoder and prediction heads of DETR, the
+embeddings and the encoder of a ViT, the embeddings and each stage of a Swin. Its inverse has the component's own shape
+and is trained to give the component's input from its output; taps inside a component go through the same network, as in
+the paper's analysis of layers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from benchmark.inverses.blocks import Block, ReadingBlock, WindowBlock
+from benchmark.inverses.chain import IMAGE, ChainedInverse, Link
+from benchmark.inverses.spec import InverseConfig
+
+__all__ = ["ModularInverse", "find_components"]
+
+BOX = 4
+
+
+def find_components(taps: Sequence[str]) -> list[Link]:
+    """Return the components that taps belong to, from shallow to deep.
+
+    All taps named alike before a dot are one component, but for Swin's stages, each of which is one.
+    """
+    members: dict[str, list[str]] = {}
+    for tap in taps:
+        members.setdefault(tap if tap.startswith("stage.") else tap.split(".")[0], []).append(tap)
+    return [
+        Link(name, tuple(own), before)
+        for (name, own), before in zip(members.items(), (IMAGE, *members), strict=False)
+    ]  # fmt: skip
+
+
+class _Deconvolution(nn.Module):
+    """Features back to the image: transposed convolutions of stride 2, batch norm, at last a sigmoid.
+
+    `widths` are the channels between those of the features and 3. Where there are more layers than doublings lead to
+    the image's size, the first keeps the size (1x1), and then the last (3x3), too. Where doublings lead past the
+    image's size (patches of 14 pixels), what they give is resized.
+    """
+
+    def __init__(self, channels: int, widths: Sequence[int], grid: tuple[int, int], size: tuple[int, int]) -> None:
+        super().__init__()
+        self.grid = grid
+        self.size = size
+        doublings = max(math.ceil(math.log2(whole / part)) for whole, part in zip(size, grid, strict=True))
+        sides = (channels, *widths, 3)
+        more = len(sides) - 1 - doublings
+        if not 0 <= more <= 2:
+            raise ValueError(f"{len(sides) - 1} layers do not lead from {grid[0]}x{grid[1]} to {size[0]}x{size[1]}")
+        layers: list[nn.Module] = []
+        for place, (before, after) in enumerate(pairwise(sides)):
+            if place == 0 and more > 0:
+                layers.append(nn.Conv2d(before, after, 1))
+            elif after == 3 and more > 1:
+                layers.append(nn.Conv2d(before, after, 3, padding=1))
+            else:
+                layers.append(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1))
+            layers += [nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
+        self.layers = nn.Sequential(*layers[:-2], nn.Sigmoid())
+
+    def forward(self, features: Tensor, position: Tensor | None) -> Tensor:
+        """Return images of features (N, C, h, w) or of tokens, of which those of the grid come last."""
+        if features.ndim == 3:
+            rows, columns = self.grid
+            features = features[:, -rows * columns :].transpose(1, 2).unflatten(2, self.grid)
+        images: Tensor = self.layers(features)
+        return images if images.shape[-2:] == self.size else F.interpolate(images, size=self.size, mode="area")
+
+
+class _Encoder(nn.Module):
+    """Inverse of an encoder: as many blocks of the same shape; to a map (C, h, w) where the encoder reads one."""
+
+    def __init__(self, width: int, goal: tuple[int, ...], layers: int, heads: int, ratio: int) -> None:
+        super().__init__()
+        self.grid = goal[1:] if len(goal) == 3 else None
+        self.blocks = nn.ModuleList(Block(width, heads, ratio) for _ in range(layers))
+        self.out = nn.Linear(width, goal[0] if self.grid else goal[-1])
+
+    def forward(self, tokens: Tensor, position: Tensor | None) -> Tensor:
+        for block in self.blocks:
+            tokens = block(tokens, position)
+        recovered: Tensor = self.out(tokens)
+        return recovered.transpose(1, 2).unflatten(2, self.grid) if self.grid else recovered
+
+
+class _Decoder(nn.Module):
+    """Inverse of a decoder: queries, which are the position encodings, read its states, which have learned names."""
+
+    def __init__(self, source: tuple[int, ...], goal: tuple[int, ...], layers: int, heads: int, ratio: int) -> None:
+        super().__init__()
+        self.names = nn.Parameter(torch.randn(source) * 0.02)
+        self.blocks = nn.ModuleList(ReadingBlock(source[1], heads, ratio) for _ in range(layers))
+        self.norm = nn.LayerNorm(source[1])
+        self.out = nn.Linear(source[1], goal[-1])
+
+    def forward(self, states: Tensor, position: Tensor) -> Tensor:
+        tokens = torch.zeros_like(position)
+        for block in self.blocks:
+            tokens = block(tokens, position, states, self.names)
+        recovered: Tensor = self.out(self.norm(tokens))
+        return recovered
+
+
+class _Prediction(nn.Module):
+    """Inverse of detection heads: the most likely class, one-hot, and the box of each query back to its state."""
+
+    def __init__(self, source: tuple[int, ...], widths: Sequence[int], goal: tuple[int, ...]) -> None:
+        super().__init__()
+        sides = (source[-1], *widths, goal[-1])
+        layers: list[nn.Module] = []
+        for before, after in pairwise(sides):
+            layers += [nn.Linear(before, after), nn.ReLU(inplace=True)]
+        self.layers = nn.Sequential(*layers[:-1])
+
+    def forward(self, prediction: Tensor, position: Tensor | None) -> Tensor:
+        logits, boxes = prediction[..., :-BOX], prediction[..., -BOX:]
+        labels = F.one_hot(logits.argmax(-1), logits.shape[-1]).to(boxes.dtype)
+        recovered: Tensor = self.layers(torch.cat((labels, boxes), dim=-1))
+        return recovered
+
+
+class _Stage(nn.Module):
+    """Inverse of a Swin stage: each token becomes 2x2 tokens where the stage merged them, then blocks of its shape."""
+
+    def __init__(
+        self, source: tuple[int, ...], goal: tuple[int, ...], grid: tuple[int, int], layers: int, heads: int,
+        ratio: int, window: int,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.grid, self.factor = grid, round((goal[0] / source[0]) ** 0.5)
+        finer = (grid[0] * self.factor, grid[1] * self.factor)
+        self.spread = nn.Linear(source[-1], goal[-1] * self.factor**2)
+        self.blocks = nn.ModuleList(
+            WindowBlock(goal[-1], heads, ratio, finer, window, shifted=place % 2 == 1) for place in range(layers)
+        )
+        self.out = nn.Linear(goal[-1], goal[-1])
+
+    def forward(self, tokens: Tensor, position: Tensor | None) -> Tensor:
+        spread = self.spread(tokens).transpose(1, 2).unflatten(2, self.grid)
+        tokens = F.pixel_shuffle(spread, self.factor).flatten(2).transpose(1, 2)
+        for block in self.blocks:
+            tokens = block(tokens)
+        recovered: Tensor = self.out(tokens)
+        return recovered
+
+
+class ModularInverse(ChainedInverse):
+    """The chain of component inverses of one target, on standardized features.
+
+    `architecture` holds `layers` and `heads` of encoder and decoder, `ratio` (width of the feed-forward layers over
+    that of the tokens) and, for stages, `window`; `sequences` holds `image` (channels of the transposed convolutions)
+    and, as far as the target has them, `prediction` (widths of its layers), `stage_layers` and `stage_heads`.
+    """
+
+    method = "modular"
+    raw = frozenset({"prediction"})
+
+    def __init__(self, config: InverseConfig) -> None:
+        super().__init__(config, find_components(tuple(config.taps)))
+
+    def build(self, link: Link) -> nn.Module:
+        """See ChainedInverse."""
+        config, source = self.config, self.config.taps[link.tap]
+        numbers, sequences = config.architecture, config.sequences
+        if link.before == IMAGE:
+            channels = source[0] if len(source) == 3 else source[1]
+            return _Deconvolution(channels, sequences["image"], config.grids[link.tap], config.input_size)
+        goal = self.goal(link)
+        if link.name == "prediction":
+            return _Prediction(source, sequences["prediction"], goal)
+        if link.name.startswith("stage."):
+            place = [name for name in self.links if name.startswith("stage.")].index(link.name)
+            layers, heads = (sequences[name][place] for name in ("stage_layers", "stage_heads"))
+            grid = config.grids[link.tap]
+            return _Stage(source, goal, grid, layers, heads, numbers["ratio"], numbers["window"])
+        shape = numbers["layers"], numbers["heads"], numbers["ratio"]
+        if link.name == "decoder":
+            return _Decoder(source, goal, *shape)
+        return _Encoder(source[-1], goal, *shape)

@@ -1,0 +1,88 @@
+"""What inverses made of a chain of networks are trained for."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from benchmark.inverses.chain import IMAGE, ChainedInverse
+from benchmark.targets.base import Target
+
+__all__ = ["SEED", "ChainLoss", "ComponentLoss"]
+
+SEED = 201
+TRUE_SHARE = 1 / 3
+
+
+def _truths(inverse: ChainedInverse, target: Target, images: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
+    """Return what every link should be given, by its name, with the image itself, and the position encodings."""
+    links = inverse.links.values()
+    with torch.no_grad():
+        features = target.features(images, [link.tap for link in links])
+    truth = {link.name: inverse.standardize(link.tap, features[link.tap].tensor) for link in links}
+    return truth | {IMAGE: images}, next(iter(features.values())).position
+
+
+class ComponentLoss(nn.Module):
+    """The sum over links of the mean squared error at recovering what came before, each from its tap's true features.
+
+    No link sees what another recovers: the components' inverses are trained apart (arXiv 2412.06534).
+    """
+
+    def __init__(self, inverse: ChainedInverse, target: Target) -> None:
+        super().__init__()
+        self.inverse = inverse
+        self._target = target
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the loss of images (N, 3, H, W)."""
+        truth, position = _truths(self.inverse, self._target, images)
+        errors = [
+            F.mse_loss(self.inverse.step(name, truth[name], position), truth[link.before])
+            for name, link in self.inverse.links.items()
+        ]
+        return torch.stack(errors).sum()
+
+
+class ChainLoss(nn.Module):
+    """The sum over modules of the error at recovering their component's input.
+
+    Every sample starts a chain at a tap drawn for it: modules above that tap see true features, those below
+    see what the module above them recovered (without gradient), so that they learn to live with its errors.
+    A third of the samples see true features throughout.
+    """
+
+    def __init__(self, inverse: ChainedInverse, target: Target) -> None:
+        super().__init__()
+        self.inverse = inverse
+        self._target = target
+        self._generator = torch.Generator().manual_seed(SEED)
+        self._depth = {name: i for i, name in enumerate(inverse.links)}
+
+    def get_extra_state(self) -> Tensor:
+        """State of the generator, which a checkpoint keeps beside the weights."""
+        return self._generator.get_state()
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Take up what `get_extra_state` returned."""
+        self._generator.set_state(state.cpu())
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the loss of images (N, 3, H, W)."""
+        inverse, count = self.inverse, images.shape[0]
+        truth, position = _truths(inverse, self._target, images)
+        start = torch.randint(0, len(inverse.links), (count,), generator=self._generator)
+        start[torch.rand(count, generator=self._generator) < TRUE_SHARE] = 0
+        start = start.to(images.device)
+        chained = dict(truth)
+        total = torch.zeros((), device=images.device)
+        for name, link in reversed(inverse.links.items()):
+            recovered = inverse.step(name, chained[name], position)
+            error = F.mse_loss(recovered, truth[link.before])
+            total = total + (error * 10 if link.before == IMAGE else error)
+            if link.before != IMAGE:
+                below = (start > self._depth[link.before]) & (start >= self._depth[name])
+                below = below.view(-1, *[1] * (recovered.ndim - 1))
+                chained[link.before] = torch.where(below, recovered.detach(), chained[link.before])
+        return total
