@@ -150,6 +150,11 @@ def bench_batteries(
     type=click.IntRange(0),
     help="So many of them by the naive script; 0: none.",
 )
+@click.option(
+    "--full-size",
+    is_flag=True,
+    help="Targets of coco@1 and modular inverses at published size, random weights [default: DETR and ViT].",
+)
 @device_option
 @threads_option
 @json_option
@@ -159,6 +164,7 @@ def bench_eval(
     targets: tuple[str, ...],
     images: int,
     naive: int,
+    full_size: bool,
     device: str,
     threads: int | None,
     as_json: bool,
@@ -172,6 +178,7 @@ def bench_eval(
     Examples:
       invbench bench eval
       invbench bench eval --target mini-vit --images 128 --naive 4 --threads 2
+      invbench bench eval --full-size --target vit-base-16 --images 8
     """
     from tabulate import tabulate
 
@@ -180,18 +187,75 @@ def bench_eval(
     from benchmark.suites.lock import load_lock
 
     suite = load_suite(suite_id)
-    wanted = [suite.target(name) for name in targets] or list(suite.targets)
+    full = load_suite("coco@1") if full_size else suite
+    wanted = [full.target(name) for name in targets] or ([] if full_size else list(suite.targets))
 
     from benchmark.content.content import Content
-    from benchmark.diagnostics.evaluation_times import measure_evaluation
+    from benchmark.diagnostics.evaluation_times import measure_evaluation, measure_full_size
+    from benchmark.diagnostics.full_size import EnlargedImages
     from benchmark.engine.jobs import Options
     from benchmark.submissions.candidates import open_submission
 
     quiet()
-    options = Options(open_device(device, threads), limit=images, targets=tuple(target.id for target in wanted))
-    candidate = open_submission(submissions_root() / submission_id, wanted, trust_code=False)
-    rows = measure_evaluation(Content(suite, load_lock(suite)), candidate, options, naive)
+    content, torch_device = Content(suite, load_lock(suite)), open_device(device, threads)
+    if full_size:
+        names = [target.id for target in wanted] or ["detr-resnet-50", "vit-base-16"]
+        enlarged = EnlargedImages(content.images, suite.targets[0].input_size)
+        rows = measure_full_size(full, names, enlarged, images, naive, torch_device)
+    else:
+        options = Options(torch_device, limit=images, targets=tuple(target.id for target in wanted))
+        candidate = open_submission(submissions_root() / submission_id, wanted, trust_code=False)
+        rows = measure_evaluation(content, candidate, options, naive)
     print_json(rows) if as_json else click.echo(tabulate(rows, headers="keys", tablefmt="simple", floatfmt=".2f"))
+
+
+@bench.command("cost")
+@click.option("--target", "targets", multiple=True, help="Only this target of coco@1; may be repeated.")
+@click.option("--gpus", multiple=True, default=(1, 8, 64), show_default=True, type=click.IntRange(1), help="How many.")
+@click.option(
+    "--teraflops",
+    default=30.0,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="10^12 operations a second that one of them sustains in float32.",
+)
+@click.option(
+    "--gigabytes",
+    default=1500.0,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="10^9 bytes a second that its memory sustains.",
+)
+@json_option
+def bench_cost(
+    targets: tuple[str, ...], gpus: tuple[int, ...], teraflops: float, gigabytes: float, as_json: bool
+) -> None:
+    """Compute what evaluating and training modular inverses of coco@1 takes, from counted operations and bytes.
+
+    Networks have their published size and random weights. The counts are exact; the hours follow from the two speeds
+    that you give, and were not measured.
+
+    \b
+    Examples:
+      invbench bench cost
+      invbench bench cost --target vit-base-16 --gpus 4 --teraflops 45 --gigabytes 2000
+    """
+    from tabulate import tabulate
+
+    from benchmark.suites.catalog import load_suite
+    from benchmark.suites.lock import load_lock
+
+    suite, mini = load_suite("coco@1"), load_suite("mini@1")
+    names = [suite.target(name).id for name in targets] or [target.id for target in suite.targets]
+
+    from benchmark.content.content import Content
+    from benchmark.diagnostics.costs import measure_costs
+    from benchmark.diagnostics.full_size import EnlargedImages
+
+    quiet()
+    images = EnlargedImages(Content(mini, load_lock(mini)).images, mini.targets[0].input_size)
+    rows = measure_costs(suite, names, images, gpus, teraflops, gigabytes)
+    print_json(rows) if as_json else click.echo(tabulate(rows, headers="keys", tablefmt="simple", floatfmt=".3g"))
 
 
 @bench.command("metrics")

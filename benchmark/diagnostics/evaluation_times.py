@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor
 
 from benchmark.content.content import Content
 from benchmark.content.lpips import perceptual_path
-from benchmark.datasets.base import Sample
+from benchmark.datasets.base import ImageSet, Sample
+from benchmark.diagnostics.full_size import make_inverse, make_target
 from benchmark.diagnostics.naive import score_naively
 from benchmark.diagnostics.references import load_lpips
 from benchmark.engine.heap import keep_freed_memory
@@ -19,17 +22,21 @@ from benchmark.engine.jobs import Options, open_job
 from benchmark.engine.pipeline import Pipeline
 from benchmark.engine.precision import float32
 from benchmark.engine.reading import read_features
-from benchmark.engine.scorer import Tile, iter_tiles
+from benchmark.engine.scorer import TILE, Tile, iter_tiles
 from benchmark.engine.stopwatch import Stopwatch
 from benchmark.inverses.base import Inverse
 from benchmark.inverses.spec import get_method
 from benchmark.metrics.case import Networks
 from benchmark.perturbations import perturb
 from benchmark.submissions.candidates import Candidate
-from benchmark.suites.spec import TargetSpec
+from benchmark.suites.spec import Suite
 from benchmark.targets import load_target
+from benchmark.targets.base import Target
 
-__all__ = ["measure_evaluation"]
+__all__ = ["measure_evaluation", "measure_full_size"]
+
+WARM_UP_S = 10.0
+"""A first tile that took longer needs no second run: what a process does only once is little of it."""
 
 Row = dict[str, str | float]
 
@@ -46,42 +53,56 @@ def _seconds(device: torch.device, compute: Callable[[], object]) -> float:
 class _Bench:
     """One target and its inverse, measured on the same images."""
 
-    def __init__(self, content: Content, spec: TargetSpec, inverse: Inverse, networks: Networks, device: torch.device):
-        self.content, self.spec, self.inverse, self.networks, self.device = content, spec, inverse, networks, device
-        self.target = load_target(spec, content.target(spec), device)
-        self.samples: list[Sample] = []
+    def __init__(self, suite: Suite, images: ImageSet, target: Target, inverse: Inverse, networks: Networks) -> None:
+        self.suite, self.images, self.target, self.inverse = suite, images, target, inverse
+        self.networks, self.device = networks, target.device
 
-    def _read(self, count: int) -> None:
-        self.samples = [self.content.images.load(index, self.spec.input_size) for index in range(count)]
-
-    def _tiles(self) -> list[Tile]:
-        judged = frozenset(self.content.images.ids[: self.content.suite.judged_images])
-        return list(iter_tiles(self.samples, self.device, judged=judged))
+    def _read(self, count: int) -> list[Sample]:
+        return [self.images.load(index, self.target.spec.input_size) for index in range(count)]
 
     @float32()
     @torch.no_grad()
-    def _forward(self, shown: Sequence[Tensor], tile: Tile) -> None:
+    def _forward(self, shown: Sequence[Tensor], tile: Tile, size: int) -> None:
         """Run target and inverse on what is shown: what an evaluation cannot do without."""
         reads_input = get_method(self.inverse.config.method).needs_input
         for seen in shown:
-            self.inverse.invert(read_features(self.target, seen, tile.ids, reads_input=reads_input))
+            for first in range(0, len(seen), size):
+                part, ids = seen[first : first + size], tile.ids[first : first + size]
+                self.inverse.invert(read_features(self.target, part, ids, reads_input=reads_input))
+
+    def _share(self, images: int) -> float:
+        """Return which share of the suite's images the first `images` are."""
+        return min(1.0, images / self.suite.dataset.images)
 
     def measure(self, count: int, naive_images: int) -> Row:
         """Return the row of `measure_evaluation`."""
-        suite, watch = self.content.suite, Stopwatch(self.device)
+        suite, watch = self.suite, Stopwatch(self.device)
         pipeline = Pipeline(suite, self.target, self.inverse, self.networks, watch)
-        read_s = _seconds(self.device, partial(self._read, count))
-        tiles, total_s, pure_s = self._tiles(), read_s, 0.0
-        pipeline.run(tiles[0])
-        watch.take()
-        for tile in tiles:
+        began = time.perf_counter()
+        samples = self._read(count)
+        read_s = time.perf_counter() - began
+        plain = list(iter_tiles(samples, self.device, first=suite.dataset.images))
+        (whole,) = iter_tiles(samples[:TILE], self.device, judged=self.images.ids)
+        with_all_s = _seconds(self.device, partial(pipeline.run, whole))
+        if with_all_s < WARM_UP_S:
+            watch.take()
+            with_all_s = _seconds(self.device, partial(pipeline.run, whole))
+        layers_s = watch.take().get("layers", 0.0)
+        plain_s = pure_s = 0.0
+        for tile in plain:
             shown = [perturb(kind, tile.images, tile.masks) for kind in suite.perturbations]
-            total_s += _seconds(self.device, partial(pipeline.run, tile))
-            pure_s += _seconds(self.device, partial(self._forward, shown, tile))
-        recons = count * len(self.spec.taps) * len(suite.perturbations)
-        row: Row = {"target": self.spec.id, "total / pure": total_s / pure_s, "ms/recon": 1e3 * total_s / recons}
-        row |= {f"{part} / total": seconds / total_s for part, seconds in (watch.take() | {"read": read_s}).items()}
-        if chosen := self.samples[:naive_images]:
+            plain_s += _seconds(self.device, partial(pipeline.run, tile))
+            pure_s += _seconds(self.device, partial(self._forward, shown, tile, pipeline.micro_batch))
+        parts = watch.take() | {"read": read_s}
+        # What is done for the first images alone is measured on a tile of its own, and counts by their share of all.
+        judged_s = max(0.0, with_all_s - layers_s - plain_s / len(plain))
+        parts["layers"] = layers_s * len(plain) * self._share(suite.layer_images)
+        parts["scores"] += judged_s * len(plain) * self._share(suite.judged_images)
+        total_s = sum(parts.values())
+        recons = len(plain) * TILE * len(self.target.spec.taps) * len(suite.perturbations)
+        row: Row = {"target": self.target.spec.id, "total / pure": total_s / pure_s, "ms/recon": 1e3 * total_s / recons}
+        row |= {f"{part} / total": seconds / total_s for part, seconds in parts.items()}
+        if chosen := samples[:naive_images]:
             perceive = load_lpips(perceptual_path()) if self.networks.perceptual else None
             naive = partial(score_naively, suite, self.target, self.inverse, chosen, self.networks, perceive)
             row["naive / total"] = _seconds(self.device, naive) / len(chosen) / (total_s / count)
@@ -89,10 +110,11 @@ class _Bench:
 
 
 def measure_evaluation(content: Content, candidate: Candidate, options: Options, naive_images: int) -> list[Row]:
-    """Return a row for each target.
+    """Return a row for each target of a suite.
 
     `total / pure`: reading, perturbing, inverting, scoring and comparing layers, over nothing but the forward passes of
-    target and inverse on the same tensors; tile by tile in turn. `read / total` ... `layers / total`: shares of the
+    target and inverse on the same tensors; tile by tile in turn. What only the first images of a suite are subject to,
+    the comparison of layers and the judge, counts by their share. `read / total` ... `layers / total`: shares of the
     parts. `naive / total`: seconds an image of the naive script over ours.
 
     Args:
@@ -101,10 +123,31 @@ def measure_evaluation(content: Content, candidate: Candidate, options: Options,
     """
     if options.device.type == "cpu":
         keep_freed_memory()
-    job = open_job(content, candidate, options)
+    job, suite = open_job(content, candidate, options), content.suite
     return [
-        _Bench(content, content.suite.target(name), inverse, job.networks, options.device).measure(
-            len(job.ids), naive_images
-        )
-        for name, (inverse, _) in job.loaded.items()
-    ]
+        _Bench(
+            suite, content.images, load_target(spec, content.target(spec), options.device), inverse, job.networks
+        ).measure(len(job.ids), naive_images)
+        for spec, inverse in ((suite.target(name), inverse) for name, (inverse, _) in job.loaded.items())
+    ]  # fmt: skip
+
+
+def measure_full_size(
+    suite: Suite, names: Sequence[str], images: ImageSet, count: int, naive_images: int, device: torch.device
+) -> list[Row]:
+    """Return the rows of `measure_evaluation` for targets of published size and `modular` inverses of the paper's size.
+
+    All have random weights, which take as long as any; the suite's judge and the network of LPIPS are left out.
+
+    Raises:
+        NotFoundError: a name is not among `FULL_SIZE`.
+    """
+    if device.type == "cpu":
+        keep_freed_memory()
+    rows = []
+    for name in names:
+        with TemporaryDirectory() as folder:
+            target = make_target(suite.target(name), Path(folder), device)
+        bench = _Bench(suite, images, target, make_inverse(target), Networks())
+        rows.append(bench.measure(count, naive_images))
+    return rows

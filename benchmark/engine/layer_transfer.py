@@ -70,8 +70,12 @@ class LayerScorer:
         with self.arithmetic.autocast(self.target.device):
             features = [self.target.features(part) for part in original.rgb.split(size)]
         ids = [tile.ids[first : first + size] for first in range(0, len(tile.ids), size)]
+        routes = [(source, self.inverse.route(through)) for source, through in self.pairs]
+        ways: dict[tuple[str, str], tuple[str, str]] = {}
+        for way, pair in zip(routes, self.pairs, strict=True):
+            ways.setdefault(way, pair)
         transfer = []
-        for pairs in in_batches(self.pairs, tile, size):
+        for pairs in in_batches(list(ways.values()), tile, size):
             recons = torch.cat(
                 [
                     self._invert(part[source], through, of)
@@ -85,6 +89,8 @@ class LayerScorer:
             transfer.append(scored.unflatten(0, (len(pairs), -1))[:, :count].T)
         shared = hsic([torch.cat([part[name].tensor for part in features])[:count].float() for name in names])
         joined = torch.cat(transfer, dim=1) if transfer else original.rgb.new_zeros(count, 0)
+        places = {way: place for place, way in enumerate(ways)}
+        joined = joined[:, [places[way] for way in routes]]
         return {"transfer": joined.cpu().numpy(), "hsic": shared.cpu().numpy()[None]}
 
     def _invert(self, given: Features, through: str, ids: Sequence[str]) -> Tensor:

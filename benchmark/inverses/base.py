@@ -49,6 +49,14 @@ class Inverse(nn.Module, ABC):
         super().__init__()
         self.config = config
 
+    def route(self, tap: str) -> str:
+        """Return the name of what the features of a tap go through.
+
+        Whoever gives taps one route promises the same recon for the same features, whichever of them they come from:
+        they are then compared once.
+        """
+        return tap
+
     @abstractmethod
     def invert(self, features: Mapping[str, Features]) -> dict[str, Tensor]:
         """Return a recon for each tap in `features`; called under `torch.no_grad()`.

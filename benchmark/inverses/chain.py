@@ -60,6 +60,10 @@ class ChainedInverse(StandardizedInverse):
         """Return the shape of the features that a link leads to; there is one before it."""
         return self.config.taps[self.links[link.before].tap]
 
+    def route(self, tap: str) -> str:
+        """See Inverse: the link at which the chain begins."""
+        return next(link.name for link in self.links.values() if tap in link.taps)
+
     def step(self, name: str, standardized: Tensor, position: Tensor | None) -> Tensor:
         """Return the standardized features before link `name` (or the image) from those of its tap."""
         recovered: Tensor = self.parts[self.key(name)](standardized, position)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,13 +16,15 @@ from benchmark.datasets.base import Sample
 from benchmark.engine.layer_transfer import LayerScorer, find_groups, summarize_layers
 from benchmark.engine.scorer import iter_tiles
 from benchmark.files.paths import submissions_root
-from benchmark.inverses.base import load_inverse
+from benchmark.inverses.base import Inverse, load_inverse
+from benchmark.inverses.spec import InverseConfig
 from benchmark.metrics.case import Case, FocalMask, View
 from benchmark.metrics.layers import hsic, linear_cka, normalized_transfer, summarize_transfer
 from benchmark.metrics.spectrum import frc
 from benchmark.submissions.submission import load_submission
 from benchmark.suites.spec import Suite
 from benchmark.targets import load_target
+from benchmark.targets.taps import Features
 
 
 def unbiased_hsic(k: np.ndarray, l: np.ndarray) -> float:  # noqa: E741
@@ -194,8 +197,38 @@ def test_a_recon_that_is_not_finite_is_not_scored(mini: Suite, samples: list[Sam
         recon[1, 0, 3, 3] = torch.nan
         return dict.fromkeys(features, recon)
 
-    inverse = SimpleNamespace(config=SimpleNamespace(taps=dict.fromkeys(spec.tap_names, (145, 128))), invert=invert)
+    config = SimpleNamespace(taps=dict.fromkeys(spec.tap_names, (145, 128)))
+    inverse = SimpleNamespace(config=config, invert=invert, route=str)
     scorer = LayerScorer(target, inverse, images=8)  # type: ignore[arg-type]
     found = scorer.run(next(iter_tiles(samples[:8], cpu)))["transfer"]
     assert np.isnan(found[1]).all()
     assert not np.isnan(found[[0, 2, 3]]).any()
+
+
+def test_features_that_take_one_route_are_compared_once(mini: Suite, samples: list[Sample], cpu: torch.device) -> None:
+    spec = mini.target("mini-vit")
+    target = load_target(spec, spec.source.directory(), cpu)
+    asked: list[str] = []
+
+    class Shared(Inverse):
+        def route(self, tap: str) -> str:
+            return "encoder" if tap.startswith("encoder") else tap
+
+        def invert(self, features: Mapping[str, Features]) -> dict[str, Tensor]:
+            asked.extend(features)
+            maps = {tap: item.tensor[:, 1:, :3].mT.unflatten(2, (12, 12)) for tap, item in features.items()}
+            return {tap: image.repeat_interleave(8, 2).repeat_interleave(8, 3) for tap, image in maps.items()}
+
+    features = target.features(torch.zeros(1, 3, 96, 96))
+    config = InverseConfig(
+        method="ridge", target=spec.id, target_sha256="0" * 64, input_size=(96, 96),
+        taps={tap: tuple(item.tensor.shape[1:]) for tap, item in features.items()},
+    )  # fmt: skip
+    (tile,) = iter_tiles(samples[:2], cpu)
+    shared = LayerScorer(target, Shared(config), images=8)
+    apart = LayerScorer(target, Shared(config), images=8)
+    apart.inverse.route = str  # type: ignore[method-assign,assignment]
+    once = shared.run(tile)["transfer"]
+    assert len(asked) == 6
+    np.testing.assert_array_equal(once, apart.run(tile)["transfer"])
+    assert len(asked) == 6 + 30

@@ -1,0 +1,104 @@
+"""Targets of published size with random weights, and inverses of the paper's size: they take as long as real ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers as hf
+from PIL import Image
+
+from benchmark.datasets.base import ImageSet, Sample
+from benchmark.errors import did_you_mean
+from benchmark.inverses.base import Inverse, build_inverse
+from benchmark.inverses.folding import fold_batch_norms
+from benchmark.inverses.recipes import load_recipe
+from benchmark.inverses.spec import InverseConfig
+from benchmark.suites.spec import TargetSpec
+from benchmark.targets import load_target
+from benchmark.targets.base import Target
+
+__all__ = ["FULL_SIZE", "EnlargedImages", "make_inverse", "make_target"]
+
+FULL_SIZE = ("detr-resnet-50", "vit-base-16", "swin-base", "dinov2-base", "clip-vit-base-16", "mae-base")
+"""Targets of `coco@1` whose networks can be made here."""
+SEED = 17
+
+
+def _build(name: str) -> Any:
+    match name:
+        case "detr-resnet-50":
+            backbone = hf.ResNetConfig(out_features=["stage1", "stage2", "stage3", "stage4"])
+            config = hf.DetrConfig(num_labels=91, use_timm_backbone=False, backbone_config=backbone)
+            return hf.DetrForObjectDetection(config)
+        case "vit-base-16":
+            return hf.ViTForImageClassification(hf.ViTConfig(num_labels=1000))
+        case "swin-base":
+            shape = {"embed_dim": 128, "depths": [2, 2, 18, 2], "num_heads": [4, 8, 16, 32], "window_size": 7}
+            return hf.SwinForImageClassification(hf.SwinConfig(num_labels=1000, **shape))
+        case "dinov2-base":
+            return hf.Dinov2Model(hf.Dinov2Config(image_size=518, patch_size=14))
+        case "clip-vit-base-16":
+            shape = {"hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12, "num_hidden_layers": 12}
+            return hf.CLIPVisionModel(hf.CLIPVisionConfig(patch_size=16, **shape))
+        case "mae-base":
+            return hf.ViTMAEForPreTraining(hf.ViTMAEConfig())
+    raise did_you_mean("target of published size", name, FULL_SIZE)
+
+
+def make_target(spec: TargetSpec, folder: Path, device: torch.device) -> Target:
+    """Return the target of a specification with random weights, which are left in `folder`.
+
+    Raises:
+        NotFoundError: not one of `FULL_SIZE`.
+    """
+    torch.manual_seed(SEED)
+    _build(spec.id).save_pretrained(folder)
+    settings = {"do_normalize": True, "image_mean": [0.5] * 3, "image_std": [0.5] * 3, "rescale_factor": 1 / 255}
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+    return load_target(spec, folder, device)
+
+
+@torch.no_grad()
+def make_inverse(target: Target) -> Inverse:
+    """Return the `modular` inverse of a target after the package's recipe, random and frozen, ready to evaluate."""
+    features = target.features(torch.zeros(1, 3, *target.spec.input_size, device=target.device))
+    shape = load_recipe("modular", target.spec).shape(target.spec.family)
+    torch.manual_seed(SEED)
+    inverse = build_inverse(
+        InverseConfig(
+            method="modular",
+            target=target.spec.id,
+            target_sha256="0" * 64,
+            input_size=target.spec.input_size,
+            taps={tap: tuple(item.tensor.shape[1:]) for tap, item in features.items()},
+            grids={tap: item.grid for tap, item in features.items() if item.grid},
+            architecture=shape.architecture,
+            sequences=shape.sequences,
+        )
+    )
+    inverse.eval().requires_grad_(False).to(target.device)
+    fold_batch_norms(inverse)
+    return inverse
+
+
+class EnlargedImages(ImageSet):
+    """The images of another set at any size: enlarged, as photographs of that size are not at hand everywhere."""
+
+    def __init__(self, images: ImageSet, size: tuple[int, int]) -> None:
+        self._images, self._size, self.ids = images, size, images.ids
+
+    def load(self, index: int, size: tuple[int, int]) -> Sample:
+        """See ImageSet."""
+        sample = self._images.load(index, self._size)
+        height, width = size
+        image = Image.fromarray(sample.image).resize((width, height), Image.Resampling.BICUBIC)
+        mask = Image.fromarray(sample.focal_mask).resize((width, height), Image.Resampling.NEAREST)
+        return Sample(sample.id, np.array(image), np.array(mask), group=sample.group)
+
+    def files(self) -> dict[str, Path]:
+        """See ImageSet."""
+        return self._images.files()
