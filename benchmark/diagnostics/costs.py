@@ -25,19 +25,19 @@ from benchmark.metrics.case import Networks
 from benchmark.suites.spec import Suite
 from benchmark.targets.base import Target
 
-__all__ = ["count_costs", "measure_costs"]
+__all__ = ["Traffic", "count_costs", "count_tera", "measure_costs"]
 
 Row = dict[str, str | float]
 
 
-def _tera(compute: Callable[[], object]) -> float:
+def count_tera(compute: Callable[[], object]) -> float:
     """Return how many floating-point operations a computation takes, in 10^12; multiplying and adding are two."""
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         compute()
     return counter.get_total_flops() / 1e12
 
 
-class _Traffic(TorchDispatchMode):
+class Traffic(TorchDispatchMode):
     """Adds up the bytes that operations read and write; those that only look at a tensor otherwise move none."""
 
     def __init__(self) -> None:
@@ -68,14 +68,14 @@ def count_costs(suite: Suite, target: Target, inverse: Inverse, sample: Sample) 
     (tile,) = iter_tiles([sample], target.device)
     images, names = tile.images[:1], target.spec.tap_names
     features = {tap: with_seeds(item, tap, ("0",)) for tap, item in target.features(images).items()}
-    seen, inverting = _tera(lambda: target.features(images)), _tera(lambda: inverse.invert(features))
-    by_tap = {tap: _tera(lambda tap=tap: inverse.invert({tap: features[tap]})) for tap in names}  # type: ignore[misc]
+    seen, inverting = count_tera(lambda: target.features(images)), count_tera(lambda: inverse.invert(features))
+    by_tap = {tap: count_tera(lambda tap=tap: inverse.invert({tap: features[tap]})) for tap in names}  # type: ignore[misc]
     groups = find_groups(target.spec, inverse.config.taps)
     ways = {(i, inverse.route(j)): by_tap[j] for _, taps in groups for i in taps for j in taps if i != j}
     layers = (seen + sum(ways.values())) * min(1.0, suite.layer_images / suite.dataset.images)
     recon = dict.fromkeys(names, tile.images.flip(0).roll(3, dims=3))
     scorer = Scorer(suite, names, lambda shown: recon, Networks())
-    with _Traffic() as traffic:
+    with Traffic() as traffic:
         scorer.run(tile)
     return {
         "target": target.spec.id,

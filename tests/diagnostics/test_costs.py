@@ -10,7 +10,7 @@ import torch
 
 from benchmark.content.content import Content
 from benchmark.datasets.base import Sample
-from benchmark.diagnostics.costs import _tera, _Traffic, count_costs
+from benchmark.diagnostics.costs import Traffic, count_costs, count_tera
 from benchmark.diagnostics.full_size import EnlargedImages
 from benchmark.engine.scorer import TILE
 from benchmark.files.paths import submissions_root
@@ -21,11 +21,11 @@ from benchmark.targets import load_target
 
 def test_operations_and_bytes_are_those_of_the_textbook() -> None:
     first, second = torch.rand(30, 50), torch.rand(50, 20)
-    assert _tera(lambda: first @ second) == pytest.approx(2 * 30 * 50 * 20 / 1e12)
+    assert count_tera(lambda: first @ second) == pytest.approx(2 * 30 * 50 * 20 / 1e12)
     query = torch.rand(1, 2, 7, 5)
-    attention = _tera(lambda: torch.nn.functional.scaled_dot_product_attention(query, query, query))
+    attention = count_tera(lambda: torch.nn.functional.scaled_dot_product_attention(query, query, query))
     assert attention == pytest.approx(2 * 2 * (2 * 7 * 7 * 5) / 1e12)
-    with _Traffic() as traffic:
+    with Traffic() as traffic:
         (first + 1).t().unsqueeze(0)
     assert traffic.moved == 2 * 30 * 50 * 4
 
@@ -39,8 +39,8 @@ def test_the_cost_of_an_image_is_the_sum_of_its_parts(mini: Suite, samples: list
         float(row[name]) for name in ("target_TFLOP", "inverse_TFLOP", "evaluation_TFLOP", "training_TFLOP")
     )
     features = target.features(torch.zeros(1, 3, 96, 96))
-    assert seen == pytest.approx(_tera(lambda: target.features(torch.zeros(1, 3, 96, 96))))
-    chain = _tera(lambda: load_inverse(folder, cpu).invert({"stage.2": features["stage.2"]}))
+    assert seen == pytest.approx(count_tera(lambda: target.features(torch.zeros(1, 3, 96, 96))))
+    chain = count_tera(lambda: load_inverse(folder, cpu).invert({"stage.2": features["stage.2"]}))
     assert training == pytest.approx(seen + 3 * chain)
     assert 7 * (seen + inverse) < whole < 7.5 * (seen + inverse)
     pixels = TILE * len(spec.taps) * len(mini.perturbations) * 3 * 96 * 96 * 4
