@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from benchmark.inverses.deconvolution import apply_in_parts
 from benchmark.inverses.spec import InverseConfig
 from benchmark.inverses.standardized import StandardizedInverse
 from benchmark.targets.taps import Features
@@ -15,8 +17,6 @@ from benchmark.targets.taps import Features
 __all__ = ["IMAGE", "ChainedInverse", "Link"]
 
 IMAGE = "image"
-CPU_BATCH_PX = 2**17
-"""So many pixels of recons at once on a CPU: maps as large as images are soon more than its caches hold."""
 
 
 class Link(NamedTuple):
@@ -72,10 +72,8 @@ class ChainedInverse(StandardizedInverse):
     def _step_all(self, link: Link, tensors: Sequence[Tensor], position: Tensor | None) -> list[Tensor]:
         """Take a step with the features of several chains: all at once, but for the last step on a CPU."""
         if link.before == IMAGE and tensors[0].device.type == "cpu":
-            height, width = self.config.input_size
-            size = max(1, CPU_BATCH_PX // (height * width))
-            parts = (tensor.split(size) for tensor in tensors)
-            return [torch.cat([self.step(link.name, part, None) for part in some]) for some in parts]
+            last = partial(self.step, link.name, position=None)
+            return [apply_in_parts(last, tensor, self.config.input_size) for tensor in tensors]
         positions = None if position is None else position.repeat(len(tensors), 1, 1)
         return list(self.step(link.name, torch.cat(list(tensors)), positions).chunk(len(tensors)))
 

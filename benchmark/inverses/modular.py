@@ -8,7 +8,6 @@ the paper's analysis of layers.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -18,6 +17,7 @@ from torch.nn import functional as F
 
 from benchmark.inverses.blocks import Block, ReadingBlock, WindowBlock
 from benchmark.inverses.chain import IMAGE, ChainedInverse, Link
+from benchmark.inverses.deconvolution import Deconvolution
 from benchmark.inverses.spec import InverseConfig
 
 __all__ = ["ModularInverse", "find_components"]
@@ -37,43 +37,6 @@ def find_components(taps: Sequence[str]) -> list[Link]:
         Link(name, tuple(own), before)
         for (name, own), before in zip(members.items(), (IMAGE, *members), strict=False)
     ]  # fmt: skip
-
-
-class _Deconvolution(nn.Module):
-    """Features back to the image: transposed convolutions of stride 2, batch norm, at last a sigmoid.
-
-    `widths` are the channels between those of the features and 3. Where there are more layers than doublings lead to
-    the image's size, the first keeps the size (1x1), and then the last (3x3), too. Where doublings lead past the
-    image's size (patches of 14 pixels), what they give is resized.
-    """
-
-    def __init__(self, channels: int, widths: Sequence[int], grid: tuple[int, int], size: tuple[int, int]) -> None:
-        super().__init__()
-        self.grid = grid
-        self.size = size
-        doublings = max(math.ceil(math.log2(whole / part)) for whole, part in zip(size, grid, strict=True))
-        sides = (channels, *widths, 3)
-        more = len(sides) - 1 - doublings
-        if not 0 <= more <= 2:
-            raise ValueError(f"{len(sides) - 1} layers do not lead from {grid[0]}x{grid[1]} to {size[0]}x{size[1]}")
-        layers: list[nn.Module] = []
-        for place, (before, after) in enumerate(pairwise(sides)):
-            if place == 0 and more > 0:
-                layers.append(nn.Conv2d(before, after, 1))
-            elif after == 3 and more > 1:
-                layers.append(nn.Conv2d(before, after, 3, padding=1))
-            else:
-                layers.append(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1))
-            layers += [nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
-        self.layers = nn.Sequential(*layers[:-2], nn.Sigmoid())
-
-    def forward(self, features: Tensor, position: Tensor | None) -> Tensor:
-        """Return images of features (N, C, h, w) or of tokens, of which those of the grid come last."""
-        if features.ndim == 3:
-            rows, columns = self.grid
-            features = features[:, -rows * columns :].transpose(1, 2).unflatten(2, self.grid)
-        images: Tensor = self.layers(features)
-        return images if images.shape[-2:] == self.size else F.interpolate(images, size=self.size, mode="area")
 
 
 class _Encoder(nn.Module):
@@ -173,7 +136,7 @@ class ModularInverse(ChainedInverse):
         numbers, sequences = config.architecture, config.sequences
         if link.before == IMAGE:
             channels = source[0] if len(source) == 3 else source[1]
-            return _Deconvolution(channels, sequences["image"], config.grids[link.tap], config.input_size)
+            return Deconvolution(channels, sequences["image"], config.grids[link.tap], config.input_size)
         goal = self.goal(link)
         if link.name == "prediction":
             return _Prediction(source, sequences["prediction"], goal)

@@ -90,6 +90,13 @@ METHODS: dict[str, Method] = {
             implementation="benchmark.inverses.ridge:RidgeInverse",
         ),
         Method(
+            id="end_to_end",
+            title="one network per tap, trained to the image",
+            role="entry",
+            source="Dosovitskiy & Brox 2016, arXiv 1506.02753",
+            implementation="benchmark.inverses.end_to_end:EndToEndInverse",
+        ),
+        Method(
             id="modular",
             title="one inverse network per component, chained back to the image",
             role="entry",

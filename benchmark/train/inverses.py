@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from benchmark.engine.devices import get_device_name
@@ -18,7 +19,6 @@ from benchmark.errors import UserError
 from benchmark.files.canonical import sha256_file
 from benchmark.files.import_graph import code_digest
 from benchmark.inverses.base import Inverse, build_inverse, save_inverse
-from benchmark.inverses.chain import ChainedInverse
 from benchmark.inverses.mean import MeanInverse
 from benchmark.inverses.recipes import InverseRecipe, Shape, load_recipe
 from benchmark.inverses.ridge import RidgeInverse
@@ -30,7 +30,7 @@ from benchmark.targets.base import Target
 from benchmark.targets.taps import Features
 from benchmark.train.images import TrainingImages
 from benchmark.train.loop import Schedule, fit
-from benchmark.train.losses import SEED, ChainLoss, ComponentLoss
+from benchmark.train.losses import SEED, ChainLoss, ComponentLoss, ImageLoss
 
 __all__ = ["SEED", "train_inverse"]
 
@@ -38,7 +38,11 @@ FIT_IMAGES, FIT_BATCH, MIN_BATCHES = 2048, 32, 16
 MOMENT_IMAGES = 512
 WARMUP_STEPS = 100
 RIDGE = Shape(architecture={"kernel": 3, "coarse": 8})
-LOSSES: dict[str, type[ComponentLoss | ChainLoss]] = {"modular": ComponentLoss, "modular_per_tap": ChainLoss}
+LOSSES: dict[str, Callable[[Any, Target], nn.Module]] = {
+    "modular": ComponentLoss,
+    "modular_per_tap": ChainLoss,
+    "end_to_end": ImageLoss,
+}
 
 
 def _batches(data: TrainingImages, images: int, title: str) -> Generator[Tensor, None, None]:
@@ -116,7 +120,7 @@ def _save(inverse: Inverse, out: Path, *, samples: int, seconds: float, device: 
     save_inverse(inverse, out)
 
 
-def _train_chain(
+def _descend(
     method: str,
     target: Target,
     folder: Path,
@@ -124,8 +128,8 @@ def _train_chain(
     stated: dict[str, str | int | float],
     recipe: InverseRecipe,
     work: Path,
-) -> tuple[ChainedInverse, int, float]:
-    """A trained chain of networks, how many images it saw, and the seconds that it took; see `train_inverse`."""
+) -> tuple[Inverse, int, float]:
+    """An inverse trained by descent, how many images it saw, and the seconds that it took; see `train_inverse`."""
     warmup = min(WARMUP_STEPS, recipe.steps // 3)
     schedule = Schedule(recipe.steps, recipe.batch_size, recipe.learning_rate, warmup_steps=warmup)
     stated = stated | {
@@ -133,7 +137,7 @@ def _train_chain(
     }  # fmt: skip
     shape = recipe.shape(target.spec.family)
     inverse = build_inverse(_config(target, folder / "model.safetensors", method, shape, stated))
-    assert isinstance(inverse, ChainedInverse)
+    assert isinstance(inverse, StandardizedInverse)
     inverse.to(target.device).train()
     moments = _measure_moments(inverse, target, data)
     loss = LOSSES[method](inverse, target)
@@ -195,8 +199,8 @@ def train_inverse(
         _save(ridge, out, samples=samples, seconds=time.perf_counter() - began, device=device)
     elif method in LOSSES:
         chosen = recipe or load_recipe(method, spec)
-        chain, samples, seconds = _train_chain(method, target, folder, data, stated, chosen, work)
-        _save(chain, out, samples=samples, seconds=seconds, device=device)
+        descended, samples, seconds = _descend(method, target, folder, data, stated, chosen, work)
+        _save(descended, out, samples=samples, seconds=seconds, device=device)
     else:
         trainable = ", ".join(("mean", "ridge", *LOSSES))
         raise UserError(f"method '{method}' has nothing to train", cure=f"trainable: {trainable}")

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmark.inverses.base import Inverse
 from benchmark.inverses.chain import IMAGE, ChainedInverse
 from benchmark.targets.base import Target
 
-__all__ = ["SEED", "ChainLoss", "ComponentLoss"]
+__all__ = ["SEED", "ChainLoss", "ComponentLoss", "ImageLoss"]
 
 SEED = 201
 TRUE_SHARE = 1 / 3
@@ -43,6 +44,22 @@ class ComponentLoss(nn.Module):
             for name, link in self.inverse.links.items()
         ]
         return torch.stack(errors).sum()
+
+
+class ImageLoss(nn.Module):
+    """The sum over taps of the mean squared error of the recon: every network of an inverse is trained to the image."""
+
+    def __init__(self, inverse: Inverse, target: Target) -> None:
+        super().__init__()
+        self.inverse = inverse
+        self._target = target
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the loss of images (N, 3, H, W)."""
+        with torch.no_grad():
+            features = self._target.features(images)
+        recons = self.inverse.invert(features)
+        return torch.stack([F.mse_loss(recon, images) for recon in recons.values()]).sum()
 
 
 class ChainLoss(nn.Module):

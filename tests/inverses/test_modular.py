@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from inversefamilies import DETR, FAMILIES, SWIN, VIT, make_config, make_features
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -12,50 +13,18 @@ from benchmark.inverses.base import build_inverse, count_bytes
 from benchmark.inverses.chain import IMAGE
 from benchmark.inverses.modular import ModularInverse, find_components
 from benchmark.inverses.recipes import RECIPES, load_recipe, load_recipe_file
-from benchmark.inverses.spec import InverseConfig
 from benchmark.suites.catalog import load_suite
 from benchmark.suites.spec import Suite
 from benchmark.targets import load_target
 from benchmark.targets.taps import Features
 from benchmark.train.losses import ComponentLoss
 
-DETR = {"backbone": (8, 3, 4)} | dict.fromkeys(("encoder.0", "encoder.1"), (12, 8))
-DETR |= dict.fromkeys(("decoder.0", "decoder.1"), (5, 8)) | {"prediction": (5, 4 + 4)}
-VIT = dict.fromkeys(("embeddings", "encoder.0", "encoder.1", "encoder.2"), (17, 8))
-PATCH_14 = dict.fromkeys(("embeddings", "encoder.0"), (4, 8))
-SWIN = {"embeddings": (64, 8), "stage.0": (16, 16), "stage.1": (4, 32), "stage.2": (4, 32)}
-FAMILIES = {
-    "detr, not square": (DETR, {"backbone": (3, 4)}, (96, 128), (16, 8, 8, 8, 8)),
-    "vit": (VIT, dict.fromkeys(VIT, (4, 4)), (32, 32), (8, 8)),
-    "patches of 14 pixels": (PATCH_14, dict.fromkeys(PATCH_14, (2, 2)), (28, 28), (8, 8, 8)),
-    "swin": (SWIN, {"embeddings": (8, 8), "stage.0": (4, 4), "stage.1": (2, 2), "stage.2": (2, 2)}, (32, 32), (8,)),
-}
-
-
-def make_config(family: str) -> InverseConfig:
-    taps, grids, size, image = FAMILIES[family]
-    return InverseConfig(
-        method="modular",
-        target="some",
-        target_sha256="0" * 64,
-        input_size=size,
-        taps=taps,
-        grids=grids,
-        architecture={"layers": 2, "heads": 2, "ratio": 2, "window": 2},
-        sequences={"image": image, "prediction": (6, 7), "stage_layers": (2, 1, 1), "stage_heads": (2, 4, 4)},
-    )
-
 
 def make_inverse(family: str) -> ModularInverse:
     torch.manual_seed(0)
-    inverse = build_inverse(make_config(family))
+    inverse = build_inverse(make_config("modular", family))
     assert isinstance(inverse, ModularInverse)
     return inverse.eval()
-
-
-def make_features(config: InverseConfig, count: int = 3) -> dict[str, Features]:
-    position = torch.randn(1, 12, 8).expand(count, -1, -1) if "backbone" in config.taps else None
-    return {tap: Features(torch.randn(count, *shape), position=position) for tap, shape in config.taps.items()}
 
 
 @pytest.mark.parametrize(
@@ -123,11 +92,11 @@ def test_only_the_most_likely_class_and_the_box_of_a_prediction_count() -> None:
 
 
 def test_numbers_that_do_not_fit_are_told() -> None:
-    config = make_config("vit")
+    config = make_config("modular", "vit")
     with pytest.raises(SpecError, match="6 layers do not lead from 4x4 to 32x32"):
         count_bytes(config.model_copy(update={"sequences": {"image": (8, 8, 8, 8, 8)}}))
     with pytest.raises(SpecError, match=r"describes no 'modular' inverse: .*window"):
-        count_bytes(make_config("swin").model_copy(update={"architecture": {"ratio": 2}}))
+        count_bytes(make_config("modular", "swin").model_copy(update={"architecture": {"ratio": 2}}))
 
 
 @pytest.mark.parametrize("target_id", ["mini-detr", "mini-vit", "mini-swin"])
@@ -140,7 +109,7 @@ def test_each_component_is_trained_on_its_own_truth_and_learns_a_batch_by_heart(
     shape = load_recipe("modular", spec).shape(spec.family)
     torch.manual_seed(0)
     inverse = build_inverse(
-        make_config("vit").model_copy(
+        make_config("modular", "vit").model_copy(
             update={
                 "input_size": spec.input_size,
                 "taps": {tap: tuple(item.tensor.shape[1:]) for tap, item in features.items()},

@@ -14,8 +14,8 @@ from transformers import AutoModelForImageClassification, DetrForObjectDetection
 
 from benchmark.errors import SpecError, UserError
 from benchmark.inverses.base import load_inverse
-from benchmark.inverses.chain import ChainedInverse
 from benchmark.inverses.recipes import load_recipe
+from benchmark.inverses.standardized import StandardizedInverse
 from benchmark.suites.spec import Suite
 from benchmark.train import loop, recipes, targets
 from benchmark.train.batches import Batch, get_batches
@@ -139,9 +139,9 @@ def test_a_last_round_begins_with_a_network_alone(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["modular", "modular_per_tap"])
+@pytest.mark.parametrize("method", ["end_to_end", "modular", "modular_per_tap"])
 @pytest.mark.parametrize("target_id", ["mini-detr", "mini-vit", "mini-swin"])
-def test_chains_train_and_store(tmp_path: Path, mini: Suite, cpu: torch.device, target_id: str, method: str) -> None:
+def test_methods_train_and_store(tmp_path: Path, mini: Suite, cpu: torch.device, target_id: str, method: str) -> None:
     spec = mini.target(target_id)
     recipe = load_recipe(method, spec).model_copy(update={"steps": 6, "batch_size": 2})
     data, out = Scenes(1, cpu), tmp_path / "out"
@@ -149,7 +149,7 @@ def test_chains_train_and_store(tmp_path: Path, mini: Suite, cpu: torch.device, 
     inverse = load_inverse(tmp_path / "out", cpu)
     assert inverse.config.training["steps"] == 6
     assert tuple(inverse.config.taps) == mini.target(target_id).tap_names
-    assert isinstance(inverse, ChainedInverse)
+    assert isinstance(inverse, StandardizedInverse)
     assert (inverse.get_buffer(f"deviation_{inverse.key(spec.tap_names[0])}") != 1).all()
 
 
