@@ -35,9 +35,6 @@ from benchmark.targets.base import Target
 
 __all__ = ["measure_evaluation", "measure_full_size"]
 
-WARM_UP_S = 10.0
-"""A first tile that took longer needs no second run: what a process does only once is little of it."""
-
 Row = dict[str, str | float]
 
 
@@ -74,6 +71,21 @@ class _Bench:
         """Return which share of the suite's images the first `images` are."""
         return min(1.0, images / self.suite.dataset.images)
 
+    def _measure_first_images(self, pipeline: Pipeline, samples: Sequence[Sample]) -> tuple[float, float]:
+        """Return the seconds that the comparison of layers and the judge take for a tile.
+
+        Only the first images of a suite are subject to them; they count by their share of all.
+        """
+        beyond, judged_s = self.suite.dataset.images, 0.0
+        if self.networks.judge:
+            ids = [sample.id for sample in samples]
+            (plain,), (judged,) = (iter_tiles(samples, self.device, first=beyond, judged=some) for some in ((), ids))
+            pipeline.run(plain)
+            unlike = [_seconds(self.device, partial(pipeline.run, item)) for item in (judged, plain)]
+            judged_s = max(0.0, unlike[0] - unlike[1])
+        (tile,) = iter_tiles(samples, self.device)
+        return _seconds(self.device, partial(pipeline.layers.run, tile)) if pipeline.layers else 0.0, judged_s
+
     def measure(self, count: int, naive_images: int) -> Row:
         """Return the row of `measure_evaluation`."""
         suite, watch = self.suite, Stopwatch(self.device)
@@ -81,25 +93,19 @@ class _Bench:
         began = time.perf_counter()
         samples = self._read(count)
         read_s = time.perf_counter() - began
-        plain = list(iter_tiles(samples, self.device, first=suite.dataset.images))
-        (whole,) = iter_tiles(samples[:TILE], self.device, judged=self.images.ids)
-        with_all_s = _seconds(self.device, partial(pipeline.run, whole))
-        if with_all_s < WARM_UP_S:
-            watch.take()
-            with_all_s = _seconds(self.device, partial(pipeline.run, whole))
-        layers_s = watch.take().get("layers", 0.0)
-        plain_s = pure_s = 0.0
-        for tile in plain:
+        tiles = list(iter_tiles(samples, self.device, first=suite.dataset.images))
+        layers_s, judged_s = self._measure_first_images(pipeline, samples[:TILE])
+        pure_s = 0.0
+        watch.take()
+        for tile in tiles:
             shown = [perturb(kind, tile.images, tile.masks) for kind in suite.perturbations]
-            plain_s += _seconds(self.device, partial(pipeline.run, tile))
+            pipeline.run(tile)
             pure_s += _seconds(self.device, partial(self._forward, shown, tile, pipeline.micro_batch))
         parts = watch.take() | {"read": read_s}
-        # What is done for the first images alone is measured on a tile of its own, and counts by their share of all.
-        judged_s = max(0.0, with_all_s - layers_s - plain_s / len(plain))
-        parts["layers"] = layers_s * len(plain) * self._share(suite.layer_images)
-        parts["scores"] += judged_s * len(plain) * self._share(suite.judged_images)
+        parts["layers"] = layers_s * len(tiles) * self._share(suite.layer_images)
+        parts["scores"] += judged_s * len(tiles) * self._share(suite.judged_images)
         total_s = sum(parts.values())
-        recons = len(plain) * TILE * len(self.target.spec.taps) * len(suite.perturbations)
+        recons = len(tiles) * TILE * len(self.target.spec.taps) * len(suite.perturbations)
         row: Row = {"target": self.target.spec.id, "total / pure": total_s / pure_s, "ms/recon": 1e3 * total_s / recons}
         row |= {f"{part} / total": seconds / total_s for part, seconds in parts.items()}
         if chosen := samples[:naive_images]:
