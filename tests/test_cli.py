@@ -38,11 +38,11 @@ RECORD = Path("invbench-results/modular_per_tap/records/mini@1/record.json")
         (["eval", "--limits", "1"], "No such option"),
         (["list", "tap"], "Invalid value"),
         (["list", "taps", "--target", "mini-vti"], "did you mean 'mini-vit'?"),
-        (["train", "inverse", "rigde", "mini-vit", "--out", "x"], "did you mean 'ridge'?"),
+        (["train", "inverse", "rigde", "--target", "mini-vit", "--out", "x"], "did you mean 'ridge'?"),
         pytest.param(["train", "target", "mini-vat", "--out", "x"], "did you mean 'mini-vit'?", marks=SLOW),
         (["board", "build", "--records", "nowhere", "--out", "x"], "does not exist"),
         pytest.param(
-            ["train", "inverse", "copy", "mini-vit", "--out", "x"],
+            ["train", "inverse", "copy", "--target", "mini-vit", "--out", "x"],
             "method 'copy' has nothing to train",
             marks=pytest.mark.slow,
         ),

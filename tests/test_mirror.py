@@ -54,7 +54,6 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     | {"benchmark.inverses.copy": '"copy"'},
     "inverses/test_modular.py": {
         "benchmark.inverses.chain": "",
-        "benchmark.inverses.recipes": "",
         "benchmark.inverses.standardized": "set_moments",
         "benchmark.train.losses": "",
     },

@@ -9,6 +9,7 @@ import click
 
 from benchmark.commands.common import (
     EXISTING_FOLDER,
+    FILE,
     OUTPUT_FOLDER,
     Cli,
     data_folder_option,
@@ -111,7 +112,7 @@ def train_target_command(
 
 @train.command("inverse")
 @click.argument("method")
-@click.argument("target")
+@click.option("--target", required=True, metavar="ID", help="The target of the suite that is inverted.")
 @click.option(
     "--out",
     required=True,
@@ -121,8 +122,18 @@ def train_target_command(
 @click.option(
     "--network",
     type=EXISTING_FOLDER,
-    help="TARGET's network in Hub layout, as train target makes it [default: the one that the suite pins].",
+    help="The target's network in Hub layout, as train target makes it [default: the one that the suite pins].",
 )
+@click.option(
+    "--recipe",
+    "recipe_file",
+    type=FILE,
+    help="How to build and train it, a TOML file [default: the package's for this method and size of target].",
+)
+@click.option("--steps", type=click.IntRange(1), help="Instead of the recipe's.")
+@click.option("--epochs", type=click.FloatRange(0, min_open=True), help="Times through the photographs, for --steps.")
+@click.option("--batch-size", type=click.IntRange(1), help="Instead of the recipe's.")
+@click.option("--learning-rate", type=click.FloatRange(0, 1, min_open=True), help="Instead of the recipe's.")
 @suite_option
 @data_folder_option
 @work_option
@@ -134,6 +145,11 @@ def train_inverse_command(
     target: str,
     out: Path,
     network: Path | None,
+    recipe_file: Path | None,
+    steps: int | None,
+    epochs: float | None,
+    batch_size: int | None,
+    learning_rate: float | None,
     suite_id: str,
     data_folder: Path | None,
     work_dir: Path,
@@ -141,13 +157,15 @@ def train_inverse_command(
     device: str,
     threads: int | None,
 ) -> None:
-    """Train inverse METHOD (mean, ridge, modular, ...) of TARGET on scenes or on photographs its suite leaves out.
+    """Train inverse METHOD (mean, ridge, modular, ...) of a target on scenes or on photographs its suite leaves out.
 
     \b
     Examples:
-      invbench train inverse ridge mini-vit --out trained/ridge-vit
-      invbench train inverse ridge mini-vit --network trained/mini-vit-step1125 --out trained/ridge-vit-step1125
+      invbench train inverse ridge --target mini-vit --out trained/ridge-vit
+      invbench train inverse modular --target mini-vit --steps 3000 --out trained/modular-vit
+      invbench train inverse ridge --target mini-vit --network trained/mini-vit-step1125 --out trained/ridge-step1125
     """
+    from benchmark.inverses.recipes import choose_recipe
     from benchmark.inverses.spec import get_method
     from benchmark.suites.catalog import load_suite
     from benchmark.suites.lock import load_lock
@@ -155,6 +173,9 @@ def train_inverse_command(
     suite = load_suite(suite_id)
     spec = suite.target(target)
     get_method(method)
+    if steps and epochs:
+        raise click.UsageError("give either --steps or --epochs")
+    recipe = choose_recipe(method, spec, recipe_file, steps=steps, batch_size=batch_size, learning_rate=learning_rate)
 
     from benchmark.content.content import Content
     from benchmark.train import inverses
@@ -167,5 +188,7 @@ def train_inverse_command(
         photographs = content.images.unused()
         description = f"{len(photographs.ids)} photographs that {suite.id} does not evaluate"
         data = Photographs(photographs, spec.input_size, description, inverses.SEED, torch_device)
-    inverses.train_inverse(method, spec, network or content.target(spec), data, out, work_dir, torch_device)
+    if epochs and recipe:
+        recipe = recipe.for_epochs(epochs, data.count)
+    inverses.train_inverse(method, spec, network or content.target(spec), data, out, work_dir, torch_device, recipe)
     click.echo(out)

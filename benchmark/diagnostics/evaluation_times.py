@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -59,13 +59,36 @@ class _Bench:
 
     @float32()
     @torch.no_grad()
-    def _forward(self, shown: Sequence[Tensor], tile: Tile, size: int) -> None:
+    def _forward(self, seen: Tensor, tile: Tile, size: int) -> None:
         """Run target and inverse on what is shown: what an evaluation cannot do without."""
         reads_input = get_method(self.inverse.config.method).needs_input
-        for seen in shown:
-            for first in range(0, len(seen), size):
-                part, ids = seen[first : first + size], tile.ids[first : first + size]
-                self.inverse.invert(read_features(self.target, part, ids, reads_input=reads_input))
+        for first in range(0, len(seen), size):
+            part, ids = seen[first : first + size], tile.ids[first : first + size]
+            self.inverse.invert(read_features(self.target, part, ids, reads_input=reads_input))
+
+    def _run(self, pipeline: Pipeline, tile: Tile) -> tuple[float, float]:
+        """Run a tile; return the seconds of its forward passes alone, and which of them were spent inside the run.
+
+        On a CPU, where tiles may take minutes, each follows the evaluation's own at once, so that both meet the same
+        load. Elsewhere that would make the evaluation wait for the device: they follow the tile.
+        """
+        forward = partial(self._forward, tile=tile, size=pipeline.micro_batch)
+        if self.device.type != "cpu":
+            pipeline.run(tile)
+            shown = [perturb(kind, tile.images, tile.masks) for kind in self.suite.perturbations]
+            return sum(_seconds(self.device, partial(forward, seen)) for seen in shown), 0.0
+        spent: list[float] = []
+        invert = pipeline.scorer.invert
+
+        def in_turn(seen: Tensor) -> Mapping[str, Tensor]:
+            recons = invert(seen)
+            spent.append(_seconds(self.device, partial(forward, seen)))
+            return recons
+
+        pipeline.scorer.invert = in_turn
+        pipeline.run(tile)
+        pipeline.scorer.invert = invert
+        return sum(spent), sum(spent)
 
     def _share(self, images: int) -> float:
         """Return which share of the suite's images the first `images` are."""
@@ -95,13 +118,12 @@ class _Bench:
         read_s = time.perf_counter() - began
         tiles = list(iter_tiles(samples, self.device, first=suite.dataset.images))
         layers_s, judged_s = self._measure_first_images(pipeline, samples[:TILE])
-        pure_s = 0.0
         watch.take()
-        for tile in tiles:
-            shown = [perturb(kind, tile.images, tile.masks) for kind in suite.perturbations]
-            pipeline.run(tile)
-            pure_s += _seconds(self.device, partial(self._forward, shown, tile, pipeline.micro_batch))
+        pure_s, beside_s = (
+            sum(seconds) for seconds in zip(*(self._run(pipeline, tile) for tile in tiles), strict=True)
+        )
         parts = watch.take() | {"read": read_s}
+        parts["scores"] -= beside_s
         parts["layers"] = layers_s * len(tiles) * self._share(suite.layer_images)
         parts["scores"] += judged_s * len(tiles) * self._share(suite.judged_images)
         total_s = sum(parts.values())
@@ -119,7 +141,7 @@ def measure_evaluation(content: Content, candidate: Candidate, options: Options,
     """Return a row for each target of a suite.
 
     `total / pure`: reading, perturbing, inverting, scoring and comparing layers, over nothing but the forward passes of
-    target and inverse on the same tensors; tile by tile in turn. What only the first images of a suite are subject to,
+    target and inverse on the same tensors, in turn. What only the first images of a suite are subject to,
     the comparison of layers and the judge, counts by their share. `read / total` ... `layers / total`: shares of the
     parts. `naive / total`: seconds an image of the naive script over ours.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from copy import deepcopy
 from importlib import import_module
 from pathlib import Path
 from typing import ClassVar
@@ -81,13 +82,30 @@ def build_inverse(config: InverseConfig) -> Inverse:
     return inverse_class(config)
 
 
+def _stored_type(tensor: Tensor, config: InverseConfig) -> torch.dtype:
+    """Return the type that a tensor of an inverse has in its file."""
+    return torch.float16 if config.storage == "float16" and tensor.is_floating_point() else tensor.dtype
+
+
 def save_inverse(inverse: Inverse, folder: Path) -> None:
-    """Write `config.json` and `model.safetensors` to `folder`."""
+    """Write `config.json` and `model.safetensors` to `folder`; numbers as the configuration's `storage` says.
+
+    Raises:
+        SpecError: a number is too large for float16.
+    """
+    stored: nn.Module = inverse
+    if inverse.config.storage == "float16":
+        stored = deepcopy(inverse).half()
+        for name, tensor in stored.state_dict().items():
+            if not tensor.isfinite().all():
+                raise SpecError(
+                    f"tensor '{name}' does not fit float16", where=str(folder), cure="set 'storage' to float32"
+                )
     config = inverse.config.model_dump(mode="json")
     write_text(folder / "config.json", json.dumps(config, indent=1) + "\n")
     with replacing(folder / "model.safetensors") as temporary:
         try:
-            save_model(inverse, str(temporary))
+            save_model(stored, str(temporary))
         except SafetensorError as error:  # also what it calls a full disk
             raise OSError(str(error)) from None
 
@@ -121,12 +139,13 @@ def _build_on_meta(config: InverseConfig) -> Inverse:
 
 
 def count_bytes(config: InverseConfig) -> int:
-    """Return how many bytes the tensors of an inverse take, without making them.
+    """Return how many bytes the tensors of an inverse take in its file, without making them.
 
     Raises:
         SpecError: the configuration's numbers do not fit together, or ask for more than `MAX_BYTES`.
     """
-    size = sum(tensor.numel() * tensor.element_size() for tensor in _build_on_meta(config).state_dict().values())
+    tensors = _build_on_meta(config).state_dict().values()
+    size = sum(tensor.numel() * _stored_type(tensor, config).itemsize for tensor in tensors)
     if size > MAX_BYTES:
         message = f"describes {size / 1e9:.1f} GB of weights; {MAX_BYTES / 1e9:.0f} GB are allowed"
         raise SpecError(message, where="config.json")
@@ -136,7 +155,8 @@ def count_bytes(config: InverseConfig) -> int:
 def load_inverse(folder: Path, device: torch.device) -> Inverse:
     """Read a stored inverse, frozen and in eval mode. Only safetensors are read and nothing is executed.
 
-    Names, shapes and types of the tensors are compared with the configuration before any is allocated.
+    Names, shapes and types of the tensors are compared with the configuration before any is allocated. What is stored
+    as float16 is computed with as float32.
 
     Raises:
         SpecError: a file is absent or malformed.
@@ -165,9 +185,10 @@ def load_inverse(folder: Path, device: torch.device) -> Inverse:
     except SafetensorError as error:
         raise IntegrityError(f"not a safetensors file: {error}", where=str(path)) from None
     for name, tensor in weights.items():
-        if tensor.dtype != expected[name].dtype:
-            raise IntegrityError(f"tensor '{name}' is {tensor.dtype}, not {expected[name].dtype}", where=str(path))
+        if tensor.dtype != (wanted := _stored_type(expected[name], config)):
+            raise IntegrityError(f"tensor '{name}' is {tensor.dtype}, not {wanted}", where=str(path))
         if not torch.isfinite(tensor).all():
             raise IntegrityError(f"tensor '{name}' is not finite", where=str(path))
+        weights[name] = tensor.to(expected[name].dtype)
     inverse.load_state_dict(weights, strict=True, assign=True)
     return inverse.eval().requires_grad_(False).to(device)

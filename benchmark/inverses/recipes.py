@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from benchmark.errors import NotFoundError
+from benchmark.errors import NotFoundError, UserError
 from benchmark.files.declarations import Frozen, read_toml
 from benchmark.files.fields import Id
 from benchmark.files.paths import PACKAGE
 from benchmark.inverses.spec import Number
 from benchmark.suites.spec import TargetSpec
 
-__all__ = ["RECIPES", "InverseRecipe", "Shape", "load_recipe", "load_recipe_file"]
+__all__ = ["RECIPES", "InverseRecipe", "Shape", "choose_recipe", "load_recipe", "load_recipe_file"]
 
 RECIPES = PACKAGE / "assets" / "recipes"
 
@@ -37,8 +38,16 @@ class InverseRecipe(Frozen):
     """Images a step"""
     learning_rate: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False, examples=[1e-3])]
     """Highest learning rate, after the warm-up"""
+    storage: Literal["float32", "float16"] = "float32"
+    """Type of the numbers in the trained inverse's file"""
     shapes: dict[Id, Shape] = {}
     """A table for each family of targets"""
+
+    def for_epochs(self, epochs: float, images: int | None) -> InverseRecipe:
+        """Return the recipe for `epochs` times through so many images; raises UserError where they have no end."""
+        if images is None:
+            raise UserError("scenes have no end, and so no epochs", cure="give --steps")
+        return self.model_copy(update={"steps": max(1, math.ceil(epochs * images / self.batch_size))})
 
     def shape(self, family: str) -> Shape:
         """Return the numbers for targets of a family; raises NotFoundError where the recipe has none."""
@@ -63,3 +72,30 @@ def load_recipe(method: str, target: TargetSpec) -> InverseRecipe:
     if not path.is_file():
         raise NotFoundError(f"method '{method}' has no recipe '{path.name}'")
     return load_recipe_file(path)
+
+
+def choose_recipe(
+    method: str,
+    target: TargetSpec,
+    path: Path | None = None,
+    *,
+    steps: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+) -> InverseRecipe | None:
+    """Return the recipe in a file, or the package's, with what is to be otherwise; None for methods without one.
+
+    Raises:
+        SpecError: the file is no recipe.
+        UserError: something is given that a method without recipe has no use for.
+    """
+    changes = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    try:
+        recipe = load_recipe_file(path) if path else load_recipe(method, target)
+    except NotFoundError:
+        if changes:
+            given = ", ".join("--" + name.replace("_", "-") for name in changes)
+            raise UserError(f"method '{method}' is not trained by steps: it has no use for {given}") from None
+        return None
+    return recipe.model_copy(update=changes)

@@ -37,7 +37,8 @@ class InverseConfig(Frozen):
     """`config.json` of a stored inverse.
 
     `taps` gives the feature shape (without the batch) at each tap; `architecture` the method's own numbers, `sequences`
-    its own rows of numbers, such as the channels of successive layers;
+    its own rows of numbers, such as the channels of successive layers; `storage` the type of the numbers in the file,
+    whatever the type that they are computed with;
     `target_sha256` the hash of the weights that the features came from, and for a target on the Hub
     `target_repo_id` and `target_revision` where they lie.
     """
@@ -50,6 +51,7 @@ class InverseConfig(Frozen):
     input_size: Size
     taps: dict[Id, Annotated[tuple[Length, ...], Field(min_length=1, max_length=4)]] = Field(max_length=256)
     grids: dict[Id, tuple[Length, Length]] = {}
+    storage: Literal["float32", "float16"] = "float32"
     architecture: dict[str, Number] = {}
     sequences: dict[str, Annotated[tuple[Number, ...], Field(max_length=64)]] = {}
     training: Training = {}

@@ -136,7 +136,8 @@ def _descend(
         "steps": schedule.steps, "batch_size": schedule.batch_size, "learning_rate": schedule.learning_rate,
     }  # fmt: skip
     shape = recipe.shape(target.spec.family)
-    inverse = build_inverse(_config(target, folder / "model.safetensors", method, shape, stated))
+    config = _config(target, folder / "model.safetensors", method, shape, stated)
+    inverse = build_inverse(config.model_copy(update={"storage": recipe.storage}))
     assert isinstance(inverse, StandardizedInverse)
     inverse.to(target.device).train()
     moments = _measure_moments(inverse, target, data)
@@ -182,8 +183,10 @@ def train_inverse(
         recipe: of a descent; None: the package's own for this method and target.
 
     Raises:
-        UserError: the method has nothing to train.
+        UserError: the method has nothing to train, or is given a recipe that it has no use for.
     """
+    if recipe and method not in LOSSES:
+        raise UserError(f"method '{method}' is not trained by steps: it has no use for a recipe")
     torch.manual_seed(SEED)
     target, weights = load_target(spec, folder, device), folder / "model.safetensors"
     stated: dict[str, str | int | float] = {"data": data.description, "seed": SEED}

@@ -14,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 NOPE = "/proc/nope"
+RIDGE = ["train", "inverse", "ridge", "--target", "mini-vit"]
 WRITING = {
     "eval": ["eval", "--out", NOPE],
     "board": ["board", "build", "--out", NOPE],
@@ -22,8 +23,8 @@ WRITING = {
     "docs schemas": ["docs", "schemas", "--out", NOPE],
     "bench board": ["bench", "board", "--keep", NOPE],
     "bench batteries": ["bench", "batteries", "--out", f"{NOPE}/page.md"],
-    "train inverse": ["train", "inverse", "ridge", "mini-vit", "--out", NOPE],
-    "train inverse, checkpoints": ["train", "inverse", "ridge", "mini-vit", "--out", "x", "--work-dir", NOPE],
+    "train inverse": [*RIDGE, "--out", NOPE],
+    "train inverse, checkpoints": [*RIDGE, "--out", "x", "--work-dir", NOPE],
     "train target": ["train", "target", "mini-vit", "--out", NOPE],
     "data freeze": ["data", "freeze", f"{NOPE}/test.parquet"],
     "suite export": ["suite", "export", "mini@1", "--size", "96x96", "--out", f"{NOPE}/images.parquet"],

@@ -66,8 +66,8 @@ def place(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pl
             ("data", "lpips", perceptual),
             ("suite", "lock", suite, "--data-dir", data),
             ("suite", "check", suite, "--data-dir", data),
-            ("train", "inverse", "ridge", "vit-tiny", "--out", "ridge", *here),
-            ("train", "inverse", "mean", "vit-tiny", "--out", "mean", *here),
+            ("train", "inverse", "ridge", "--target", "vit-tiny", "--out", "ridge", *here),
+            ("train", "inverse", "mean", "--target", "vit-tiny", "--out", "mean", *here),
             ("eval", "--inverse", "mean", "--limit", 8, *here),
             ("eval", "--inverse", "ridge", "--limit", 16, *here),
         ):

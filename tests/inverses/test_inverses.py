@@ -17,7 +17,7 @@ from torch import Tensor
 
 from benchmark.errors import IntegrityError, NotFoundError, SpecError
 from benchmark.files.paths import submissions_root
-from benchmark.inverses.base import build_inverse, load_inverse, save_inverse
+from benchmark.inverses.base import build_inverse, count_bytes, load_inverse, save_inverse
 from benchmark.inverses.mean import MeanInverse
 from benchmark.inverses.modular_per_tap import ModularPerTapInverse, previous_tap
 from benchmark.inverses.ridge import Moments, RidgeInverse
@@ -165,6 +165,27 @@ def test_storage_round_trips(tmp_path: Path, cpu: torch.device) -> None:
     assert torch.equal(again.invert(features)["encoder.0"], inverse.invert(features)["encoder.0"])
     assert not again.training
     assert not any(p.requires_grad for p in again.parameters())
+
+
+def test_half_of_the_bytes_hold_the_same_inverse_but_for_rounding(tmp_path: Path, cpu: torch.device) -> None:
+    torch.manual_seed(1)
+    inverse = build_inverse(config("modular", storage="float16")).eval()
+    save_inverse(inverse, tmp_path)
+    stored = load_file(tmp_path / "model.safetensors")
+    assert {tensor.dtype for tensor in stored.values()} == {torch.float16, torch.int64}
+    assert count_bytes(inverse.config) == sum(tensor.numel() * tensor.element_size() for tensor in stored.values())
+    again = load_inverse(tmp_path, cpu)
+    assert {tensor.dtype for tensor in again.state_dict().values()} == {torch.float32, torch.int64}
+    features = random_features(inverse.config)
+    assert torch.allclose(again.invert(features)["encoder.0"], inverse.invert(features)["encoder.0"], atol=2e-3)
+    save_inverse(again, tmp_path / "again")
+    assert (tmp_path / "again/model.safetensors").read_bytes() == (tmp_path / "model.safetensors").read_bytes()
+    change_config(tmp_path, storage="float32")
+    with pytest.raises(IntegrityError, match=r"is torch.float16, not torch.float32"):
+        load_inverse(tmp_path, cpu)
+    next(inverse.parameters()).data.fill_(1e6)
+    with pytest.raises(SpecError, match=r"does not fit float16 \(set 'storage' to float32\)"):
+        save_inverse(inverse, tmp_path)
 
 
 @pytest.fixture

@@ -8,12 +8,11 @@ from inversefamilies import DETR, FAMILIES, SWIN, VIT, make_config, make_feature
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmark.errors import NotFoundError, SpecError
+from benchmark.errors import SpecError
 from benchmark.inverses.base import build_inverse, count_bytes
 from benchmark.inverses.chain import IMAGE
 from benchmark.inverses.modular import ModularInverse, find_components
-from benchmark.inverses.recipes import RECIPES, load_recipe, load_recipe_file
-from benchmark.suites.catalog import load_suite
+from benchmark.inverses.recipes import load_recipe
 from benchmark.suites.spec import Suite
 from benchmark.targets import load_target
 from benchmark.targets.taps import Features
@@ -138,15 +137,3 @@ def test_each_component_is_trained_on_its_own_truth_and_learns_a_batch_by_heart(
         loss(images).backward()
         optimizer.step()
     assert loss(images).item() < 0.5 * float(expected)
-
-
-def test_recipes_load_and_have_the_sizes_that_are_published() -> None:
-    assert all(load_recipe_file(path).steps for path in RECIPES.glob("*.toml"))
-    coco = load_suite("coco@1")
-    detr, vit = (load_recipe("modular", coco.target(name)) for name in ("detr-resnet-50", "vit-base-16"))
-    assert detr.shape("detr").sequences["image"] == (2048, 1024, 512, 256, 128, 64)
-    assert vit.shape("vit").architecture == {"layers": 12, "heads": 12, "ratio": 4}
-    with pytest.raises(NotFoundError, match="no shape for targets of family 'convnext'"):
-        detr.shape("convnext")
-    with pytest.raises(NotFoundError, match=r"no recipe 'copy-full\.toml'"):
-        load_recipe("copy", coco.target("vit-base-16"))
