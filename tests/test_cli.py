@@ -39,6 +39,8 @@ RECORD = Path("invbench-results/modular_per_tap/records/mini@1/record.json")
         (["list", "tap"], "Invalid value"),
         (["list", "taps", "--target", "mini-vti"], "did you mean 'mini-vit'?"),
         (["train", "inverse", "rigde", "--target", "mini-vit", "--out", "x"], "did you mean 'ridge'?"),
+        (["train", "inverse", "--target", "mini-vit", "--out", "x"], "give either METHOD or --code"),
+        (["train", "inverse", "ridge", "--target", "mini-vit", "--out", "x", "--steps", "5"], "no use for --steps"),
         pytest.param(["train", "target", "mini-vat", "--out", "x"], "did you mean 'mini-vit'?", marks=SLOW),
         (["board", "build", "--records", "nowhere", "--out", "x"], "does not exist"),
         pytest.param(

@@ -156,15 +156,19 @@ def test_an_architecture_of_ones_own_is_submitted(checkout: Path, run: Run) -> N
 
 
 @pytest.mark.slow
-def test_an_architecture_with_weights_is_trained_and_stored(checkout: Path, run: Run, cpu: torch.device) -> None:
+def test_an_architecture_with_weights_is_trained_and_evaluated(checkout: Path, run: Run, cpu: torch.device) -> None:
     folder = checkout / "submissions" / "my-net"
     folder.mkdir()
-    follow("An architecture of your own", checkout, run, IN_FULL.replace(", 300, 8", ", 20, 8"))  # fewer steps
+    shorter = IN_FULL.replace("steps = 300", "steps = 6").replace("batch_size = 8", "batch_size = 2")
+    follow("An architecture of your own", checkout, run, shorter)
     submission = load_submission_folder(folder)
     load_code(folder / "inverse.py", trained=True)
-    inverse = load_inverse(submission.weights["mini-swin"].directory(folder), cpu)
-    features = {tap: Features(torch.rand(2, *shape)) for tap, shape in inverse.config.taps.items()}
-    assert {recon.shape for recon in inverse.invert(features).values()} == {(2, 3, 96, 96)}
+    for target in ("mini-detr", "mini-vit", "mini-swin"):
+        inverse = load_inverse(submission.weights[target].directory(folder), cpu)
+        assert inverse.config.training["steps"] == 6
+        features = {tap: Features(torch.rand(2, *shape)) for tap, shape in inverse.config.taps.items()}
+        assert {recon.shape for recon in inverse.invert(features).values()} == {(2, 3, 96, 96)}
+    assert "my-net (partial)" in run("invbench eval --submission submissions/my-net --trust-code")
 
 
 @pytest.mark.slow

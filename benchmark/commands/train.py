@@ -111,7 +111,8 @@ def train_target_command(
 
 
 @train.command("inverse")
-@click.argument("method")
+@click.argument("method", required=False)
+@click.option("--code", type=FILE, help="Import the architecture from this file, an inverse.py of yours, and train it.")
 @click.option("--target", required=True, metavar="ID", help="The target of the suite that is inverted.")
 @click.option(
     "--out",
@@ -141,7 +142,8 @@ def train_target_command(
 @device_option
 @threads_option
 def train_inverse_command(
-    method: str,
+    method: str | None,
+    code: Path | None,
     target: str,
     out: Path,
     network: Path | None,
@@ -159,10 +161,13 @@ def train_inverse_command(
 ) -> None:
     """Train inverse METHOD (mean, ridge, modular, ...) of a target on scenes or on photographs its suite leaves out.
 
+    An architecture of your own (--code) is trained to give the image, by the steps of its recipe.
+
     \b
     Examples:
       invbench train inverse ridge --target mini-vit --out trained/ridge-vit
       invbench train inverse modular --target mini-vit --steps 3000 --out trained/modular-vit
+      invbench train inverse --code my/inverse.py --recipe my/recipe.toml --target mini-detr --out my/weights/mini-detr
       invbench train inverse ridge --target mini-vit --network trained/mini-vit-step1125 --out trained/ridge-step1125
     """
     from benchmark.inverses.recipes import choose_recipe
@@ -172,9 +177,16 @@ def train_inverse_command(
 
     suite = load_suite(suite_id)
     spec = suite.target(target)
-    get_method(method)
+    if (method is None) == (code is None):
+        raise click.UsageError("give either METHOD or --code")
     if steps and epochs:
         raise click.UsageError("give either --steps or --epochs")
+
+    from benchmark.inverses.code import blame, load_code
+
+    if code:
+        method = load_code(code, trained=True).id
+    method = get_method(str(method)).id
     recipe = choose_recipe(method, spec, recipe_file, steps=steps, batch_size=batch_size, learning_rate=learning_rate)
 
     from benchmark.content.content import Content
@@ -190,5 +202,7 @@ def train_inverse_command(
         data = Photographs(photographs, spec.input_size, description, inverses.SEED, torch_device)
     if epochs and recipe:
         recipe = recipe.for_epochs(epochs, data.count)
-    inverses.train_inverse(method, spec, network or content.target(spec), data, out, work_dir, torch_device, recipe)
+    folder = network or content.target(spec)
+    with blame(code):
+        inverses.train_inverse(method, spec, folder, data, out, work_dir, torch_device, recipe, code)
     click.echo(out)

@@ -12,7 +12,7 @@ from benchmark.errors import NotFoundError, UserError
 from benchmark.files.declarations import Frozen, read_toml
 from benchmark.files.fields import Id
 from benchmark.files.paths import PACKAGE
-from benchmark.inverses.spec import Number
+from benchmark.inverses.spec import METHODS, Number
 from benchmark.suites.spec import TargetSpec
 
 __all__ = ["RECIPES", "InverseRecipe", "Shape", "choose_recipe", "load_recipe", "load_recipe_file"]
@@ -50,11 +50,15 @@ class InverseRecipe(Frozen):
         return self.model_copy(update={"steps": max(1, math.ceil(epochs * images / self.batch_size))})
 
     def shape(self, family: str) -> Shape:
-        """Return the numbers for targets of a family; raises NotFoundError where the recipe has none."""
-        if family not in self.shapes:
-            known = ", ".join(sorted(self.shapes)) or "none"
+        """Return the numbers for targets of a family: none at all where no family has any.
+
+        Raises:
+            NotFoundError: the recipe has shapes, but none for this family.
+        """
+        if self.shapes and family not in self.shapes:
+            known = ", ".join(sorted(self.shapes))
             raise NotFoundError(f"the recipe has no shape for targets of family '{family}'", cure=f"it has: {known}")
-        return self.shapes[family]
+        return self.shapes.get(family, Shape())
 
 
 def load_recipe_file(path: Path) -> InverseRecipe:
@@ -70,7 +74,7 @@ def load_recipe(method: str, target: TargetSpec) -> InverseRecipe:
     """
     path = RECIPES / f"{method}-{'mini' if target.source.path else 'full'}.toml"
     if not path.is_file():
-        raise NotFoundError(f"method '{method}' has no recipe '{path.name}'")
+        raise NotFoundError(f"there is no recipe '{path.name}' for method '{method}'", cure="give one: --recipe FILE")
     return load_recipe_file(path)
 
 
@@ -89,13 +93,13 @@ def choose_recipe(
         SpecError: the file is no recipe.
         UserError: something is given that a method without recipe has no use for.
     """
-    changes = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}
-    changes = {name: value for name, value in changes.items() if value is not None}
-    try:
-        recipe = load_recipe_file(path) if path else load_recipe(method, target)
-    except NotFoundError:
-        if changes:
-            given = ", ".join("--" + name.replace("_", "-") for name in changes)
-            raise UserError(f"method '{method}' is not trained by steps: it has no use for {given}") from None
+    given = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}
+    changes = {name: value for name, value in given.items() if value is not None}
+    closed_form = method in METHODS and not (RECIPES / f"{method}-mini.toml").is_file()
+    if closed_form and (path or changes):
+        options = ["--recipe"] * bool(path) + ["--" + name.replace("_", "-") for name in changes]
+        raise UserError(f"method '{method}' is not trained by steps: it has no use for {', '.join(options)}")
+    if closed_form:
         return None
+    recipe = load_recipe_file(path) if path else load_recipe(method, target)
     return recipe.model_copy(update=changes)

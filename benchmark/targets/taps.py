@@ -31,6 +31,18 @@ class Features:
     valid: Tensor | None = None
     seeds: tuple[int, ...] = ()
 
+    def as_map(self) -> Tensor:
+        """Return the features as a map (N, channels, h, w), whatever the family.
+
+        Maps are as they are. Of tokens those of the grid, which come last, lie at their places; tokens that have none,
+        such as the states of queries, lie side by side in one row.
+        """
+        if self.tensor.ndim == 4:
+            return self.tensor
+        count = self.tensor.shape[1]
+        rows, columns = self.grid if self.grid and self.grid[0] * self.grid[1] <= count else (1, count)
+        return self.tensor[:, -rows * columns :].transpose(1, 2).unflatten(2, (rows, columns))
+
     def generators(self) -> list[torch.Generator]:
         """Return a new generator for each image, on the CPU: whatever is random in a recon is drawn from these.
 

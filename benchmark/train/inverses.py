@@ -20,7 +20,7 @@ from benchmark.files.canonical import sha256_file
 from benchmark.files.import_graph import code_digest
 from benchmark.inverses.base import Inverse, build_inverse, save_inverse
 from benchmark.inverses.mean import MeanInverse
-from benchmark.inverses.recipes import InverseRecipe, Shape, load_recipe
+from benchmark.inverses.recipes import InverseRecipe, Shape
 from benchmark.inverses.ridge import RidgeInverse
 from benchmark.inverses.spec import InverseConfig
 from benchmark.inverses.standardized import StandardizedInverse
@@ -38,11 +38,8 @@ FIT_IMAGES, FIT_BATCH, MIN_BATCHES = 2048, 32, 16
 MOMENT_IMAGES = 512
 WARMUP_STEPS = 100
 RIDGE = Shape(architecture={"kernel": 3, "coarse": 8})
-LOSSES: dict[str, Callable[[Any, Target], nn.Module]] = {
-    "modular": ComponentLoss,
-    "modular_per_tap": ChainLoss,
-    "end_to_end": ImageLoss,
-}
+LOSSES: dict[str, Callable[[Any, Target], nn.Module]] = {"modular": ComponentLoss, "modular_per_tap": ChainLoss}
+"""What methods are trained for by descent; all others that have a recipe: to give the image."""
 
 
 def _batches(data: TrainingImages, images: int, title: str) -> Generator[Tensor, None, None]:
@@ -128,6 +125,7 @@ def _descend(
     stated: dict[str, str | int | float],
     recipe: InverseRecipe,
     work: Path,
+    code: Path | None,
 ) -> tuple[Inverse, int, float]:
     """An inverse trained by descent, how many images it saw, and the seconds that it took; see `train_inverse`."""
     warmup = min(WARMUP_STEPS, recipe.steps // 3)
@@ -138,10 +136,9 @@ def _descend(
     shape = recipe.shape(target.spec.family)
     config = _config(target, folder / "model.safetensors", method, shape, stated)
     inverse = build_inverse(config.model_copy(update={"storage": recipe.storage}))
-    assert isinstance(inverse, StandardizedInverse)
     inverse.to(target.device).train()
-    moments = _measure_moments(inverse, target, data)
-    loss = LOSSES[method](inverse, target)
+    moments = _measure_moments(inverse, target, data) if isinstance(inverse, StandardizedInverse) else 0
+    loss = LOSSES.get(method, ImageLoss)(inverse, target)
     seconds = fit(
         loss,
         loss,
@@ -153,7 +150,8 @@ def _descend(
             "target": target.spec.model_dump(mode="json"),
             "network": {name: sha256_file(folder / name) for name in NETWORK_FILES},
             "data": data.key(),
-        },
+        }
+        | ({"submitted": sha256_file(code)} if code else {}),
         work=work,
         device=target.device,
         title=f"{method} {target.spec.id}",
@@ -171,6 +169,7 @@ def train_inverse(
     work: Path,
     device: torch.device,
     recipe: InverseRecipe | None = None,
+    code: Path | None = None,
 ) -> None:
     """Train the inverse `method` of a target and save it to `out`.
 
@@ -180,19 +179,21 @@ def train_inverse(
     Args:
         folder: the target's network, in Hub layout.
         data: images at the target's input size.
-        recipe: of a descent; None: the package's own for this method and target.
+        recipe: how to train by descent; None: the method is fitted in closed form.
+        code: the file that the method was imported from, if it is not the package's own.
 
     Raises:
-        UserError: the method has nothing to train, or is given a recipe that it has no use for.
+        UserError: the method has nothing to train.
     """
-    if recipe and method not in LOSSES:
-        raise UserError(f"method '{method}' is not trained by steps: it has no use for a recipe")
     torch.manual_seed(SEED)
     target, weights = load_target(spec, folder, device), folder / "model.safetensors"
     stated: dict[str, str | int | float] = {"data": data.description, "seed": SEED}
     samples = min(FIT_IMAGES, data.count or FIT_IMAGES)
     began = time.perf_counter()
-    if method == "mean":
+    if recipe:
+        descended, samples, seconds = _descend(method, target, folder, data, stated, recipe, work, code)
+        _save(descended, out, samples=samples, seconds=seconds, device=device)
+    elif method == "mean":
         mean = MeanInverse(_config(target, weights, method, Shape(), stated))
         mean.fit(_batches(data, FIT_IMAGES, "mean image"))
         _save(mean, out, samples=samples, seconds=time.perf_counter() - began, device=device)
@@ -200,10 +201,5 @@ def train_inverse(
         ridge = RidgeInverse(_config(target, weights, method, RIDGE, stated))
         ridge.fit(_stream(target, data, FIT_IMAGES, f"ridge of {spec.id}"))
         _save(ridge, out, samples=samples, seconds=time.perf_counter() - began, device=device)
-    elif method in LOSSES:
-        chosen = recipe or load_recipe(method, spec)
-        descended, samples, seconds = _descend(method, target, folder, data, stated, chosen, work)
-        _save(descended, out, samples=samples, seconds=seconds, device=device)
     else:
-        trainable = ", ".join(("mean", "ridge", *LOSSES))
-        raise UserError(f"method '{method}' has nothing to train", cure=f"trainable: {trainable}")
+        raise UserError(f"method '{method}' has nothing to train", cure="see invbench train inverse --help")

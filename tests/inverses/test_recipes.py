@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.errors import NotFoundError, SpecError, UserError
-from benchmark.inverses.recipes import RECIPES, choose_recipe, load_recipe, load_recipe_file
+from benchmark.inverses.recipes import RECIPES, Shape, choose_recipe, load_recipe, load_recipe_file
 from benchmark.inverses.spec import METHODS
 from benchmark.suites.catalog import load_suite
 from benchmark.suites.spec import Suite
@@ -21,8 +21,10 @@ def test_recipes_load_and_have_the_sizes_that_are_published() -> None:
     assert vit.shape("vit").architecture == {"layers": 12, "heads": 12, "ratio": 4}
     with pytest.raises(NotFoundError, match="no shape for targets of family 'convnext'"):
         detr.shape("convnext")
-    with pytest.raises(NotFoundError, match=r"no recipe 'copy-full\.toml'"):
-        load_recipe("copy", coco.target("vit-base-16"))
+    with pytest.raises(
+        NotFoundError, match=r"no recipe 'mine-full\.toml' for method 'mine' \(give one: --recipe FILE\)"
+    ):
+        load_recipe("mine", coco.target("vit-base-16"))
 
 
 def test_every_recipe_is_of_a_method_and_fits_every_family_of_its_scale(mini: Suite) -> None:
@@ -42,7 +44,10 @@ def test_what_is_given_beside_a_recipe_wins(mini: Suite, tmp_path: Path) -> None
     assert recipe is not None
     assert (recipe.steps, recipe.batch_size, recipe.learning_rate) == (9, 3, 0.5)
     assert recipe.for_epochs(2.5, 10).steps == 9
+    assert recipe.shape("vit") == Shape()
     assert choose_recipe("ridge", spec) is None
+    with pytest.raises(UserError, match="it has no use for --recipe"):
+        choose_recipe("mean", spec, path)
     with pytest.raises(UserError, match="'ridge' is not trained by steps: it has no use for --steps, --batch-size"):
         choose_recipe("ridge", spec, steps=5, batch_size=2)
     with pytest.raises(UserError, match=r"scenes have no end, and so no epochs \(give --steps\)"):

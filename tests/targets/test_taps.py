@@ -222,3 +222,15 @@ def test_depths_rise_from_zero_to_one(mini: Suite) -> None:
 def test_unknown_taps_are_named(targets: dict[str, Target], images: Tensor) -> None:
     with pytest.raises(NotFoundError, match=r"did you mean 'encoder\.\d'"):
         targets["mini-vit"].features(images, ["encoder.9"])
+
+
+def test_features_of_every_tap_are_a_map(wide_detr: DetrTarget, targets: dict[str, Target], images: Tensor) -> None:
+    features = wide_detr.features(torch.rand(2, 3, 64, 96))
+    assert features["backbone"].as_map() is features["backbone"].tensor
+    rows, columns = features["encoder.1"].grid or (0, 0)
+    assert features["encoder.1"].as_map().shape == (2, 16, rows, columns) and rows < columns
+    assert torch.equal(features["encoder.1"].as_map()[:, :, 1, 2], features["encoder.1"].tensor[:, columns + 2])
+    assert features["decoder.0"].as_map().shape == (2, 16, 1, 5)
+    tokens = targets["mini-vit"].features(images)["encoder.0"]
+    assert torch.equal(tokens.as_map()[:, :, 0, 0], tokens.tensor[:, 1])
+    assert targets["mini-swin"].features(images)["stage.1"].as_map().shape[1:] == (192, 6, 6)

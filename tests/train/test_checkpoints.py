@@ -22,6 +22,8 @@ from benchmark.datasets.imagenet import open_imagenet
 from benchmark.errors import IntegrityError, UserError
 from benchmark.files.import_graph import reachable_sources
 from benchmark.files.paths import PACKAGE
+from benchmark.inverses import spec
+from benchmark.inverses.code import load_code
 from benchmark.inverses.recipes import InverseRecipe
 from benchmark.suites.spec import ImagenetData, Suite
 from benchmark.train import inverses, loop, recipes, targets
@@ -154,6 +156,41 @@ def test_an_interrupted_modular_training_ends_where_a_straight_one_does(
     resumed = runs.train(recipe=recipe)
     assert "resumes at step 2 (" in runs.said
     assert same(straight, resumed)
+
+
+def test_submitted_code_is_trained_to_give_the_image_and_is_part_of_the_key(
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, weights = tmp_path / "inverse.py", []
+    monkeypatch.setattr("benchmark.inverses.spec.TRUSTED", {})
+    monkeypatch.setattr("benchmark.inverses.code.TRUSTED", spec.TRUSTED)
+    for comment in ("", "# changed"):
+        code.write_text(CODE + comment)
+        method = load_code(code, trained=True).id
+        recipe = InverseRecipe(steps=3, batch_size=2, learning_rate=1e-2)
+        out, cpu = tmp_path / "out", torch.device("cpu")
+        train_inverse(method, runs.spec, runs.network, Scenes(1, cpu), out, runs.work, cpu, recipe, code)
+        weights.append(load_file(out / "model.safetensors"))
+    assert same(*weights)
+    assert weights[0]["shade"].abs().min() > 0
+    assert "starts afresh: other submitted than the run in " in runs._capsys.readouterr().err
+
+
+CODE = """
+import torch
+from benchmark.inverses.base import Inverse
+
+class Even(Inverse):
+    method = "even"
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.shade = torch.nn.Parameter(torch.zeros(3))
+
+    def invert(self, features):
+        size = self.config.input_size
+        return {tap: self.shade.view(1, 3, 1, 1).expand(len(item.tensor), -1, *size) for tap, item in features.items()}
+"""
 
 
 def photographs(folder: Path, last: str) -> Photographs:
