@@ -142,6 +142,7 @@ def bench_batteries(
     "--submission", "submission_id", default="modular_per_tap", show_default=True, help="Whose inverses are evaluated."
 )
 @click.option("--target", "targets", multiple=True, help="Only this target; may be repeated.")
+@click.option("--perturbation", "kinds", multiple=True, help="Only identity and this one; may be repeated.")
 @click.option("--images", default=32, show_default=True, type=click.IntRange(1), help="The first so many images.")
 @click.option(
     "--naive",
@@ -162,6 +163,7 @@ def bench_eval(
     suite_id: str,
     submission_id: str,
     targets: tuple[str, ...],
+    kinds: tuple[str, ...],
     images: int,
     naive: int,
     full_size: bool,
@@ -178,16 +180,23 @@ def bench_eval(
     Examples:
       invbench bench eval
       invbench bench eval --target mini-vit --images 128 --naive 4 --threads 2
-      invbench bench eval --full-size --target vit-base-16 --images 8
+      invbench bench eval --full-size --target vit-base-16 --perturbation hue_set_0 --images 8
     """
     from tabulate import tabulate
 
+    from benchmark.errors import did_you_mean
     from benchmark.files.paths import submissions_root
     from benchmark.suites.catalog import load_suite
     from benchmark.suites.lock import load_lock
 
     suite = load_suite(suite_id)
     full = load_suite("coco@1") if full_size else suite
+    if unknown := [kind for kind in kinds if kind not in full.perturbations]:
+        raise did_you_mean("perturbation", unknown[0], full.perturbations)
+    if kinds:
+        full = full.model_copy(
+            update={"perturbations": ("identity", *(kind for kind in full.perturbations[1:] if kind in kinds))}
+        )
     wanted = [full.target(name) for name in targets] or ([] if full_size else list(suite.targets))
 
     from benchmark.content.content import Content
@@ -197,7 +206,8 @@ def bench_eval(
     from benchmark.submissions.candidates import open_submission
 
     quiet()
-    content, torch_device = Content(suite, load_lock(suite)), open_device(device, threads)
+    torch_device = open_device(device, threads)
+    content = Content(suite if full_size else full, load_lock(suite))
     if full_size:
         names = [target.id for target in wanted] or ["detr-resnet-50", "vit-base-16"]
         enlarged = EnlargedImages(content.images, suite.targets[0].input_size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,6 +20,13 @@ from benchmark.commands.common import (
     suite_option,
     threads_option,
 )
+
+if TYPE_CHECKING:
+    import torch
+
+    from benchmark.content.content import Content
+    from benchmark.suites.spec import TargetSpec
+    from benchmark.train.images import TrainingImages
 
 __all__ = ["train"]
 
@@ -110,6 +118,19 @@ def train_target_command(
     click.echo(out / name)
 
 
+def _training_images(content: Content, target: TargetSpec, device: torch.device, workers: int) -> TrainingImages:
+    """Scenes for the embedded suite, else the photographs that a suite leaves out."""
+    from benchmark.train.images import Photographs, Scenes
+    from benchmark.train.losses import SEED
+
+    suite = content.suite
+    if suite.dataset.source == "frozen":
+        return Scenes(SEED, device, workers)
+    photographs = content.images.unused()
+    description = f"{len(photographs.ids)} photographs that {suite.id} does not evaluate"
+    return Photographs(photographs, target.input_size, description, SEED, device)
+
+
 @train.command("inverse")
 @click.argument("method", required=False)
 @click.option("--code", type=FILE, help="Import the architecture from this file, an inverse.py of yours, and train it.")
@@ -190,19 +211,14 @@ def train_inverse_command(
     recipe = choose_recipe(method, spec, recipe_file, steps=steps, batch_size=batch_size, learning_rate=learning_rate)
 
     from benchmark.content.content import Content
-    from benchmark.train import inverses
-    from benchmark.train.images import Photographs, Scenes, TrainingImages
+    from benchmark.train.inverses import train_inverse
 
     quiet()
     torch_device, content = open_device(device, threads), Content(suite, load_lock(suite), data_folder)
-    data: TrainingImages = Scenes(inverses.SEED, torch_device, _workers(workers))
-    if suite.dataset.source != "frozen":
-        photographs = content.images.unused()
-        description = f"{len(photographs.ids)} photographs that {suite.id} does not evaluate"
-        data = Photographs(photographs, spec.input_size, description, inverses.SEED, torch_device)
+    data = _training_images(content, spec, torch_device, _workers(workers))
     if epochs and recipe:
         recipe = recipe.for_epochs(epochs, data.count)
     folder = network or content.target(spec)
     with blame(code):
-        inverses.train_inverse(method, spec, folder, data, out, work_dir, torch_device, recipe, code)
+        train_inverse(method, spec, folder, data, out, work_dir, torch_device, recipe, code)
     click.echo(out)

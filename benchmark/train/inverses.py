@@ -124,6 +124,7 @@ def _descend(
     data: TrainingImages,
     stated: dict[str, str | int | float],
     recipe: InverseRecipe,
+    out: Path,
     work: Path,
     code: Path | None,
 ) -> tuple[Inverse, int, float]:
@@ -155,6 +156,7 @@ def _descend(
         work=work,
         device=target.device,
         title=f"{method} {target.spec.id}",
+        journal=out,
     )
     return inverse.eval(), moments + schedule.steps * schedule.batch_size, seconds
 
@@ -174,7 +176,7 @@ def train_inverse(
     """Train the inverse `method` of a target and save it to `out`.
 
     Checkpoints of descents live in `work`; the same call resumes an interrupted training, and one with another network,
-    other data, configuration or code starts afresh.
+    other data, configuration or code starts afresh. Beside the inverse they leave `train.jsonl` and `curve.svg`.
 
     Args:
         folder: the target's network, in Hub layout.
@@ -191,7 +193,7 @@ def train_inverse(
     samples = min(FIT_IMAGES, data.count or FIT_IMAGES)
     began = time.perf_counter()
     if recipe:
-        descended, samples, seconds = _descend(method, target, folder, data, stated, recipe, work, code)
+        descended, samples, seconds = _descend(method, target, folder, data, stated, recipe, out, work, code)
         _save(descended, out, samples=samples, seconds=seconds, device=device)
     elif method == "mean":
         mean = MeanInverse(_config(target, weights, method, Shape(), stated))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from tqdm import tqdm
 from benchmark.engine.devices import get_device_name
 from benchmark.files.import_graph import library_versions
 from benchmark.train.checkpoints import Checkpoint
+from benchmark.train.journal import Journal, JournalEntry
 
 __all__ = ["Schedule", "fit"]
 
@@ -46,6 +47,16 @@ def _make_optimizer(parameters: list[nn.Parameter], schedule: Schedule) -> tuple
     return optimizer, SequentialLR(optimizer, [warmup, decay], [schedule.warmup_steps])
 
 
+def _take_step(
+    value: Tensor, parameters: list[nn.Parameter], optimizer: AdamW, rate: SequentialLR, clip_norm: float
+) -> None:
+    optimizer.zero_grad()
+    value.backward()
+    nn.utils.clip_grad_norm_(parameters, clip_norm)
+    optimizer.step()
+    rate.step()
+
+
 def _circumstances(schedule: Schedule, device: torch.device) -> dict[str, Any]:
     """What may change the result of any training, as JSON values."""
     return {
@@ -54,6 +65,52 @@ def _circumstances(schedule: Schedule, device: torch.device) -> dict[str, Any]:
         "device": [device.type, get_device_name(device)],
         "threads": torch.get_num_threads() if device.type == "cpu" else None,
     }
+
+
+class _Clock:
+    """How long a training has taken, how fast it is and how much of it waits for data."""
+
+    def __init__(self, start: int, schedule: Schedule, spent: float) -> None:
+        self._start, self._schedule, self._spent = start, schedule, spent
+        self._began, self._waited = time.perf_counter(), 0.0
+
+    def seconds(self) -> float:
+        """Return the seconds of training so far, those before an interruption included."""
+        return self._spent + time.perf_counter() - self._began
+
+    def waiting_for(self, data: Iterator[T]) -> Iterator[T]:
+        """Yield the data, and remember how long each was waited for."""
+        while True:
+            asked = time.perf_counter()
+            try:
+                item = next(data)
+            except StopIteration:
+                return
+            self._waited += time.perf_counter() - asked
+            yield item
+
+    def entry(self, step: int, loss: float, learning_rate: float) -> JournalEntry:
+        """Return what a journal says of a step."""
+        passed = time.perf_counter() - self._began
+        pace = passed / (step - self._start)
+        return JournalEntry(
+            step=step,
+            loss=loss,
+            learning_rate=learning_rate,
+            images_per_s=round(self._schedule.batch_size / pace, 2),
+            waiting=round(self._waited / passed, 4),
+            seconds=round(self.seconds(), 3),
+            left_s=round(pace * (self._schedule.steps - step), 3),
+        )
+
+
+def _resume(checkpoint: Checkpoint, parts: Mapping[str, Any], device: torch.device) -> tuple[int, float]:
+    """Load what a checkpoint holds, if there is one, into the parts; return the steps done and the seconds spent."""
+    if not (state := checkpoint.load(device)):
+        return 0, 0.0
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
+    return state["step"], state["seconds"]
 
 
 def fit(
@@ -67,6 +124,7 @@ def fit(
     device: torch.device,
     title: str,
     after_step: Callable[[int], object] = int,
+    journal: Path | None = None,
 ) -> float:
     """Minimize `loss` over the parameters of `model` that require a gradient.
 
@@ -79,6 +137,7 @@ def fit(
         key: everything else that could change the result, as JSON values: code, data, seeds, what was there before.
         work: where the checkpoints of all trainings lie.
         after_step: told the number of steps done after each.
+        journal: folder of `train.jsonl` and `curve.svg`; None: there are none.
 
     Returns:
         The seconds that the whole training took, interruptions left out.
@@ -90,29 +149,24 @@ def fit(
     optimizer, rate = _make_optimizer(parameters, schedule)
     parts: dict[str, Any] = {"model": model, "optimizer": optimizer, "rate": rate}
     checkpoint = Checkpoint(work, title, {**key, **_circumstances(schedule, device)})
-    start, spent = 0, 0.0
-    if state := checkpoint.load(device):
-        for name, part in parts.items():
-            part.load_state_dict(state[name])
-        start, spent = state["step"], state["seconds"]
-    began = time.perf_counter() - spent
+    start, spent = _resume(checkpoint, parts, device)
+    clock = _Clock(start, schedule, spent)
     average = torch.zeros((), device=device)
     with (
+        Journal(journal, title, start) if journal else nullcontext() as told,
         closing(batches(range(start, schedule.steps))) as data,
-        tqdm(data, initial=start, total=schedule.steps, desc=title, mininterval=1) as bar,
+        tqdm(clock.waiting_for(data), initial=start, total=schedule.steps, desc=title, mininterval=1) as bar,
     ):
         for step, batch in enumerate(bar, start + 1):
             value = loss(batch)
-            optimizer.zero_grad()
-            value.backward()
-            nn.utils.clip_grad_norm_(parameters, schedule.clip_norm)
-            optimizer.step()
-            rate.step()
+            _take_step(value, parameters, optimizer, rate, schedule.clip_norm)
             average += (value.detach() - average) * (0.02 if step > start + 1 else 1.0)
-            if step % SHOW_EVERY == 0:
+            if step % SHOW_EVERY == 0 or step == schedule.steps:
                 bar.set_postfix(loss=f"{float(average):.4f}", refresh=False)
+                if told:
+                    told.write(clock.entry(step, float(average), float(rate.get_last_lr()[0])))
             if step % CHECKPOINT_EVERY == 0 or step == schedule.steps:
-                spent = time.perf_counter() - began
+                spent = clock.seconds()
                 checkpoint.save({"step": step, "seconds": spent} | {n: p.state_dict() for n, p in parts.items()})
             after_step(step)
     return spent
