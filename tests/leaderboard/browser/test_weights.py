@@ -151,11 +151,15 @@ def test_a_score_that_is_missing_is_not_weighed_as_nothing(rich: Site, visit: Op
 def test_a_column_can_be_sorted_while_weights_are_set(real: Site, visit: Open) -> None:
     reader = visit(real)
     reader.open("mini-1/index.html#w=100,0,0")
-    assert order(reader)[0] == ["ridge", "modular_per_tap"] and reader.page.evaluate(SORTED) == {}
+
+    def two() -> list[str]:
+        return [name for name in order(reader)[0] if name in ("ridge", "modular_per_tap")]
+
+    assert two() == ["ridge", "modular_per_tap"] and reader.page.evaluate(SORTED) == {}
     for key, direction, first in (("shape", "descending", "modular_per_tap"), ("detail", "descending", "ridge")):
         reader.page.locator(f"#ranking th[data-sort={key}] button").click()
         assert reader.page.evaluate(SORTED) == {key: direction}
-        assert order(reader)[0][0] == first
-        assert reader.page.locator(".mine").count() == 2, "the weighted means stay"
+        assert two()[0] == first
+        assert reader.page.locator(".mine").count() == len(order(reader)[0]), "the weighted means stay"
     set_weights(reader, 0, 100, 0)
-    assert order(reader)[0] == ["modular_per_tap", "ridge"] and reader.page.evaluate(SORTED) == {}
+    assert two() == ["modular_per_tap", "ridge"] and reader.page.evaluate(SORTED) == {}
