@@ -118,6 +118,20 @@ def train_target_command(
     click.echo(out / name)
 
 
+def _choose_method(method: str | None, code: Path | None) -> str:
+    """The id of the method that is named, or of the one that a file declares."""
+    from benchmark.inverses.spec import get_method
+
+    if (method is None) == (code is None):
+        raise click.UsageError("give either METHOD or --code")
+    if code is None:
+        return get_method(str(method)).id
+
+    from benchmark.inverses.code import load_code
+
+    return load_code(code, trained=True).id
+
+
 def _training_images(content: Content, target: TargetSpec, device: torch.device, workers: int) -> TrainingImages:
     """Scenes for the embedded suite, else the photographs that a suite leaves out."""
     from benchmark.train.images import Photographs, Scenes
@@ -192,25 +206,20 @@ def train_inverse_command(
       invbench train inverse ridge --target mini-vit --network trained/mini-vit-step1125 --out trained/ridge-step1125
     """
     from benchmark.inverses.recipes import choose_recipe
-    from benchmark.inverses.spec import get_method
     from benchmark.suites.catalog import load_suite
     from benchmark.suites.lock import load_lock
 
     suite = load_suite(suite_id)
     spec = suite.target(target)
-    if (method is None) == (code is None):
-        raise click.UsageError("give either METHOD or --code")
     if steps and epochs:
         raise click.UsageError("give either --steps or --epochs")
-
-    from benchmark.inverses.code import blame, load_code
-
-    if code:
-        method = load_code(code, trained=True).id
-    method = get_method(str(method)).id
-    recipe = choose_recipe(method, spec, recipe_file, steps=steps, batch_size=batch_size, learning_rate=learning_rate)
+    method = _choose_method(method, code)
+    recipe = choose_recipe(
+        method, spec, recipe_file, steps=steps, batch_size=batch_size, learning_rate=learning_rate, epochs=epochs
+    )
 
     from benchmark.content.content import Content
+    from benchmark.inverses.code import blame
     from benchmark.train.inverses import train_inverse
 
     quiet()

@@ -177,5 +177,5 @@ def measure_full_size(
         with TemporaryDirectory() as folder:
             target = make_target(suite.target(name), Path(folder), device)
         bench = _Bench(suite, images, target, make_inverse(target), Networks())
-        rows.append(bench.measure(count, naive_images))
+        rows.append(bench.measure(min(count, len(images.ids)), naive_images))
     return rows

@@ -35,6 +35,12 @@ def _check_shapes(target: Target, inverse: Inverse) -> None:
                 f"tap '{tap}' of '{target.spec.id}' has shape {tuple(features[tap].tensor.shape[1:])}, not {shape}"
             )
             raise SpecError(message, where=f"inverse '{inverse.config.method}'", cure="field 'taps' of its config.json")
+        grid, stated = features[tap].grid, inverse.config.grids.get(tap)
+        if grid and stated and stated != grid:
+            message = f"tap '{tap}' of '{target.spec.id}' has a grid of {grid}, not {stated}"
+            raise SpecError(
+                message, where=f"inverse '{inverse.config.method}'", cure="field 'grids' of its config.json"
+            )
 
 
 def _lacks_memory(error: BaseException) -> bool:

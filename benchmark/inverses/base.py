@@ -98,9 +98,9 @@ def save_inverse(inverse: Inverse, folder: Path) -> None:
         stored = deepcopy(inverse).half()
         for name, tensor in stored.state_dict().items():
             if not tensor.isfinite().all():
-                raise SpecError(
-                    f"tensor '{name}' does not fit float16", where=str(folder), cure="set 'storage' to float32"
-                )
+                finite = bool(inverse.state_dict()[name].isfinite().all())
+                message = f"tensor '{name}' {'does not fit float16' if finite else 'is not finite'}"
+                raise SpecError(message, where=str(folder), cure="set 'storage' to float32" if finite else None)
     config = inverse.config.model_dump(mode="json")
     write_text(folder / "config.json", json.dumps(config, indent=1) + "\n")
     with replacing(folder / "model.safetensors") as temporary:
@@ -133,6 +133,9 @@ def _build_on_meta(config: InverseConfig) -> Inverse:
     try:
         with torch.device("meta"):
             return build_inverse(config)
+    except KeyError as error:
+        message = f"describes no '{config.method}' inverse: {error} is missing in 'architecture' or 'sequences'"
+        raise SpecError(message, where="config.json") from None
     except (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
         message = f"describes no '{config.method}' inverse: {first_line(error)}"
         raise SpecError(message, where="config.json") from None

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["Attention", "Block", "ReadingBlock", "WindowBlock", "feed_forward"]
+__all__ = ["Attention", "Block", "ReadingBlock", "WindowBlock", "feed_forward", "stack"]
+
+MOST_LAYERS = 64
+"""More than any encoder that is inverted has: a configuration from elsewhere must not ask for minutes of building."""
+
+
+def stack(layers: int, make: Callable[[int], nn.Module]) -> nn.ModuleList:
+    """Return layers one after the other, `make(place)` each; raises ValueError for none or more than 64."""
+    if not 0 < layers <= MOST_LAYERS:
+        raise ValueError(f"{layers} layers are not between 1 and {MOST_LAYERS}")
+    return nn.ModuleList(make(place) for place in range(layers))
 
 
 def feed_forward(width: int, ratio: int) -> nn.Sequential:
@@ -21,7 +32,7 @@ class Attention(nn.Module):
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        if width % heads:
+        if heads < 1 or width % heads:
             raise ValueError(f"{heads} heads do not divide a width of {width}")
         self.heads = heads
         self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
@@ -114,7 +125,7 @@ class WindowBlock(Attention):
     ) -> None:
         super().__init__(width, heads)
         self.grid, self.window = grid, min(window, *grid)
-        if grid[0] % self.window or grid[1] % self.window:
+        if window < 1 or grid[0] % self.window or grid[1] % self.window:
             raise ValueError(f"windows of {window} do not divide a grid of {grid[0]}x{grid[1]}")
         self.shift = self.window // 2 if shifted and self.window < min(grid) else 0
         self.norm_attention, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)

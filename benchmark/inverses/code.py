@@ -75,6 +75,7 @@ def blame(path: Path | None) -> Iterator[None]:
     Raises:
         SpecError: instead of an exception that came through a line of `path`, or of a syntax error in it.
     """
+    path = path and path.absolute()
     try:
         yield
     except UserError:

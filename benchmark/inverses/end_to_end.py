@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from benchmark.inverses.blocks import ReadingBlock
+from benchmark.inverses.blocks import ReadingBlock, stack
 from benchmark.inverses.deconvolution import Deconvolution, apply_in_parts, to_map
 from benchmark.inverses.spec import InverseConfig
 from benchmark.inverses.standardized import StandardizedInverse
 from benchmark.targets.taps import Features
 
 __all__ = ["EndToEndInverse"]
+
+MOST_LAYERS = 512
 
 
 class _Spatial(nn.Module):
@@ -23,9 +25,8 @@ class _Spatial(nn.Module):
         super().__init__()
         self.grid = grid
         self.enter = nn.Conv2d(channels, width, 1)
-        self.layers = nn.ModuleList(
-            nn.Sequential(nn.BatchNorm2d(width), nn.ReLU(), nn.Conv2d(width, width, 3, padding=1))
-            for _ in range(layers)
+        self.layers = stack(
+            layers, lambda _: nn.Sequential(nn.BatchNorm2d(width), nn.ReLU(), nn.Conv2d(width, width, 3, padding=1))
         )
 
     def forward(self, features: Tensor) -> Tensor:
@@ -47,7 +48,7 @@ class _Scattered(nn.Module):
         self.enter = nn.Linear(channels, width)
         self.names = nn.Parameter(torch.randn(tokens, width) * 0.02)
         self.cells = nn.Parameter(torch.randn(grid[0] * grid[1], width) * 0.02)
-        self.layers = nn.ModuleList(ReadingBlock(width, heads, ratio) for _ in range(layers))
+        self.layers = stack(layers, lambda _: ReadingBlock(width, heads, ratio))
         self.norm = nn.LayerNorm(width)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -70,6 +71,10 @@ class EndToEndInverse(StandardizedInverse):
 
     def __init__(self, config: InverseConfig) -> None:
         super().__init__(config, tuple(config.taps))
+        if not config.grids:
+            raise ValueError("no tap has a grid")
+        if len(config.taps) * config.architecture["layers"] > MOST_LAYERS:
+            raise ValueError(f"all taps together have more than {MOST_LAYERS} layers")
         self.parts = nn.ModuleDict({self.key(tap): self._build(tap) for tap in config.taps})
 
     def _build(self, tap: str) -> nn.Module:

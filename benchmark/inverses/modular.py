@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmark.inverses.blocks import Block, ReadingBlock, WindowBlock
+from benchmark.inverses.blocks import Block, ReadingBlock, WindowBlock, stack
 from benchmark.inverses.chain import IMAGE, ChainedInverse, Link
 from benchmark.inverses.deconvolution import Deconvolution
 from benchmark.inverses.spec import InverseConfig
@@ -45,7 +45,7 @@ class _Encoder(nn.Module):
     def __init__(self, width: int, goal: tuple[int, ...], layers: int, heads: int, ratio: int) -> None:
         super().__init__()
         self.grid = goal[1:] if len(goal) == 3 else None
-        self.blocks = nn.ModuleList(Block(width, heads, ratio) for _ in range(layers))
+        self.blocks = stack(layers, lambda _: Block(width, heads, ratio))
         self.out = nn.Linear(width, goal[0] if self.grid else goal[-1])
 
     def forward(self, tokens: Tensor, position: Tensor | None) -> Tensor:
@@ -61,7 +61,7 @@ class _Decoder(nn.Module):
     def __init__(self, source: tuple[int, ...], goal: tuple[int, ...], layers: int, heads: int, ratio: int) -> None:
         super().__init__()
         self.names = nn.Parameter(torch.randn(source) * 0.02)
-        self.blocks = nn.ModuleList(ReadingBlock(source[1], heads, ratio) for _ in range(layers))
+        self.blocks = stack(layers, lambda _: ReadingBlock(source[1], heads, ratio))
         self.norm = nn.LayerNorm(source[1])
         self.out = nn.Linear(source[1], goal[-1])
 
@@ -102,8 +102,8 @@ class _Stage(nn.Module):
         self.grid, self.factor = grid, round((goal[0] / source[0]) ** 0.5)
         finer = (grid[0] * self.factor, grid[1] * self.factor)
         self.spread = nn.Linear(source[-1], goal[-1] * self.factor**2)
-        self.blocks = nn.ModuleList(
-            WindowBlock(goal[-1], heads, ratio, finer, window, shifted=place % 2 == 1) for place in range(layers)
+        self.blocks = stack(
+            layers, lambda place: WindowBlock(goal[-1], heads, ratio, finer, window, shifted=place % 2 == 1)
         )
         self.out = nn.Linear(goal[-1], goal[-1])
 

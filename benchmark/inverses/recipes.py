@@ -6,13 +6,13 @@ import math
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from benchmark.errors import NotFoundError, UserError
-from benchmark.files.declarations import Frozen, read_toml
+from benchmark.files.declarations import Frozen, explain, read_toml
 from benchmark.files.fields import Id
 from benchmark.files.paths import PACKAGE
-from benchmark.inverses.spec import METHODS, Number
+from benchmark.inverses.spec import METHODS, Number, Numbers
 from benchmark.suites.spec import TargetSpec
 
 __all__ = ["RECIPES", "InverseRecipe", "Shape", "choose_recipe", "load_recipe", "load_recipe_file"]
@@ -25,7 +25,7 @@ class Shape(Frozen):
 
     architecture: dict[str, Number] = {}
     """The method's own numbers"""
-    sequences: dict[str, tuple[Number, ...]] = {}
+    sequences: dict[str, Numbers] = {}
     """The method's own rows of numbers, such as the channels of successive layers"""
 
 
@@ -45,6 +45,8 @@ class InverseRecipe(Frozen):
 
     def for_epochs(self, epochs: float, images: int | None) -> InverseRecipe:
         """Return the recipe for `epochs` times through so many images; raises UserError where they have no end."""
+        if not math.isfinite(epochs):
+            raise UserError(f"{epochs} is no number of epochs", cure="give one such as 2.5")
         if images is None:
             raise UserError("scenes have no end, and so no epochs", cure="give --steps")
         return self.model_copy(update={"steps": max(1, math.ceil(epochs * images / self.batch_size))})
@@ -86,8 +88,12 @@ def choose_recipe(
     steps: int | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
+    epochs: float | None = None,
 ) -> InverseRecipe | None:
     """Return the recipe in a file, or the package's, with what is to be otherwise; None for methods without one.
+
+    Args:
+        epochs: whether they are given; see `InverseRecipe.for_epochs`.
 
     Raises:
         SpecError: the file is no recipe.
@@ -96,10 +102,17 @@ def choose_recipe(
     given = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}
     changes = {name: value for name, value in given.items() if value is not None}
     closed_form = method in METHODS and not (RECIPES / f"{method}-mini.toml").is_file()
-    if closed_form and (path or changes):
-        options = ["--recipe"] * bool(path) + ["--" + name.replace("_", "-") for name in changes]
+    if closed_form and (path or changes or epochs):
+        options = (
+            ["--recipe"] * bool(path)
+            + ["--epochs"] * bool(epochs)
+            + ["--" + name.replace("_", "-") for name in changes]
+        )
         raise UserError(f"method '{method}' is not trained by steps: it has no use for {', '.join(options)}")
     if closed_form:
         return None
     recipe = load_recipe_file(path) if path else load_recipe(method, target)
-    return recipe.model_copy(update=changes)
+    try:
+        return InverseRecipe.model_validate(recipe.model_dump() | changes)
+    except ValidationError as error:
+        raise explain(error, "what was given beside the recipe") from None

@@ -10,7 +10,7 @@ from benchmark.errors import did_you_mean
 from benchmark.files.declarations import Frozen
 from benchmark.files.fields import Id, RepoId, Revision, Sha256, Size, Training
 
-__all__ = ["METHODS", "TRUSTED", "InverseConfig", "Method", "Number", "get_method"]
+__all__ = ["METHODS", "TRUSTED", "InverseConfig", "Method", "Number", "Numbers", "get_method"]
 
 
 class Method(Frozen):
@@ -31,6 +31,7 @@ class Method(Frozen):
 
 Length = Annotated[int, Field(gt=0, le=2**17)]
 Number = Annotated[int, Field(ge=0, le=2**17)]
+Numbers = Annotated[tuple[Number, ...], Field(max_length=64)]
 
 
 class InverseConfig(Frozen):
@@ -53,7 +54,7 @@ class InverseConfig(Frozen):
     grids: dict[Id, tuple[Length, Length]] = {}
     storage: Literal["float32", "float16"] = "float32"
     architecture: dict[str, Number] = {}
-    sequences: dict[str, Annotated[tuple[Number, ...], Field(max_length=64)]] = {}
+    sequences: dict[str, Numbers] = {}
     training: Training = {}
 
     @model_validator(mode="after")
@@ -62,6 +63,9 @@ class InverseConfig(Frozen):
         for tap, (rows, columns) in self.grids.items():
             if tap not in self.taps or rows > height or columns > width:
                 raise ValueError(f"grids.{tap}: of an unknown tap, or finer than the input")
+            shape = self.taps[tap]
+            if (rows, columns) != shape[1:] if len(shape) == 3 else rows * columns > shape[0]:
+                raise ValueError(f"grids.{tap}: {rows}x{columns} does not fit features of shape {shape}")
         return self
 
 

@@ -18,7 +18,7 @@ from benchmark.engine.precision import float32
 from benchmark.errors import UserError
 from benchmark.files.canonical import sha256_file
 from benchmark.files.import_graph import code_digest
-from benchmark.inverses.base import Inverse, build_inverse, save_inverse
+from benchmark.inverses.base import Inverse, build_inverse, count_bytes, save_inverse
 from benchmark.inverses.mean import MeanInverse
 from benchmark.inverses.recipes import InverseRecipe, Shape
 from benchmark.inverses.ridge import RidgeInverse
@@ -136,7 +136,11 @@ def _descend(
     }  # fmt: skip
     shape = recipe.shape(target.spec.family)
     config = _config(target, folder / "model.safetensors", method, shape, stated)
+    if not code:
+        count_bytes(config)  # says in one line what does not fit
     inverse = build_inverse(config.model_copy(update={"storage": recipe.storage}))
+    if not any(parameter.requires_grad for parameter in inverse.parameters()):
+        raise UserError(f"method '{method}' has nothing to train: no parameters")
     inverse.to(target.device).train()
     moments = _measure_moments(inverse, target, data) if isinstance(inverse, StandardizedInverse) else 0
     loss = LOSSES.get(method, ImageLoss)(inverse, target)
@@ -147,7 +151,7 @@ def _descend(
         batches=partial(data.batches, schedule.batch_size),
         key={
             "code": code_digest(__name__),
-            "configuration": inverse.config.model_dump(mode="json"),
+            "configuration": inverse.config.model_dump(mode="json", exclude={"storage"}),
             "target": target.spec.model_dump(mode="json"),
             "network": {name: sha256_file(folder / name) for name in NETWORK_FILES},
             "data": data.key(),

@@ -39,13 +39,15 @@ class JournalEntry(NamedTuple):
 
 
 def read_journal(path: Path) -> list[JournalEntry]:
-    """Return the entries of a `train.jsonl`; a line that was cut off by a crash is left out."""
+    """Return the entries of a `train.jsonl`; lines that are none, such as one cut off by a crash, are left out."""
     entries = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            entries.append(JournalEntry(**json.loads(line)))
-        except (ValueError, TypeError):
+            entry = JournalEntry(**json.loads(line))
+        except (ValueError, TypeError, RecursionError):
             continue
+        if all(isinstance(value, int | float) for value in entry):
+            entries.append(entry)
     return entries
 
 

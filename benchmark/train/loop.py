@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
 from tqdm import tqdm
 
 from benchmark.engine.devices import get_device_name
+from benchmark.errors import UserError
 from benchmark.files.import_graph import library_versions
 from benchmark.train.checkpoints import Checkpoint
 from benchmark.train.journal import Journal, JournalEntry
@@ -104,6 +105,12 @@ class _Clock:
         )
 
 
+def _check(loss: Tensor, step: int, title: str) -> None:
+    if not loss.isfinite():
+        cure = "a smaller learning rate; the last checkpoint is kept"
+        raise UserError(f"the loss is not finite at step {step}", where=title, cure=cure)
+
+
 def _resume(checkpoint: Checkpoint, parts: Mapping[str, Any], device: torch.device) -> tuple[int, float]:
     """Load what a checkpoint holds, if there is one, into the parts; return the steps done and the seconds spent."""
     if not (state := checkpoint.load(device)):
@@ -144,6 +151,7 @@ def fit(
 
     Raises:
         IntegrityError: the checkpoint of another run was put in the place of this one's.
+        UserError: the loss is not finite.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer, rate = _make_optimizer(parameters, schedule)
@@ -158,13 +166,14 @@ def fit(
         tqdm(clock.waiting_for(data), initial=start, total=schedule.steps, desc=title, mininterval=1) as bar,
     ):
         for step, batch in enumerate(bar, start + 1):
-            value = loss(batch)
+            value, pace = loss(batch), float(rate.get_last_lr()[0])
             _take_step(value, parameters, optimizer, rate, schedule.clip_norm)
             average += (value.detach() - average) * (0.02 if step > start + 1 else 1.0)
             if step % SHOW_EVERY == 0 or step == schedule.steps:
+                _check(average, step, title)
                 bar.set_postfix(loss=f"{float(average):.4f}", refresh=False)
                 if told:
-                    told.write(clock.entry(step, float(average), float(rate.get_last_lr()[0])))
+                    told.write(clock.entry(step, float(average), pace))
             if step % CHECKPOINT_EVERY == 0 or step == schedule.steps:
                 spent = clock.seconds()
                 checkpoint.save({"step": step, "seconds": spent} | {n: p.state_dict() for n, p in parts.items()})

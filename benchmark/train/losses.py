@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmark.errors import SpecError
 from benchmark.inverses.base import Inverse
 from benchmark.inverses.chain import IMAGE, ChainedInverse
 from benchmark.targets.base import Target
@@ -59,7 +62,20 @@ class ImageLoss(nn.Module):
         with torch.no_grad():
             features = self._target.features(images)
         recons = self.inverse.invert(features)
+        self._check(recons, list(features), images.shape)
         return torch.stack([F.mse_loss(recon, images) for recon in recons.values()]).sum()
+
+    def _check(self, recons: object, taps: Sequence[str], shape: torch.Size) -> None:
+        """Raise SpecError unless there is a recon of the images' shape for every tap, through which gradients flow."""
+        where = f"inverse '{self.inverse.config.method}'"
+        if not isinstance(recons, Mapping) or set(recons) != set(taps):
+            raise SpecError("does not return a mapping with exactly the taps that it is given", where=where)
+        for tap, recon in recons.items():
+            if not isinstance(recon, Tensor) or recon.shape != shape:
+                found = tuple(recon.shape) if isinstance(recon, Tensor) else type(recon).__name__
+                raise SpecError(f"returns {found} at tap '{tap}', not {tuple(shape)}", where=where)
+            if not recon.requires_grad:
+                raise SpecError(f"no gradient flows through the recon of tap '{tap}'", where=where)
 
 
 class ChainLoss(nn.Module):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 from inversefamilies import FAMILIES, make_config, make_features
+from pydantic import ValidationError
 from torch import Tensor
 
-from benchmark.inverses.base import build_inverse
+from benchmark.errors import SpecError
+from benchmark.inverses.base import build_inverse, count_bytes
 from benchmark.inverses.end_to_end import EndToEndInverse
 from benchmark.inverses.recipes import load_recipe
 from benchmark.inverses.spec import InverseConfig
@@ -39,6 +41,23 @@ def test_every_tap_of_every_family_has_a_network_of_its_own(family: str) -> None
         assert recon.isfinite().all()
         assert torch.equal(recon, alone[tap])
         assert torch.equal(recon, changed[tap]) == (tap != first)
+
+
+def test_numbers_that_do_not_fit_are_told() -> None:
+    config = make_config("end_to_end", "vit")
+    with pytest.raises(SpecError, match="no tap has a grid"):
+        count_bytes(config.model_copy(update={"grids": {}}))
+    many = {f"tap.{k}": (17, 8) for k in range(200)}
+    grids = dict.fromkeys(many, (4, 4))
+    with pytest.raises(SpecError, match="all taps together have more than 512 layers"):
+        count_bytes(
+            config.model_copy(
+                update={"taps": many, "grids": grids, "architecture": config.architecture | {"layers": 3}}
+            )
+        )
+    for shape, grid in (((17, 8), (5, 4)), ((8, 3, 4), (4, 3))):
+        with pytest.raises(ValidationError, match=r"grids\.some: .* does not fit features of shape"):
+            InverseConfig.model_validate(config.model_dump() | {"taps": {"some": shape}, "grids": {"some": grid}})
 
 
 def _silence(module: torch.nn.Module) -> None:

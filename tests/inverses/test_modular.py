@@ -94,7 +94,10 @@ def test_numbers_that_do_not_fit_are_told() -> None:
     config = make_config("modular", "vit")
     with pytest.raises(SpecError, match="6 layers do not lead from 4x4 to 32x32"):
         count_bytes(config.model_copy(update={"sequences": {"image": (8, 8, 8, 8, 8)}}))
-    with pytest.raises(SpecError, match=r"describes no 'modular' inverse: .*window"):
+    config = config.model_copy(update={"architecture": config.architecture | {"layers": 12_000}})
+    with pytest.raises(SpecError, match="12000 layers are not between 1 and 64"):
+        count_bytes(config)
+    with pytest.raises(SpecError, match=r"'window' is missing in 'architecture' or 'sequences'"):
         count_bytes(make_config("modular", "swin").model_copy(update={"architecture": {"ratio": 2}}))
 
 

@@ -46,6 +46,12 @@ def test_what_is_given_beside_a_recipe_wins(mini: Suite, tmp_path: Path) -> None
     assert recipe.for_epochs(2.5, 10).steps == 9
     assert recipe.shape("vit") == Shape()
     assert choose_recipe("ridge", spec) is None
+    with pytest.raises(UserError, match="it has no use for --epochs"):
+        choose_recipe("mean", spec, epochs=5)
+    with pytest.raises(SpecError, match="field 'learning_rate'"):
+        choose_recipe("modular", spec, learning_rate=float("nan"))
+    with pytest.raises(UserError, match="nan is no number of epochs"):
+        recipe.for_epochs(float("nan"), 10)
     with pytest.raises(UserError, match="it has no use for --recipe"):
         choose_recipe("mean", spec, path)
     with pytest.raises(UserError, match="'ridge' is not trained by steps: it has no use for --steps, --batch-size"):

@@ -66,7 +66,9 @@ def test_a_training_tells_its_steps_and_one_that_went_on_tells_each_once(
 
 
 def test_a_line_that_a_crash_cut_off_is_left_out(tmp_path: Path) -> None:
-    (tmp_path / "train.jsonl").write_text(json.dumps(entry(1)._asdict()) + '\n{"step": 2, "lo')
+    wrong = json.dumps(entry(1)._asdict() | {"loss": "x"}).encode()
+    lines = json.dumps(entry(1)._asdict()).encode(), wrong, b"\xff\xfe", b"[" * 9999, b'{"step": 2, "lo'
+    (tmp_path / "train.jsonl").write_bytes(b"\n".join(lines))
     assert read_journal(tmp_path / "train.jsonl") == [entry(1)]
     with Journal(tmp_path, "some", 1) as journal:
         journal.write(entry(2))

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from transformers import AutoModelForImageClassification, DetrForObjectDetection
 
 from benchmark.errors import SpecError, UserError
+from benchmark.inverses import spec as inverses_spec
 from benchmark.inverses.base import load_inverse
-from benchmark.inverses.recipes import load_recipe
+from benchmark.inverses.code import blame, load_code
+from benchmark.inverses.recipes import InverseRecipe, load_recipe
 from benchmark.inverses.standardized import StandardizedInverse
 from benchmark.suites.spec import Suite
 from benchmark.train import loop, recipes, targets
@@ -177,6 +179,68 @@ def test_modules_learn_from_their_own_component_alone(mini: Suite, cpu: torch.de
     alone = [p.grad for p in deepest.parameters() if p.grad is not None]
     for one, other in zip(with_all, alone, strict=True):
         assert torch.allclose(one, other, atol=1e-7)
+
+
+FREE = InverseRecipe(steps=2, batch_size=2, learning_rate=1e-2)
+SUBMITTED = """
+import torch
+from benchmark.inverses.base import Inverse
+
+class Odd(Inverse):
+    method = "odd"
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.shade = torch.nn.Parameter(torch.full((3,), {start}))
+
+    def recon(self, item):
+        return self.shade.view(1, 3, 1, 1).expand(len(item.tensor), -1, 96, 96)
+
+    def invert(self, features):
+        {body}
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "start", "message"),
+    [
+        ("return []", 0.5, "does not return a mapping with exactly the taps"),
+        ("return {}", 0.5, "does not return a mapping with exactly the taps"),
+        ("return {tap: None for tap in features}", 0.5, "returns NoneType at tap 'embeddings'"),
+        (
+            "return {tap: self.recon(item)[..., :1, :1] for tap, item in features.items()}",
+            0.5,
+            r"returns .2, 3, 1, 1. at",
+        ),
+        ("return {tap: self.recon(item).detach() for tap, item in features.items()}", 0.5, "no gradient flows"),
+        (
+            "return {tap: self.recon(item) for tap, item in features.items()}",
+            "float('nan')",
+            "the loss is not finite at",
+        ),
+        ("return {tap: self.recon(item) / bar for tap, item in features.items()}", 0.5, "line 16: NameError"),
+    ],
+)
+def test_what_submitted_code_returns_is_looked_at(
+    mini: Suite,
+    cpu: torch.device,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    body: str,
+    start: object,
+    message: str,
+) -> None:
+    monkeypatch.setattr("benchmark.inverses.spec.TRUSTED", {})
+    monkeypatch.setattr("benchmark.inverses.code.TRUSTED", inverses_spec.TRUSTED)
+    monkeypatch.chdir(tmp_path)
+    code, target = Path("inverse.py"), mini.target("mini-vit")
+    code.write_text(SUBMITTED.replace("{body}", body).replace("{start}", str(start)))
+    method = load_code(code, trained=True).id
+    with pytest.raises(UserError, match=message), blame(code):
+        train_inverse(
+            method, target, target.source.directory(), Scenes(1, cpu), tmp_path / "out", tmp_path, cpu, FREE, code
+        )
+    assert not (tmp_path / "out" / "model.safetensors").exists()
 
 
 def test_methods_without_weights_say_so(mini: Suite, cpu: torch.device, tmp_path: Path) -> None:
