@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import ClassVar, NamedTuple
@@ -52,9 +53,9 @@ class ChainedInverse(StandardizedInverse):
         self.links = {link.name: link for link in links}
         self.parts = nn.ModuleDict({self.key(link.name): self.build(link) for link in links})
 
+    @abstractmethod
     def build(self, link: Link) -> nn.Module:
         """Return the network of a link."""
-        raise NotImplementedError
 
     def goal(self, link: Link) -> tuple[int, ...]:
         """Return the shape of the features that a link leads to; there is one before it."""
