@@ -43,14 +43,14 @@ class _EdgesWanted(NamedTuple):
     Attributes:
         accepted: bits of the orientations that match each wanted pixel, 0 elsewhere, uint8 (N, 4, h, w).
         counts: wanted pixels per image, (N,).
-        vicinity: where an edge of the recon counts, bool (N, 4 or 1, h, w).
+        vicinity: where an edge of the recon counts, bool (N, 4, h, w); None: everywhere.
         nearby: bits of the orientations of the original's edges within the tolerance there, uint8 (N, 4, h, w).
         scored: which images have enough wanted pixels, bool (N,).
     """
 
     accepted: Tensor
     counts: Tensor
-    vicinity: Tensor
+    vicinity: Tensor | None
     nearby: Tensor
     scored: Tensor
 
@@ -88,8 +88,7 @@ def _wanted_contour(original: View, mask: FocalMask, divisor: int, fewest: int) 
 def _wanted_edges(original: View, divisor: int) -> _EdgesWanted:
     x, counts = original.get(_shown, original, divisor), original.get(reference_edges, divisor).counts
     accepted, nearby = mirrored_bits(torch.cat((x.accepted, x.nearby))).chunk(2)
-    everywhere = torch.ones_like(x.edges)[:, None]
-    return _EdgesWanted(accepted, counts, everywhere, nearby, counts >= MIN_EDGES)
+    return _EdgesWanted(accepted, counts, None, nearby, counts >= MIN_EDGES)
 
 
 class _Matched(NamedTuple):
@@ -107,10 +106,11 @@ class _Matched(NamedTuple):
 
 
 def _match(shown: _EdgesShown, wanted: _EdgesWanted) -> _Matched:
+    edges = shown.edges[:, None]
     return _Matched(
         _count(matches(wanted.accepted, shown.nearby[:, None])),
         _count(matches(shown.accepted[:, None], wanted.nearby)),
-        _count(shown.edges[:, None] & wanted.vicinity).expand(-1, 4),
+        _count(edges if wanted.vicinity is None else edges & wanted.vicinity).expand(-1, 4),
     )
 
 
