@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["train"]
 
+SEED = 201
+
 
 @click.group("train", cls=Cli)
 def train() -> None:
@@ -132,17 +134,18 @@ def _choose_method(method: str | None, code: Path | None) -> str:
     return load_code(code, trained=True).id
 
 
-def _training_images(content: Content, target: TargetSpec, device: torch.device, workers: int) -> TrainingImages:
+def _training_images(
+    content: Content, target: TargetSpec, device: torch.device, workers: int, seed: int
+) -> TrainingImages:
     """Scenes for the embedded suite, else the photographs that a suite leaves out."""
     from benchmark.train.images import Photographs, Scenes
-    from benchmark.train.losses import SEED
 
     suite = content.suite
     if suite.dataset.source == "frozen":
-        return Scenes(SEED, device, workers)
+        return Scenes(seed, device, workers)
     photographs = content.images.unused()
     description = f"{len(photographs.ids)} photographs that {suite.id} does not evaluate"
-    return Photographs(photographs, target.input_size, description, SEED, device)
+    return Photographs(photographs, target.input_size, description, seed, device)
 
 
 @train.command("inverse")
@@ -170,6 +173,13 @@ def _training_images(content: Content, target: TargetSpec, device: torch.device,
 @click.option("--epochs", type=click.FloatRange(0, min_open=True), help="Times through the photographs, for --steps.")
 @click.option("--batch-size", type=click.IntRange(1), help="Instead of the recipe's.")
 @click.option("--learning-rate", type=click.FloatRange(0, 1, min_open=True), help="Instead of the recipe's.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**31 - 1),
+    default=SEED,
+    show_default=True,
+    help="Of the fresh weights and the order of the data: another one shows how much of a score is chance.",
+)
 @suite_option
 @data_folder_option
 @work_option
@@ -187,6 +197,7 @@ def train_inverse_command(
     epochs: float | None,
     batch_size: int | None,
     learning_rate: float | None,
+    seed: int,
     suite_id: str,
     data_folder: Path | None,
     work_dir: Path,
@@ -224,7 +235,7 @@ def train_inverse_command(
 
     quiet()
     torch_device, content = open_device(device, threads), Content(suite, load_lock(suite), data_folder)
-    data = _training_images(content, spec, torch_device, _workers(workers))
+    data = _training_images(content, spec, torch_device, _workers(workers), seed)
     if epochs and recipe:
         recipe = recipe.for_epochs(epochs, data.count)
     folder = network or content.target(spec)

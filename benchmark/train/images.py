@@ -24,10 +24,12 @@ class TrainingImages(ABC):
     """A seeded stream of images.
 
     Attributes:
+        seed: decides every batch.
         count: how many different images there are; None: without end.
         description: what a stored inverse says that it was trained on.
     """
 
+    seed: int
     count: int | None = None
     description: str
 

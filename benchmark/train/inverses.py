@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from benchmark.engine.devices import get_device_name
@@ -30,15 +29,15 @@ from benchmark.targets.base import Target
 from benchmark.targets.taps import Features
 from benchmark.train.images import TrainingImages
 from benchmark.train.loop import Schedule, fit
-from benchmark.train.losses import SEED, ChainLoss, ComponentLoss, ImageLoss
+from benchmark.train.losses import ChainLoss, ComponentLoss, ImageLoss, Loss
 
-__all__ = ["SEED", "train_inverse"]
+__all__ = ["train_inverse"]
 
 FIT_IMAGES, FIT_BATCH, MIN_BATCHES = 2048, 32, 16
 MOMENT_IMAGES = 512
 WARMUP_STEPS = 100
 RIDGE = Shape(architecture={"kernel": 3, "coarse": 8})
-LOSSES: dict[str, Callable[[Any, Target], nn.Module]] = {"modular": ComponentLoss, "modular_per_tap": ChainLoss}
+LOSSES: dict[str, type[Loss]] = {"modular": ComponentLoss, "modular_per_tap": ChainLoss}
 """What methods are trained for by descent; all others that have a recipe: to give the image."""
 
 
@@ -143,7 +142,7 @@ def _descend(
         raise UserError(f"method '{method}' has nothing to train: no parameters")
     inverse.to(target.device).train()
     moments = _measure_moments(inverse, target, data) if isinstance(inverse, StandardizedInverse) else 0
-    loss = LOSSES.get(method, ImageLoss)(inverse, target)
+    loss = LOSSES.get(method, ImageLoss)(inverse, target, data.seed)
     seconds = fit(
         loss,
         loss,
@@ -184,16 +183,16 @@ def train_inverse(
 
     Args:
         folder: the target's network, in Hub layout.
-        data: images at the target's input size.
+        data: images at the target's input size; their seed is that of the fresh weights, too.
         recipe: how to train by descent; None: the method is fitted in closed form.
         code: the file that the method was imported from, if it is not the package's own.
 
     Raises:
         UserError: the method has nothing to train.
     """
-    torch.manual_seed(SEED)
+    torch.manual_seed(data.seed)
     target, weights = load_target(spec, folder, device), folder / "model.safetensors"
-    stated: dict[str, str | int | float] = {"data": data.description, "seed": SEED}
+    stated: dict[str, str | int | float] = {"data": data.description, "seed": data.seed}
     samples = min(FIT_IMAGES, data.count or FIT_IMAGES)
     began = time.perf_counter()
     if recipe:

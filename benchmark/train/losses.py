@@ -13,10 +13,27 @@ from benchmark.inverses.base import Inverse
 from benchmark.inverses.chain import IMAGE, ChainedInverse
 from benchmark.targets.base import Target
 
-__all__ = ["SEED", "ChainLoss", "ComponentLoss", "ImageLoss"]
+__all__ = ["ChainLoss", "ComponentLoss", "ImageLoss", "Loss"]
 
-SEED = 201
 TRUE_SHARE = 1 / 3
+
+
+class Loss(nn.Module):
+    """A function of training images; what is random in it is drawn from a generator that a checkpoint keeps."""
+
+    def __init__(self, inverse: Inverse, target: Target, seed: int) -> None:
+        super().__init__()
+        self.inverse = inverse
+        self._target = target
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def get_extra_state(self) -> Tensor:
+        """State of the generator."""
+        return self._generator.get_state()
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Take up what `get_extra_state` returned."""
+        self._generator.set_state(state.cpu())
 
 
 def _truths(inverse: ChainedInverse, target: Target, images: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
@@ -28,16 +45,13 @@ def _truths(inverse: ChainedInverse, target: Target, images: Tensor) -> tuple[di
     return truth | {IMAGE: images}, next(iter(features.values())).position
 
 
-class ComponentLoss(nn.Module):
+class ComponentLoss(Loss):
     """The sum over links of the mean squared error at recovering what came before, each from its tap's true features.
 
     No link sees what another recovers: the components' inverses are trained apart (arXiv 2412.06534).
     """
 
-    def __init__(self, inverse: ChainedInverse, target: Target) -> None:
-        super().__init__()
-        self.inverse = inverse
-        self._target = target
+    inverse: ChainedInverse
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the loss of images (N, 3, H, W)."""
@@ -49,13 +63,8 @@ class ComponentLoss(nn.Module):
         return torch.stack(errors).sum()
 
 
-class ImageLoss(nn.Module):
+class ImageLoss(Loss):
     """The sum over taps of the mean squared error of the recon: every network of an inverse is trained to the image."""
-
-    def __init__(self, inverse: Inverse, target: Target) -> None:
-        super().__init__()
-        self.inverse = inverse
-        self._target = target
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the loss of images (N, 3, H, W)."""
@@ -78,7 +87,7 @@ class ImageLoss(nn.Module):
                 raise SpecError(f"no gradient flows through the recon of tap '{tap}'", where=where)
 
 
-class ChainLoss(nn.Module):
+class ChainLoss(Loss):
     """The sum over modules of the error at recovering their component's input.
 
     Every sample starts a chain at a tap drawn for it: modules above that tap see true features, those below
@@ -86,20 +95,11 @@ class ChainLoss(nn.Module):
     A third of the samples see true features throughout.
     """
 
-    def __init__(self, inverse: ChainedInverse, target: Target) -> None:
-        super().__init__()
-        self.inverse = inverse
-        self._target = target
-        self._generator = torch.Generator().manual_seed(SEED)
+    inverse: ChainedInverse
+
+    def __init__(self, inverse: ChainedInverse, target: Target, seed: int) -> None:
+        super().__init__(inverse, target, seed)
         self._depth = {name: i for i, name in enumerate(inverse.links)}
-
-    def get_extra_state(self) -> Tensor:
-        """State of the generator, which a checkpoint keeps beside the weights."""
-        return self._generator.get_state()
-
-    def set_extra_state(self, state: Tensor) -> None:
-        """Take up what `get_extra_state` returned."""
-        self._generator.set_state(state.cpu())
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the loss of images (N, 3, H, W)."""

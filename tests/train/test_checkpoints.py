@@ -120,7 +120,7 @@ def test_another_normalization_of_the_network_starts_afresh(runs: Runs) -> None:
 def test_other_data_or_another_schedule_start_afresh(runs: Runs, cpu: torch.device) -> None:
     first = runs.train()
     assert not same(first, runs.train(data=Scenes(2, cpu)))
-    assert "starts afresh: other data than the run in " in runs.said
+    assert "starts afresh: other configuration, data than the run in " in runs.said
     assert not same(first, runs.train(recipe=RECIPE.model_copy(update={"learning_rate": 2e-3})))
     assert "starts afresh: other configuration, schedule than the run in " in runs.said
 
