@@ -18,6 +18,7 @@ from benchmark.errors import UserError
 from benchmark.files.canonical import sha256_file
 from benchmark.files.import_graph import code_digest
 from benchmark.inverses.base import Inverse, build_inverse, count_bytes, save_inverse
+from benchmark.inverses.knn import BLOCK, KnnInverse, encode
 from benchmark.inverses.mean import MeanInverse
 from benchmark.inverses.recipes import InverseRecipe, Shape
 from benchmark.inverses.ridge import RidgeInverse
@@ -36,6 +37,7 @@ __all__ = ["train_inverse"]
 FIT_IMAGES, FIT_BATCH, MIN_BATCHES = 2048, 32, 16
 MOMENT_IMAGES = 512
 WARMUP_STEPS = 100
+KNN_IMAGES, KNN_DIMENSIONS = 512, 64
 RIDGE = Shape(architecture={"kernel": 3, "coarse": 8})
 LOSSES: dict[str, type[Loss]] = {"modular": ComponentLoss, "modular_per_tap": ChainLoss}
 """What methods are trained for by descent; all others that have a recipe: to give the image."""
@@ -103,6 +105,21 @@ def _measure_moments(inverse: StandardizedInverse, target: Target, data: Trainin
         mean = sums[tap] / count
         inverse.set_moments(tap, mean, (squares[tap] / count - mean**2).clamp(min=0))
     return count
+
+
+def _fit_knn(target: Target, weights: Path, data: TrainingImages, stated: dict[str, str | int | float]) -> KnnInverse:
+    files = [file for batch in _batches(data, KNN_IMAGES, "images") for file in encode(batch)]
+    blocks = -(-sum(map(len, files)) // BLOCK)
+    shape = Shape(architecture={"images": len(files), "dimensions": KNN_DIMENSIONS, "blocks": blocks})
+    config = _config(target, weights, "knn", shape, stated).model_copy(update={"storage": "float16"})
+    knn = KnnInverse(config).to(target.device)
+    knn.set_files(files)
+    _measure_moments(knn, target, data)
+    first = 0
+    for images, features in _stream(target, data, KNN_IMAGES, f"knn of {target.spec.id}"):
+        knn.set_keys(first, features)
+        first += len(images)
+    return knn
 
 
 def _save(inverse: Inverse, out: Path, *, samples: int, seconds: float, device: torch.device) -> None:
@@ -206,5 +223,9 @@ def train_inverse(
         ridge = RidgeInverse(_config(target, weights, method, RIDGE, stated))
         ridge.fit(_stream(target, data, FIT_IMAGES, f"ridge of {spec.id}"))
         _save(ridge, out, samples=samples, seconds=time.perf_counter() - began, device=device)
+    elif method == "knn":
+        knn = _fit_knn(target, weights, data, stated)
+        held = knn.config.architecture["images"]
+        _save(knn, out, samples=held, seconds=time.perf_counter() - began, device=device)
     else:
         raise UserError(f"method '{method}' has nothing to train", cure="see invbench train inverse --help")
