@@ -13,9 +13,11 @@ from benchmark.inverses.base import Inverse
 from benchmark.inverses.chain import IMAGE, ChainedInverse
 from benchmark.targets.base import Target
 
-__all__ = ["ChainLoss", "ComponentLoss", "ImageLoss", "Loss"]
+__all__ = ["ChainLoss", "ComponentLoss", "ImageLoss", "JointLoss", "Loss", "octave_errors"]
 
 TRUE_SHARE = 1 / 3
+IMAGE_WEIGHT = 10.0
+OCTAVES = 4
 
 
 class Loss(nn.Module):
@@ -112,10 +114,51 @@ class ChainLoss(Loss):
         total = torch.zeros((), device=images.device)
         for name, link in reversed(inverse.links.items()):
             recovered = inverse.step(name, chained[name], position)
-            error = F.mse_loss(recovered, truth[link.before])
-            total = total + (error * 10 if link.before == IMAGE else error)
-            if link.before != IMAGE:
-                below = (start > self._depth[link.before]) & (start >= self._depth[name])
-                below = below.view(-1, *[1] * (recovered.ndim - 1))
-                chained[link.before] = torch.where(below, recovered.detach(), chained[link.before])
+            if link.before == IMAGE:
+                total = total + self.image_error(recovered, images)
+                continue
+            total = total + F.mse_loss(recovered, truth[link.before])
+            below = (start > self._depth[link.before]) & (start >= self._depth[name])
+            below = below.view(-1, *[1] * (recovered.ndim - 1))
+            chained[link.before] = torch.where(below, self.hand_on(recovered), chained[link.before])
         return total
+
+    def image_error(self, recons: Tensor, images: Tensor) -> Tensor:
+        """Return the error of recons (N, 3, H, W)."""
+        return IMAGE_WEIGHT * F.mse_loss(recons, images)
+
+    def hand_on(self, recovered: Tensor) -> Tensor:
+        """Return what the next module sees of the features that one recovered."""
+        return recovered.detach()
+
+
+def octave_errors(recons: Tensor, images: Tensor) -> Tensor:
+    """Return the squared error of recons (N, 3, H, W) in each octave of a Laplacian pyramid over its variance, (4,).
+
+    The sums go over all images (Burt and Adelson 1983: a level is what halving and enlarging loses).
+    """
+    errors = []
+    for _ in range(OCTAVES):
+        found, wanted = (
+            level - F.interpolate(F.avg_pool2d(level, 2), size=level.shape[2:], mode="bilinear", align_corners=False)
+            for level in (recons, images)
+        )
+        errors.append(F.mse_loss(found, wanted) / wanted.square().mean().clamp(min=1e-8))
+        recons, images = F.avg_pool2d(recons, 2), F.avg_pool2d(images, 2)
+    return torch.stack(errors)
+
+
+class JointLoss(ChainLoss):
+    """As ChainLoss, but gradients flow down the whole chain: every module learns what the image needs of it.
+
+    To the squared error of the image comes that of each octave over its variance, so that fine structure, of which
+    images have little, counts as much as coarse.
+    """
+
+    def image_error(self, recons: Tensor, images: Tensor) -> Tensor:
+        """See ChainLoss."""
+        return super().image_error(recons, images) + octave_errors(recons, images).mean()
+
+    def hand_on(self, recovered: Tensor) -> Tensor:
+        """See ChainLoss."""
+        return recovered
