@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from leaderboard.figures.chart import Chart, clean, known, number, shorten, tell, text_width, title_lines
+from leaderboard.figures.chart import Chart, clean, known, number, shorten, tell, title_lines
 from leaderboard.figures.palette import INK, RULE, SERIES, SOFT
-from leaderboard.figures.sheet import XY, Sheet, sheet
+from leaderboard.figures.sheet import NOTE, XY, Sheet, sheet
 
 __all__ = ["Estimated", "Mark", "forest_chart"]
 
 Mark = Literal["disk", "cross", "ring"]
-WIDTH, _ROW, _PLOT = 700, 19.0, 250.0
-_SIZE, _MOST = 10.5, 64
+WIDTH, _ROW, _MARGIN = 360, 28.0, 14.0
+_SIZE, _MOST = 10.5, 55
 _TICKS = 5
 HEAD = ("what", "value", "low", "high", "bound", "finding")
 _LOOKS: dict[Mark, tuple[str, str, bool]] = {
@@ -81,34 +81,43 @@ def _render_alt(title: str, rows: Sequence[Estimated]) -> str:
     return tell(first, said)
 
 
-def _draw_axis(page: Sheet, xs: tuple[float, float], ys: tuple[float, float], ends: tuple[float, float, float]) -> None:
-    low, high, step = ends
+@dataclass(frozen=True)
+class _Place:
+    """From values to pixels: the plot spans the width of the sheet, from `top` to `bottom`."""
 
-    def x(value: float) -> float:
-        return xs[0] + (value - low) / (high - low) * (xs[1] - xs[0])
+    low: float
+    high: float
+    top: float
+    bottom: float
 
-    ticks = [step * i for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
-    page.lines([[(x(tick), ys[0]), (x(tick), ys[1])] for tick in ticks], RULE, 0.8)
-    page.lines([[(x(0.0), ys[0]), (x(0.0), ys[1])]], SOFT, 0.9)
-    texts = [(x(tick), ys[1] + 9, number(tick, _digits(step)).replace("-", "\N{MINUS SIGN}")) for tick in ticks]
-    page.texts(texts, size=_SIZE, color=SOFT, anchor="middle")
+    def x(self, value: float) -> float:
+        return _MARGIN + (value - self.low) / (self.high - self.low) * (WIDTH - 2 * _MARGIN)
+
+    def y(self, index: int) -> float:
+        """Height of the mark of a line; its label stands above."""
+        return self.top + _ROW * (index + 0.7)
 
 
-def _draw_rows(page: Sheet, rows: Sequence[Estimated], left: float, top: float, ends: tuple[float, float]) -> None:
-    low, high = ends
+def _draw_axis(page: Sheet, place: _Place, step: float) -> None:
+    x = place.x
+    ticks = [step * i for i in range(math.ceil(place.low / step), math.floor(place.high / step) + 1)]
+    page.lines([[(x(tick), place.top), (x(tick), place.bottom)] for tick in ticks], RULE, 0.8)
+    page.lines([[(x(0.0), place.top), (x(0.0), place.bottom)]], SOFT, 0.9)
+    names = [number(tick, _digits(step)).replace("-", "\N{MINUS SIGN}") for tick in ticks]
+    page.texts([(x(t), place.bottom + 9, name) for t, name in zip(ticks, names, strict=True)],
+               size=_SIZE, color=SOFT, anchor="middle")  # fmt: skip
 
-    def x(value: float) -> float:
-        return left + (value - low) / (high - low) * _PLOT
 
+def _draw_rows(page: Sheet, rows: Sequence[Estimated], place: _Place) -> None:
     bounds: list[list[XY]] = []
     for index, row in enumerate(rows):
-        y = top + _ROW * (index + 0.5)
+        x, y = place.x, place.y(index)
         color, marker, hollow = _LOOKS[row.mark]
         value, start, end, bound = (known(part) for part in (row.value, row.low, row.high, row.bound))
         if bound is not None:
-            bounds.append([(x(bound), y - 0.42 * _ROW), (x(bound), y + 0.42 * _ROW)])
+            bounds.append([(x(bound), y - 0.26 * _ROW), (x(bound), y + 0.26 * _ROW)])
         if value is None:
-            page.text(left + 4, y, "not measured", size=10, color=SOFT)
+            page.text(_MARGIN, y, "not measured", size=10, color=SOFT)
             continue
         if start is not None and end is not None:
             page.lines([[(x(start), y), (x(end), y)]], color, 1.8)
@@ -116,34 +125,30 @@ def _draw_rows(page: Sheet, rows: Sequence[Estimated], left: float, top: float, 
     page.lines(bounds, INK, 1.1, [(2.5, 1.8)] * len(bounds))
 
 
-def forest_chart(title: str, rows: Sequence[Estimated], legend: str) -> Chart:
+def forest_chart(title: str, rows: Sequence[Estimated], legend: Sequence[str]) -> Chart:
     """The chart of some estimates with their intervals and bounds, from top to bottom.
 
     Args:
         title: what is shown.
         rows: what is drawn; the axis fits them all, and 0.
-        legend: what the marks and the dashed bounds mean.
+        legend: what the marks and the dashed bounds mean, line by line.
     """
-    names = [shorten(row.name, _MOST) for row in rows]
-    left = max((text_width(name, _SIZE) for name in names), default=0.0) + 12
-    width = math.ceil(max(WIDTH if rows else 0, left + _PLOT + 14))
-    left = width - _PLOT - 14
-    heading = title_lines(title, width)
-    top = 17.0 * len(heading) + 8
-    bottom = top + _ROW * max(len(rows), 1)
-    height = math.ceil(bottom + 38)
+    heading = title_lines(title, WIDTH)
+    top = 17.0 * len(heading) + 6
+    bottom = top + _ROW * max(len(rows), 1) + 4
+    height = math.ceil(bottom + 24 + NOTE * len(legend))
     low, high, step = _limits(rows)
+    place = _Place(low, high, top, bottom)
     alt = _render_alt(title, rows)
     data = tuple(
         (clean(row.name), known(row.value), known(row.low), known(row.high), known(row.bound), clean(row.finding))
         for row in rows
     )
-    with sheet(width, height) as page:
+    with sheet(WIDTH, height) as page:
         page.title(heading)
-        _draw_axis(page, (left, left + _PLOT), (top, bottom), (low, high, step))
-        page.texts(
-            [(left - 10, top + _ROW * (i + 0.5), name) for i, name in enumerate(names)], size=_SIZE, anchor="end"
-        )
-        _draw_rows(page, rows, left, top, (low, high))
-        page.notes(bottom + 29, [legend])
-        return Chart(page.svg(title, alt), alt, width, height, HEAD, data)
+        _draw_axis(page, place, step)
+        _draw_rows(page, rows, place)
+        labels = [(2.0, place.y(i) - 0.45 * _ROW, shorten(row.name, _MOST)) for i, row in enumerate(rows)]
+        page.texts(labels, size=_SIZE, halo=True)
+        page.notes(bottom + 27, legend)
+        return Chart(page.svg(title, alt), alt, WIDTH, height, HEAD, data)

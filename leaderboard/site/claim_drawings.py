@@ -26,9 +26,12 @@ from leaderboard.site.drawings import Plan, plan_layers
 __all__ = ["plan_claims", "plan_seeds"]
 
 _MARKS: dict[Verdict, Mark] = {"holds": "disk", "does not hold": "cross", "undetermined": "ring"}
-_PULLS = "disk: drawn towards the usual color; cross: away from it; ring: the 95 % interval contains 0"
+_PULLS = ("disk: drawn towards the usual color; cross: away from it", "ring: the 95 % interval contains 0")
 _SHARE = "Share of the score at the shallowest tap"
-_LEGEND = "disk: holds; cross: does not hold; ring: undetermined; dashed: the bound"
+_LEGEND = (
+    "disk: holds; cross: does not hold; ring: undetermined",
+    "dashed: the claim says that the value lies above it",
+)
 
 
 def _estimates(columns: Columns) -> Estimates:
@@ -42,7 +45,7 @@ def _estimates(columns: Columns) -> Estimates:
 def _plan_findings(claim: ClaimResult) -> list[Plan]:
     rows = [
         Estimated(
-            f"{finding.part}, {target_text(finding.target)}", finding.value, finding.low, finding.high, finding.bound,
+            f"{target_text(finding.target)}: {finding.part}", finding.value, finding.low, finding.high, finding.bound,
             _MARKS[finding.verdict], finding.verdict,
         )
         for finding in claim.findings
@@ -152,5 +155,5 @@ def plan_seeds(items: Sequence[SeedComparison]) -> list[Plan]:
         for item in items
     ]  # fmt: skip
     title = f"{items[0].first} minus {items[0].second} over training seeds"
-    legend = f"disk: {items[0].first} leads; cross: {items[0].second} leads; ring: tie or undetermined"
+    legend = (f"disk: {items[0].first} leads; cross: {items[0].second} leads", "ring: a tie, or undetermined")
     return [Plan("charts/claims-seeds", title, partial(forest_chart, title, rows, legend))]

@@ -88,9 +88,9 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         id="survival",
         sentence="Detail and shape survive recoloring and gray.",
-        statistic="DETAIL and SHAPE when the object is recolored (mean over the hue kinds), and when the image is "
-        "gray, each over its value on the unperturbed image.",
-        rule=f"The interval of the share that is kept lies above {KEPT:g}. {_EVERY}",
+        statistic="DETAIL and SHAPE under every perturbation (the object recolored, the image gray), each over its "
+        "value on the unperturbed image.",
+        rule=f"The interval of the share that is kept lies above {KEPT:g}, under every perturbation. {_EVERY}",
         subject=METHOD,
         others=(PER_TAP, LINEAR, CLASSIC),
         find=find_survival,

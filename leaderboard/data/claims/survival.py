@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmark.suites.spec import HUE_PERTURBATIONS, Axis, Perturbation, TargetSpec
-from leaderboard.data.claims.findings import Finding, NotMeasured, Question
+from leaderboard.data.claims.findings import Finding, NotMeasured, Question, absent
 from leaderboard.data.claims.reading import Array, Columns, Evidence, by_target, ratio
 
 __all__ = ["AXES_KEPT", "KEPT", "find_survival", "kinds_kept"]
@@ -45,35 +45,28 @@ def kinds_kept(evidence: Evidence, subject: str, target: TargetSpec, axis: Axis)
 
 
 def _columns(evidence: Evidence, subject: str, target: TargetSpec) -> Columns:
-    """Per axis, the share kept under the hue kinds (their mean) and under gray."""
-    groups: list[list[Columns]] = []
-    for axis in AXES_KEPT:
-        kinds = kinds_kept(evidence, subject, target, axis)
-        hues = [columns for kind, columns in kinds.items() if kind in HUE_PERTURBATIONS]
-        if not hues or "gray" not in kinds:
-            raise NotMeasured(f"{evidence.suite.id} does not both recolor and turn gray")
-        groups += [hues, [kinds["gray"]]]
-    flat = [columns for group in groups for columns in group]
-    ends = np.cumsum([columns.values.shape[1] for columns in flat])[:-1]
-    owner = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+    """The share that is kept, axis by axis under every perturbation."""
+    parts = [part for axis in AXES_KEPT for part in kinds_kept(evidence, subject, target, axis).values()]
+    ends = np.cumsum([part.values.shape[1] for part in parts])[:-1]
 
     def function(means: Array) -> Array:
-        parts = np.split(means, ends, axis=1)
-        shares = np.concatenate([one.function(part) for one, part in zip(flat, parts, strict=True)], axis=1)
-        return np.stack([shares[:, owner == index].mean(1) for index in range(len(groups))], axis=1)
+        split = zip(parts, np.split(means, ends, axis=1), strict=True)
+        return np.concatenate([part.function(own) for part, own in split], axis=1)
 
-    return Columns(np.concatenate([columns.values for columns in flat], axis=1), function, flat[0].bootstrap)
+    return Columns(np.concatenate([part.values for part in parts], axis=1), function, parts[0].bootstrap)
 
 
 def find_survival(evidence: Evidence, subject: str) -> list[Finding]:
-    """The share of DETAIL and SHAPE that is kept when the object is recolored, and when the image turns gray.
+    """The share of DETAIL and SHAPE that is kept under every perturbation: the object recolored, the image gray.
 
     For axis a and perturbation k it is S_a(k) / S_a(identity), each the mean over images and taps of the axis' own
-    metrics, the recon against what the network was shown; recoloring is the mean over the hue kinds. It must lie above
-    .9. Images that a metric does not score under one of the two are left out of both; absent where a metric is not
-    computed under a perturbation, or where the score under identity is below .05.
+    metrics, the recon against what the network was shown. It must lie above .9. Images that a metric does not score
+    under one of the two are left out of both; absent where a metric is not computed under a perturbation, or where the
+    score under identity is below .05.
     """
-    questions = [
-        Question(f"{axis.upper()} kept under {what}", KEPT) for axis in AXES_KEPT for what in ("recoloring", "gray")
-    ]
+    kinds = evidence.suite.perturbations[1:]
+    questions = [Question(f"{axis.upper()} kept under {kind}", KEPT) for axis in AXES_KEPT for kind in kinds]
+    if "gray" not in kinds or not set(kinds) & set(HUE_PERTURBATIONS):
+        reason = f"{evidence.suite.id} does not both recolor and turn gray"
+        return [absent(Question("DETAIL and SHAPE kept", KEPT), None, reason)]
     return by_target(evidence, questions, lambda target: _columns(evidence, subject, target))

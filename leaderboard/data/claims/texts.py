@@ -11,7 +11,7 @@ from leaderboard.data.claims.catalog import ClaimReport, ClaimResult
 from leaderboard.data.claims.findings import Finding
 from leaderboard.data.claims.runs import CONDITIONS
 from leaderboard.data.claims.seeds import SeedComparison
-from leaderboard.data.rankings import DASH, render_number
+from leaderboard.data.rankings import DASH, MINUS, render_number
 
 __all__ = ["asked", "claims_text", "interval_text", "seeds_verdict", "target_text", "value_text"]
 
@@ -37,7 +37,8 @@ def asked(finding: Finding) -> str:
         return f"over {finding.bound:g} from 0"
     if finding.p_value is not None:
         return "larger than by chance"
-    return f"above {value_text(finding.bound) if finding.bound % 1 else format(finding.bound, 'g')}"
+    short = round(finding.bound, 2) == finding.bound
+    return f"above {format(finding.bound, 'g').replace('-', MINUS) if short else value_text(finding.bound)}"
 
 
 def target_text(target: str | None) -> str:
