@@ -165,7 +165,7 @@ def claims_add(
 @click.command("schemas")
 @click.option("--out", required=True, type=OUTPUT_FOLDER, help="Folder to write.")
 def docs_schemas(out: Path) -> None:
-    """Write the JSON Schemas of a submission's files and of board.json: what an editor or another tool can check.
+    """Write the JSON Schemas of a submission's files, of board.json and of what claims rest on: for editors and tools.
 
     \b
     Example:
@@ -173,9 +173,10 @@ def docs_schemas(out: Path) -> None:
     """
     from benchmark.files.storing import write_text
     from benchmark.submissions.schemas import render_schemas
+    from leaderboard.data.claims.schemas import render_claim_schemas
     from leaderboard.site.board_json import render_board_schema
 
-    for name, text in (render_schemas() | {"board": render_board_schema()}).items():
+    for name, text in (render_schemas() | {"board": render_board_schema()} | render_claim_schemas()).items():
         path = out / f"{name}.schema.json"
         write_text(path, text)
         click.echo(path)

@@ -13,7 +13,7 @@ from benchmark.suites.spec import FrozenData, Suite
 from leaderboard.data.claims.classic import CLASSIC, MARGIN, find_classic
 from leaderboard.data.claims.decoder import find_decoder
 from leaderboard.data.claims.depth import find_depth
-from leaderboard.data.claims.findings import Finding, Verdict, combine
+from leaderboard.data.claims.findings import ClaimFinding, Verdict, combine
 from leaderboard.data.claims.layers import find_layers
 from leaderboard.data.claims.prototype import find_prototype
 from leaderboard.data.claims.reading import Evidence
@@ -48,7 +48,7 @@ class Claim:
     rule: str
     subject: str
     others: tuple[str, ...]
-    find: Callable[[Evidence, str], list[Finding]]
+    find: Callable[[Evidence, str], list[ClaimFinding]]
 
 
 _EVERY = "It holds where that is so on every target, and does not hold where an interval contradicts it on one."
@@ -127,7 +127,7 @@ class OtherResult(Frozen):
     submission: str
     verdict: Verdict
     reason: str
-    findings: tuple[Finding, ...]
+    findings: tuple[ClaimFinding, ...]
 
 
 class ClaimResult(Frozen):
@@ -142,7 +142,7 @@ class ClaimResult(Frozen):
     verdict: Verdict
     reason: str
     """what decides it where it does not hold, or why it is undetermined."""
-    findings: tuple[Finding, ...]
+    findings: tuple[ClaimFinding, ...]
     others: tuple[OtherResult, ...]
     """the same of other submissions; they decide nothing."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from benchmark.suites.spec import Suite, TargetSpec
-from leaderboard.data.claims.findings import Finding, NotMeasured, Question, absent, state
+from leaderboard.data.claims.findings import ClaimFinding, NotMeasured, Question, absent, state
 from leaderboard.data.claims.reading import Array, Columns, Evidence, by_target
 from leaderboard.data.claims.seeds import compare_seeds, largest_spread
 from leaderboard.data.views import axes_of
@@ -59,7 +59,7 @@ def _stated(evidence: Evidence, name: str, target: str) -> tuple[float, float, s
     return float(samples), float(hours), device
 
 
-def _iter_costs(evidence: Evidence, subject: str) -> Iterator[Finding]:
+def _iter_costs(evidence: Evidence, subject: str) -> Iterator[ClaimFinding]:
     """Training samples and times of classic inversion over those of `subject`, on every target."""
     seen = Question(f"training samples: {CLASSIC} over {subject}", _AS_MANY)
     time = Question(f"training time: {CLASSIC} over {subject}", 1.0)
@@ -77,7 +77,7 @@ def _iter_costs(evidence: Evidence, subject: str) -> Iterator[Finding]:
             yield absent(time, target.id, devices)
 
 
-def find_classic(evidence: Evidence, subject: str) -> list[Finding]:
+def find_classic(evidence: Evidence, subject: str) -> list[ClaimFinding]:
     """Paired differences of the axis scores, and the quotient of the training times.
 
     On every target and axis: score of `subject` minus score of `end_to_end`, each the mean over images and taps; the

@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmark.suites.spec import TargetSpec
 from leaderboard.data.claims.classic import MARGIN
-from leaderboard.data.claims.findings import Finding, NotMeasured, Question, absent
+from leaderboard.data.claims.findings import ClaimFinding, NotMeasured, Question, absent
 from leaderboard.data.claims.reading import Array, Columns, Evidence, find
 from leaderboard.data.views import axes_of
 
@@ -37,7 +37,7 @@ def taps_of(target: TargetSpec, stage: str) -> list[int]:
     return taps
 
 
-def _find_color(evidence: Evidence, subject: str, question: Question) -> list[Finding]:
+def _find_color(evidence: Evidence, subject: str, question: Question) -> list[ClaimFinding]:
     try:
         detr, vit = first_of(evidence, "detr"), first_of(evidence, "vit")
         reading = evidence.reading(subject)
@@ -53,7 +53,7 @@ def _find_color(evidence: Evidence, subject: str, question: Question) -> list[Fi
     return find([question], f"{detr.id} and {vit.id}", columns)
 
 
-def _find_kept(evidence: Evidence, subject: str, questions: list[Question]) -> list[Finding]:
+def _find_kept(evidence: Evidence, subject: str, questions: list[Question]) -> list[ClaimFinding]:
     try:
         target, reading = first_of(evidence, "detr"), evidence.reading(subject)
         encoder, decoder = taps_of(target, "encoder"), taps_of(target, "decoder")
@@ -69,7 +69,7 @@ def _find_kept(evidence: Evidence, subject: str, questions: list[Question]) -> l
     return find(questions, target.id, Columns(np.concatenate(values, axis=1), function, reading.bootstrap))
 
 
-def find_decoder(evidence: Evidence, subject: str) -> list[Finding]:
+def find_decoder(evidence: Evidence, subject: str) -> list[ClaimFinding]:
     """Two differences, each the mean over images and taps and paired over the images.
 
     COLOR at the encoder taps of the first DETR of the suite minus COLOR at those of its first ViT: the claim is that

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmark.suites.spec import TargetSpec
-from leaderboard.data.claims.findings import Finding, NotMeasured, Question
+from leaderboard.data.claims.findings import ClaimFinding, NotMeasured, Question
 from leaderboard.data.claims.reading import Array, Columns, Evidence, by_target, ratio
 
 __all__ = ["find_depth", "shares_kept"]
@@ -32,7 +32,7 @@ def shares_kept(evidence: Evidence, subject: str, target: TargetSpec) -> Columns
     return Columns(values, function, reading.bootstrap)
 
 
-def find_depth(evidence: Evidence, subject: str) -> list[Finding]:
+def find_depth(evidence: Evidence, subject: str) -> list[ClaimFinding]:
     """How much larger a share of DETAIL is lost with depth than of SHAPE.
 
     S_a(k) is the mean over images of axis a at tap k, taps from shallow (0) to deep (T - 1). The share lost is

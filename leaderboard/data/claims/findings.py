@@ -11,7 +11,18 @@ from benchmark.errors import InvbenchError
 from benchmark.files.declarations import Frozen
 from benchmark.records.pairs import ALPHA, MIN_GROUPS
 
-__all__ = ["FEW_GROUPS", "Finding", "NotMeasured", "Question", "Verdict", "absent", "combine", "judge", "state", "test"]
+__all__ = [
+    "FEW_GROUPS",
+    "ClaimFinding",
+    "NotMeasured",
+    "Question",
+    "Verdict",
+    "absent",
+    "combine",
+    "judge",
+    "state",
+    "tested",
+]
 
 Verdict = Literal["holds", "does not hold", "undetermined"]
 FEW_GROUPS = f"fewer than {MIN_GROUPS} groups of images decide nothing"
@@ -38,7 +49,7 @@ class Question:
     apart: bool = False
 
 
-class Finding(Frozen):
+class ClaimFinding(Frozen):
     """One statistic with its 95 % interval and verdict; what cannot be computed is null, with a reason."""
 
     part: str
@@ -89,8 +100,8 @@ def _refuted(question: Question) -> float:
     return question.bound if question.refuted is None else question.refuted
 
 
-def _make(question: Question, target: str | None, verdict: Verdict, decides: bool, **fields: object) -> Finding:
-    return Finding.model_validate(
+def _make(question: Question, target: str | None, verdict: Verdict, decides: bool, **fields: object) -> ClaimFinding:
+    return ClaimFinding.model_validate(
         {"value": None, "low": None, "high": None}
         | {"part": question.part, "target": target, "bound": question.bound, "refuted": _refuted(question)}
         | {"apart": question.apart, "verdict": verdict, "decides": decides}
@@ -105,7 +116,7 @@ def judge(
     sample: tuple[int, int],
     *,
     decides: bool = True,
-) -> Finding:
+) -> ClaimFinding:
     """The finding of an estimate with its interval.
 
     'holds' if the interval lies wholly above the bound (with `apart`: wholly farther than the bound from 0), 'does not
@@ -131,15 +142,15 @@ def judge(
     return _make(question, target, verdict, decides, **numbers, images=sample[0], groups=sample[1], reason=reason)
 
 
-def state(question: Question, target: str | None, value: float, *, decides: bool = True) -> Finding:
+def state(question: Question, target: str | None, value: float, *, decides: bool = True) -> ClaimFinding:
     """The finding of a stated number, such as a cost: it has no interval, and decides by itself."""
     verdict: Verdict = "holds" if value > question.bound else "does not hold"
     return _make(question, target, verdict, decides, value=_rounded(value), reason="a stated number, without interval")
 
 
-def test(
+def tested(
     question: Question, target: str | None, value: float, p_values: tuple[float, float], *, decides: bool
-) -> Finding:
+) -> ClaimFinding:
     """The finding of a permutation test where the records hold no score of single images.
 
     Args:
@@ -151,17 +162,17 @@ def test(
     return _make(question, target, verdict, decides, value=_rounded(value), p_value=_rounded(above), reason=reason)
 
 
-def absent(question: Question, target: str | None, reason: str, *, decides: bool = True) -> Finding:
+def absent(question: Question, target: str | None, reason: str, *, decides: bool = True) -> ClaimFinding:
     """The finding of a statistic that cannot be computed."""
     return _make(question, target, "undetermined", decides, reason=reason)
 
 
-def _named(findings: Iterable[Finding]) -> str:
+def _named(findings: Iterable[ClaimFinding]) -> str:
     words = [f"{f.part}{f' on {f.target}' if f.target else ''}" for f in findings]
     return "; ".join(words[:3]) + (f"; and {len(words) - 3} more" if len(words) > 3 else "")
 
 
-def combine(findings: Sequence[Finding]) -> tuple[Verdict, str]:
+def combine(findings: Sequence[ClaimFinding]) -> tuple[Verdict, str]:
     """The verdict on a claim, and why.
 
     It holds if every finding that decides holds, does not hold if one of them does not, and is undetermined otherwise.

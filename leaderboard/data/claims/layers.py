@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmark.records.record import StageLayers
-from leaderboard.data.claims.findings import Finding, NotMeasured, Question, absent, test
+from leaderboard.data.claims.findings import ClaimFinding, NotMeasured, Question, absent, tested
 from leaderboard.data.claims.reading import Array, Evidence
 
 __all__ = ["contrast", "find_layers"]
@@ -72,7 +72,7 @@ def _p_values(value: float, chance: npt.NDArray[np.float64]) -> tuple[float, flo
     return float(1 + above) / (1 + len(known)), float(1 + below) / (1 + len(known))
 
 
-def _of_measure(evidence: Evidence, subject: str, question: Question, measure: Measure) -> list[Finding]:
+def _of_measure(evidence: Evidence, subject: str, question: Question, measure: Measure) -> list[ClaimFinding]:
     findings, values, chances = [], [], []
     generator = np.random.default_rng(evidence.suite.bootstrap_seed)
     for target in evidence.targets:
@@ -83,14 +83,14 @@ def _of_measure(evidence: Evidence, subject: str, question: Question, measure: M
             continue
         values.append(float(np.mean([contrast(matrix) for matrix in matrices])))
         chances.append(np.mean([_shuffled(matrix, generator) for matrix in matrices], axis=0))
-        findings.append(test(question, target.id, values[-1], _p_values(values[-1], chances[-1]), decides=False))
+        findings.append(tested(question, target.id, values[-1], _p_values(values[-1], chances[-1]), decides=False))
     if not values:
         return [*findings, absent(question, None, "no target has neighboring and distant taps that are scored")]
     value, chance = float(np.mean(values)), np.mean(chances, axis=0)
-    return [*findings, test(question, None, value, _p_values(value, chance), decides=True)]
+    return [*findings, tested(question, None, value, _p_values(value, chance), decides=True)]
 
 
-def find_layers(evidence: Evidence, subject: str) -> list[Finding]:
+def find_layers(evidence: Evidence, subject: str) -> list[ClaimFinding]:
     """How much more neighboring taps of a stage share than taps two or more apart.
 
     For a matrix M of a stage: mean of M[i, j] over |i - j| = 1 minus mean over |i - j| >= 2; then the mean over the

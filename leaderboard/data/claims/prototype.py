@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmark.records.aggregate import PULL, make_bootstrap
 from benchmark.suites.spec import TargetSpec
-from leaderboard.data.claims.findings import Finding, NotMeasured, Question
+from leaderboard.data.claims.findings import ClaimFinding, NotMeasured, Question
 from leaderboard.data.claims.reading import Array, Columns, Evidence, by_target
 
 __all__ = ["find_prototype", "split_by_depth"]
@@ -56,7 +56,7 @@ def _blind(evidence: Evidence) -> float:
     return max([0.0, *(a.pull.get("recolored", 0.0) for name, a in answers if not name.startswith("prototype"))])
 
 
-def find_prototype(evidence: Evidence, subject: str) -> list[Finding]:
+def find_prototype(evidence: Evidence, subject: str) -> list[ClaimFinding]:
     """`prototype_pull` of images none of whose focal objects wears its usual hue, at deep and at shallow taps.
 
     P(k) is the mean over these images of the pull towards the own category's usual hue minus the mean pull towards

@@ -17,12 +17,12 @@ from benchmark.records.scores import applies, scores_from_table
 from benchmark.records.statistics import bootstrap_means, masked_mean
 from benchmark.suites.lock import Lock
 from benchmark.suites.spec import Axis, Perturbation, Suite, TargetSpec
-from leaderboard.data.claims.findings import Finding, NotMeasured, Question, absent, judge
+from leaderboard.data.claims.findings import ClaimFinding, NotMeasured, Question, absent, judge
 from leaderboard.data.claims.runs import TrainingRuns
 from leaderboard.data.entries import Entry
 from leaderboard.data.scores import load_bootstrap
 
-__all__ = ["Columns", "Evidence", "Reading", "by_target", "find", "ratio"]
+__all__ = ["Array", "Columns", "Evidence", "Reading", "by_target", "find", "ratio"]
 
 Array = npt.NDArray[np.float64]
 Function = Callable[[Array], Array]
@@ -183,7 +183,9 @@ class Columns:
     bootstrap: GroupBootstrap
 
 
-def find(questions: Sequence[Question], target: str | None, columns: Columns, *, decides: bool = True) -> list[Finding]:
+def find(
+    questions: Sequence[Question], target: str | None, columns: Columns, *, decides: bool = True
+) -> list[ClaimFinding]:
     """The findings of some statistics: their plug-in estimates, and percentile intervals over groups of images.
 
     The same function is applied to the means of all images and to those of each resample of the groups; the interval
@@ -213,12 +215,12 @@ def find(questions: Sequence[Question], target: str | None, columns: Columns, *,
 
 def by_target(
     evidence: Evidence, questions: Sequence[Question], columns: Callable[[TargetSpec], Columns]
-) -> list[Finding]:
+) -> list[ClaimFinding]:
     """The findings on every target, which decide, and of their mean over all targets, which stands beside.
 
     A statistic that cannot be computed on a target is absent there with its reason, and so is the mean.
     """
-    result: list[Finding] = []
+    result: list[ClaimFinding] = []
     every: list[Columns] = []
     for target in evidence.targets:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmark.suites.spec import HUE_PERTURBATIONS, Axis, Perturbation, TargetSpec
-from leaderboard.data.claims.findings import Finding, NotMeasured, Question, absent
+from leaderboard.data.claims.findings import ClaimFinding, NotMeasured, Question, absent
 from leaderboard.data.claims.reading import Array, Columns, Evidence, by_target, ratio
 
 __all__ = ["AXES_KEPT", "KEPT", "find_survival", "kinds_kept"]
@@ -56,7 +56,7 @@ def _columns(evidence: Evidence, subject: str, target: TargetSpec) -> Columns:
     return Columns(np.concatenate([part.values for part in parts], axis=1), function, parts[0].bootstrap)
 
 
-def find_survival(evidence: Evidence, subject: str) -> list[Finding]:
+def find_survival(evidence: Evidence, subject: str) -> list[ClaimFinding]:
     """The share of DETAIL and SHAPE that is kept under every perturbation: the object recolored, the image gray.
 
     For axis a and perturbation k it is S_a(k) / S_a(identity), each the mean over images and taps of the axis' own

@@ -8,7 +8,7 @@ from tabulate import tabulate
 
 from benchmark.records.places import DIGITS
 from leaderboard.data.claims.catalog import ClaimReport, ClaimResult
-from leaderboard.data.claims.findings import Finding
+from leaderboard.data.claims.findings import ClaimFinding
 from leaderboard.data.claims.runs import CONDITIONS
 from leaderboard.data.claims.seeds import SeedComparison
 from leaderboard.data.rankings import DASH, MINUS, render_number
@@ -23,15 +23,15 @@ def value_text(value: float | None) -> str:
     return render_number(value, next((count for count in range(4, DIGITS) if round(value, count)), DIGITS))
 
 
-def interval_text(finding: Finding | SeedComparison) -> str:
+def interval_text(finding: ClaimFinding | SeedComparison) -> str:
     """The 95 % interval; for a permutation test its p-value; a dash for none."""
     if finding.low is not None and finding.high is not None:
         return f"{value_text(finding.low)} to {value_text(finding.high)}"
-    p_value = finding.p_value if isinstance(finding, Finding) else None
+    p_value = finding.p_value if isinstance(finding, ClaimFinding) else None
     return DASH if p_value is None else f"p = {value_text(p_value)}"
 
 
-def asked(finding: Finding) -> str:
+def asked(finding: ClaimFinding) -> str:
     """What the claim asks of a value, such as `above 0`."""
     if finding.apart:
         return f"over {finding.bound:g} from 0"
