@@ -21,7 +21,7 @@ __all__ = [
     "combine",
     "judge",
     "state",
-    "tested",
+    "permuted",
 ]
 
 Verdict = Literal["holds", "does not hold", "undetermined"]
@@ -148,7 +148,7 @@ def state(question: Question, target: str | None, value: float, *, decides: bool
     return _make(question, target, verdict, decides, value=_rounded(value), reason="a stated number, without interval")
 
 
-def tested(
+def permuted(
     question: Question, target: str | None, value: float, p_values: tuple[float, float], *, decides: bool
 ) -> ClaimFinding:
     """The finding of a permutation test where the records hold no score of single images.

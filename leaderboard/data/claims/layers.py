@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmark.records.record import StageLayers
-from leaderboard.data.claims.findings import ClaimFinding, NotMeasured, Question, absent, tested
+from leaderboard.data.claims.findings import ClaimFinding, NotMeasured, Question, absent, permuted
 from leaderboard.data.claims.reading import Array, Evidence
 
 __all__ = ["contrast", "find_layers"]
@@ -83,11 +83,11 @@ def _of_measure(evidence: Evidence, subject: str, question: Question, measure: M
             continue
         values.append(float(np.mean([contrast(matrix) for matrix in matrices])))
         chances.append(np.mean([_shuffled(matrix, generator) for matrix in matrices], axis=0))
-        findings.append(tested(question, target.id, values[-1], _p_values(values[-1], chances[-1]), decides=False))
+        findings.append(permuted(question, target.id, values[-1], _p_values(values[-1], chances[-1]), decides=False))
     if not values:
         return [*findings, absent(question, None, "no target has neighboring and distant taps that are scored")]
     value, chance = float(np.mean(values)), np.mean(chances, axis=0)
-    return [*findings, tested(question, None, value, _p_values(value, chance), decides=True)]
+    return [*findings, permuted(question, None, value, _p_values(value, chance), decides=True)]
 
 
 def find_layers(evidence: Evidence, subject: str) -> list[ClaimFinding]:

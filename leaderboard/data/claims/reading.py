@@ -218,7 +218,8 @@ def by_target(
 ) -> list[ClaimFinding]:
     """The findings on every target, which decide, and of their mean over all targets, which stands beside.
 
-    A statistic that cannot be computed on a target is absent there with its reason, and so is the mean.
+    A statistic that cannot be computed on a target is absent there with its reason, and so is the mean; where the
+    reason is the same on every target, it is said once.
     """
     result: list[ClaimFinding] = []
     every: list[Columns] = []
@@ -230,6 +231,10 @@ def by_target(
             continue
         every.append(own)
         result += find(questions, target.id, own)
+    reasons = {finding.reason for finding in result}
+    if not every and len(reasons) == 1:
+        (reason,) = reasons
+        return [absent(question, None, reason) for question in questions]
     if len(evidence.targets) == 1:
         return result
     if len(every) < len(evidence.targets):
