@@ -133,14 +133,13 @@ def claims(
 @click.argument("records", metavar="RECORD...", nargs=-1, required=True, type=FILE_OR_FOLDER)
 @click.option(
     "--condition",
-    required=True,
     type=click.Choice(["equal_samples", "equal_time"]),
-    help="What the runs have in common with those that they are compared with.",
+    help="What the runs have in common with those that they are compared with.  [required]",
 )
 @suite_option
 @click.option("--out", required=True, type=OUTPUT_FILE, help="File of runs to add to; created where it is absent.")
 def claims_add(
-    records: tuple[Path, ...], condition: Literal["equal_samples", "equal_time"], suite_id: str, out: Path
+    records: tuple[Path, ...], condition: Literal["equal_samples", "equal_time"] | None, suite_id: str, out: Path
 ) -> None:
     """Add runs of several training seeds to a file: what their records say of cost and scores, not the weights.
 
@@ -156,6 +155,8 @@ def claims_add(
     from benchmark.suites.lock import load_lock
     from leaderboard.data.claims.runs import add_runs
 
+    if condition is None:
+        raise click.UsageError("Missing option '--condition': equal_samples or equal_time")
     suite = load_suite(suite_id)
     runs = add_runs(out, suite, load_lock(suite), condition, records).runs
     methods = sorted({run.method for run in runs})

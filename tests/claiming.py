@@ -125,6 +125,7 @@ def enter_claim(
     text += f"trained_on = 'nothing'\nsuites = ['{suite.id}']\n"
     (folder / "submission.toml").write_text(text, encoding="utf-8")
     kept = changes.pop("only", None)
+    named = changes.pop("of_suite", suite.id)
     scores = [s for s in scores_of(suite, level, noise, seed) if kept is None or s.target.id in kept]
     if edit:
         edit(scores)
@@ -133,7 +134,7 @@ def enter_claim(
     inverse = InverseInfo(files={"model.safetensors": sha}, parameters=12345, training=dict(training))
     layers = {key: value for key, value in layers_of(suite, 0.05).items() if key in summary.targets}
     record = Record(
-        suite=suite.id, suite_digest=suite.digest, lock_digest=lock.digest,
+        suite=named, suite_digest=suite.digest, lock_digest=lock.digest,
         submission=SubmissionInfo(id=name, method=method, title="A title"),
         inverses=dict.fromkeys(summary.targets, inverse), precision="float32", status=find_status(suite, scores),
         draft=False, images=IMAGES, targets=summary.targets, score=summary.score, overall=summary.overall,

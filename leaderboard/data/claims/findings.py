@@ -20,8 +20,8 @@ __all__ = [
     "absent",
     "combine",
     "judge",
-    "state",
     "permuted",
+    "state",
 ]
 
 Verdict = Literal["holds", "does not hold", "undetermined"]

@@ -18,6 +18,7 @@ from benchmark.files.fields import Amount, Cost, Count, Id, Line, Sha256, SuiteI
 from benchmark.files.paths import resource
 from benchmark.files.storing import write_text
 from benchmark.records.record import Record, load_record
+from benchmark.records.scores import NOT_FINITE
 from benchmark.suites.lock import Lock
 from benchmark.suites.spec import Axis, Suite
 
@@ -141,6 +142,8 @@ def _runs_of(suite: Suite, record: Record, condition: Equal, where: str) -> Iter
                 raise SpecError(message, where=where, cure="train with: invbench train inverse")
         if len(values) < len(suite.axes) or None in values.values():
             raise SpecError(f"an axis is not scored on {target}", where=where, cure="evaluate all images")
+        if any(NOT_FINITE in cell.unscored for cell in record.cells if cell.target == target):
+            raise SpecError(f"a {NOT_FINITE} on {target}", where=where)
         if "model.safetensors" not in inverse.files:
             raise SpecError(f"names no weights 'model.safetensors' on {target}", where=where)
         fields = {name: stated[name] for name in (*_STATED, "device")} | {
