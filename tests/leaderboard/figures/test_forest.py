@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from figures import HOSTILE, said, some_estimates, texts
 
 from leaderboard.figures import Chart, Estimated, forest_chart
-from leaderboard.figures.forest import HEAD
 
 
 def test_every_estimate_is_named_and_in_the_data(drawn: dict[str, Chart]) -> None:
     chart, rows = drawn["forest"], some_estimates()
     assert {row.name for row in rows} <= set(said(chart))
-    assert chart.head == HEAD
+    assert chart.head == ("what", "value", "low", "high", "bound", "finding")
     assert [row[0] for row in chart.rows] == [row.name for row in rows]
     assert [row[1:5] for row in chart.rows] == [(row.value, row.low, row.high, row.bound) for row in rows]
     heights = [y for _, y, _, text in texts(chart) if text.startswith("statistic")]
-    assert heights == sorted(heights) and min(b - a for a, b in zip(heights, heights[1:], strict=False)) > 20
+    assert heights == sorted(heights) and min(b - a for a, b in pairwise(heights)) > 20
 
 
 def test_the_text_alternative_counts_findings_and_tells_values(drawn: dict[str, Chart]) -> None:

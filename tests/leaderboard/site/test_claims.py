@@ -71,13 +71,10 @@ def page_of(out: Path) -> Page:
 def rows_of(source: str, section: str) -> list[list[str]]:
     """Texts of the cells of the first table of a section."""
     (body,) = re.findall(rf'<section id="{section}".*?<tbody>(.*?)</tbody>', source, re.DOTALL)
-    return [
-        [
-            unescape(re.sub(r"<[^>]*>", "", cell)).strip()
-            for cell in re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row, re.DOTALL)
-        ]
-        for row in re.findall(r"<tr.*?</tr>", body, re.DOTALL)
+    rows = [
+        re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row, re.DOTALL) for row in re.findall(r"<tr.*?</tr>", body, re.DOTALL)
     ]
+    return [[unescape(re.sub(r"<[^>]*>", "", cell)).strip() for cell in row] for row in rows]
 
 
 def check_page(source: str, report: ClaimReport) -> None:
@@ -135,11 +132,7 @@ def test_charts_stand_with_their_table_and_their_numbers_in_a_file(board: Board,
 def test_text_of_others_is_text(out: Path) -> None:
     page = page_of(out)
     assert "trained on different devices, Some GPU and <script>alert(1)</script>" in page.text
-    assert (
-        "<script>" not in page.source
-        and "onerror=y>" not in page.source
-        and "49" not in page.text.split("devices")[1][:80]
-    )
+    assert "<script>" not in page.source and "{{ 7*7 }}" in page.text
 
 
 def test_the_same_records_and_runs_give_the_same_bytes(board: Board, out: Path, tmp_path: Path) -> None:
