@@ -13,7 +13,7 @@ from benchmark.suites.spec import TargetSpec
 from leaderboard.data.board import Board
 from leaderboard.data.claims.catalog import CLAIMS, ClaimResult
 from leaderboard.data.claims.depth import shares_kept
-from leaderboard.data.claims.findings import NotMeasured, Verdict
+from leaderboard.data.claims.findings import ClaimFinding, NotMeasured, Verdict
 from leaderboard.data.claims.reading import Columns
 from leaderboard.data.claims.runs import CONDITIONS
 from leaderboard.data.claims.seeds import SeedComparison
@@ -42,18 +42,25 @@ def _estimates(columns: Columns) -> Estimates:
     return bootstrap.widen(value, samples, (0 * value + groups).astype(int))
 
 
+def _row(finding: ClaimFinding) -> Estimated:
+    name = f"{target_text(finding.target)}: {finding.part}"
+    ends = finding.value, finding.low, finding.high, finding.bound
+    return Estimated(name, *ends, _MARKS[finding.verdict], finding.verdict)
+
+
 def _plan_findings(claim: ClaimResult) -> list[Plan]:
-    rows = [
-        Estimated(
-            f"{target_text(finding.target)}: {finding.part}", finding.value, finding.low, finding.high, finding.bound,
-            _MARKS[finding.verdict], finding.verdict,
-        )
-        for finding in claim.findings
-    ]  # fmt: skip
-    if not any(row.value is not None for row in rows):
-        return []
-    title = f"{claim.sentence.rstrip('.')}: with the recons of {claim.submission}"
-    return [Plan(f"charts/claims-{claim.id}", title, partial(forest_chart, title, rows, _LEGEND))]
+    """The chart of what was measured, and one of its own for stated numbers, whose scale is another."""
+    title, plans = f"{claim.sentence.rstrip('.')}: with the recons of {claim.submission}", []
+    stated = [finding for finding in claim.findings if finding.stated]
+    measured = [finding for finding in claim.findings if not finding.stated]
+    for file, words, findings in (
+        ("", title, measured),
+        ("-stated", f"Stated by the records: {claim.submission}", stated),
+    ):
+        if any(finding.value is not None for finding in findings):
+            make = partial(forest_chart, words, [_row(finding) for finding in findings], _LEGEND)
+            plans.append(Plan(f"charts/claims-{claim.id}{file}", words, make))
+    return plans
 
 
 def _plan_depth(board: Board, subject: str, target: TargetSpec) -> list[Plan]:

@@ -61,8 +61,8 @@ def _stated(evidence: Evidence, name: str, target: str) -> tuple[float, float, s
 
 def _iter_costs(evidence: Evidence, subject: str) -> Iterator[ClaimFinding]:
     """Training samples and times of classic inversion over those of `subject`, on every target."""
-    seen = Question(f"training samples: {CLASSIC} over {subject}", _AS_MANY)
-    time = Question(f"training time: {CLASSIC} over {subject}", 1.0)
+    seen = Question(f"training samples: {CLASSIC} over {subject}", _AS_MANY, stated=True)
+    time = Question(f"training time: {CLASSIC} over {subject}", 1.0, stated=True)
     for target in evidence.targets:
         try:
             own, other = (_stated(evidence, name, target.id) for name in (subject, CLASSIC))

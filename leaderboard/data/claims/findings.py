@@ -41,12 +41,14 @@ class Question:
         bound: the claim says that the value lies above it; with `apart`, that it is farther than it from 0.
         refuted: a value below it contradicts the claim; None: the bound.
         apart: the claim says that two things differ, either way.
+        stated: it is a number that records state, without interval, such as a cost.
     """
 
     part: str
     bound: float = 0.0
     refuted: float | None = None
     apart: bool = False
+    stated: bool = False
 
 
 class ClaimFinding(Frozen):
@@ -70,6 +72,8 @@ class ClaimFinding(Frozen):
     """whether the claim says that two things differ, either way."""
     verdict: Verdict
     """by the interval: 'holds', 'does not hold' or 'undetermined'."""
+    stated: bool = False
+    """whether it is a number that records state, without interval, such as a cost."""
     decides: bool
     """whether the verdict on the claim depends on it; else it stands beside."""
     images: int | None = None
@@ -104,7 +108,7 @@ def _make(question: Question, target: str | None, verdict: Verdict, decides: boo
     return ClaimFinding.model_validate(
         {"value": None, "low": None, "high": None}
         | {"part": question.part, "target": target, "bound": question.bound, "refuted": _refuted(question)}
-        | {"apart": question.apart, "verdict": verdict, "decides": decides}
+        | {"apart": question.apart, "stated": question.stated, "verdict": verdict, "decides": decides}
         | fields
     )
 
@@ -145,7 +149,7 @@ def judge(
 def state(question: Question, target: str | None, value: float, *, decides: bool = True) -> ClaimFinding:
     """The finding of a stated number, such as a cost: it has no interval, and decides by itself."""
     verdict: Verdict = "holds" if value > question.bound else "does not hold"
-    return _make(question, target, verdict, decides, value=_rounded(value), reason="a stated number, without interval")
+    return _make(question, target, verdict, decides, value=_rounded(value))
 
 
 def permuted(

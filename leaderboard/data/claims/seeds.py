@@ -43,7 +43,7 @@ class SeedComparison(Frozen):
     device_hours: tuple[float | None, float | None]
     """mean training time of each, in hours."""
     verdict: Literal["tie", "first leads", "second leads", "undetermined"]
-    """'tie' where the lead is no larger than the spread."""
+    """'tie' where the lead is no larger than the spread, or its interval contains 0."""
     reason: str = ""
     """why nothing is said."""
 
@@ -93,7 +93,8 @@ def _compare(
         lead, spread = float(np.mean(first) - np.mean(second)), max(_spread(first), _spread(second))
         half = _welch(first, second)
         if not reason:
-            verdict = "tie" if abs(lead) <= spread else "first leads" if lead > 0 else "second leads"
+            tie = abs(lead) <= max(spread, half)
+            verdict = "tie" if tie else "first leads" if lead > 0 else "second leads"
     return SeedComparison(
         target=target, condition=condition, axis=axis, first=names[0], second=names[1],
         seeds=(len(sides[0]), len(sides[1])),
@@ -118,8 +119,8 @@ def compare_seeds(suite: Suite, runs: TrainingRuns | None, names: tuple[str, str
     """Compare two methods on every target and under every condition that has runs of one of them, axis by axis.
 
     The lead is the difference of the means over seeds. It is a tie where it is no larger than the spread: the
-    distance between the best and the worst seed, of that method whose seeds are farther apart. With fewer than three
-    seeds of a method, or where what is to be equal is not, nothing is said.
+    distance between the best and the worst seed, of that method whose seeds are farther apart; and where its 95 %
+    interval contains 0. With fewer than three seeds of a method, or where what is to be equal is not, nothing is said.
     """
     result = []
     for target in suite.targets:

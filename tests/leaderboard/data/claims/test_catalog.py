@@ -294,3 +294,31 @@ def test_entries_of_the_same_name_from_later_folders_win(few: Suite, pins: Lock,
     enter_claim(few, pins, tmp_path / "b", "modular", level=swapped_fall)
     entries = load_entries(few, pins, [tmp_path / "a", tmp_path / "b"])
     assert verdict_of("depth", make_evidence(few, pins, entries, None)) == "does not hold"
+
+
+def test_statistics_are_those_of_the_scores_that_records_state() -> None:
+    """Depth and decoder, worked out again from the tap scores in record.json."""
+    evidence = load_boards(["mini@1"], [ROOT / "submissions"])[0].evidence
+    for name in ("modular", "ridge"):
+        record = evidence.entry(name).record
+        depth = {f.target: f.value for f in findings_of("depth", evidence, name)}
+        for target in evidence.targets:
+            taps = [record.targets[target.id].taps[tap] for tap in target.tap_names]
+            lost = {}
+            for axis in ("detail", "shape"):
+                scores = [tap.axes[axis].value or 0.0 for tap in taps]
+                lost[axis] = sum(1 - score / scores[0] for score in scores[1:]) / (len(scores) - 1)
+            assert depth[target.id] == pytest.approx(lost["detail"] - lost["shape"], abs=2e-5)
+        color: dict[tuple[str, str], list[float]] = {}
+        for target in evidence.targets:
+            for tap in target.taps:
+                value = record.targets[target.id].taps[tap.name].axes["color"].value
+                color.setdefault((target.family, tap.stage), []).append(value or 0.0)
+        mean = {key: sum(values) / len(values) for key, values in color.items()}
+        found = {f.part: f.value for f in findings_of("decoder", evidence, name)}
+        assert found["COLOR at the encoder taps, DETR minus ViT"] == pytest.approx(
+            mean["detr", "encoder"] - mean["vit", "encoder"], abs=2e-5
+        )
+        assert found["COLOR, encoder minus decoder taps"] == pytest.approx(
+            mean["detr", "encoder"] - mean["detr", "decoder"], abs=2e-5
+        )

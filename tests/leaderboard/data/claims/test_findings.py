@@ -45,7 +45,7 @@ def test_nothing_missing_is_a_number() -> None:
 
 
 def test_stated_numbers_and_permutations_decide_too() -> None:
-    assert state(Question("time", 1.0), None, 1.5).verdict == "holds"
+    assert state(Question("time", 1.0, stated=True), None, 1.5).verdict == "holds"
     assert state(Question("time", 1.0), None, 1.0).verdict == "does not hold"
     for p_values, verdict in (((0.01, 1.0), "holds"), ((1.0, 0.01), "does not hold"), ((0.03, 0.98), "undetermined")):
         assert permuted(ABOVE, None, 0.1, p_values, decides=True).verdict == verdict
