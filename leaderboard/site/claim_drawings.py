@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from benchmark.records.bootstrap import Estimates
 from benchmark.records.record import PullScore
-from benchmark.records.statistics import bootstrap_means, masked_mean
 from benchmark.suites.spec import TargetSpec
 from leaderboard.data.board import Board
 from leaderboard.data.claims.catalog import CLAIMS, ClaimResult
 from leaderboard.data.claims.depth import shares_kept
 from leaderboard.data.claims.findings import ClaimFinding, NotMeasured, Verdict
-from leaderboard.data.claims.reading import Columns
+from leaderboard.data.claims.reading import estimate
 from leaderboard.data.claims.runs import CONDITIONS
 from leaderboard.data.claims.seeds import SeedComparison
 from leaderboard.data.claims.survival import AXES_KEPT, kinds_kept
@@ -32,14 +30,6 @@ _LEGEND = (
     "disk: holds; cross: does not hold; ring: undetermined",
     "dashed: the claim says that the value lies above it",
 )
-
-
-def _estimates(columns: Columns) -> Estimates:
-    values, bootstrap = columns.values, columns.bootstrap
-    value = columns.function(masked_mean(values)[None])[0]
-    samples = columns.function(bootstrap_means(values, bootstrap.weights))
-    groups = bootstrap.count_scored(values).max()
-    return bootstrap.widen(value, samples, (0 * value + groups).astype(int))
 
 
 def _row(finding: ClaimFinding) -> Estimated:
@@ -66,7 +56,7 @@ def _plan_findings(claim: ClaimResult) -> list[Plan]:
 def _plan_depth(board: Board, subject: str, target: TargetSpec) -> list[Plan]:
     """Every tap's DETAIL and SHAPE as a share of the shallowest tap's."""
     try:
-        found = _estimates(shares_kept(board.evidence, subject, target))
+        found = estimate(shares_kept(board.evidence, subject, target))
     except NotMeasured:
         return []
     taps = len(target.taps)
@@ -118,7 +108,7 @@ def _plan_kinds(board: Board, subject: str) -> list[Plan]:
                 kept = kinds_kept(board.evidence, subject, target, axis)
             except NotMeasured:
                 continue
-            rows[target.id] = tuple(float(kept[kind].function(masked_mean(kept[kind].values)[None])[0, 0])
+            rows[target.id] = tuple(float(estimate(kept[kind]).value[0])
                                     for kind in kinds)  # fmt: skip
         if rows:
             panels.append(Panel(f"{axis.upper()} kept", tuple(rows), kinds, tuple(rows.values())))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from benchmark.errors import UserError
 from benchmark.records.aggregate import image_axes, image_scores
-from benchmark.records.bootstrap import GroupBootstrap, groups_of
+from benchmark.records.bootstrap import Estimates, GroupBootstrap, groups_of
 from benchmark.records.record import load_scores
 from benchmark.records.scores import applies, scores_from_table
 from benchmark.records.statistics import bootstrap_means, masked_mean
@@ -22,12 +23,16 @@ from leaderboard.data.claims.runs import TrainingRuns
 from leaderboard.data.entries import Entry
 from leaderboard.data.scores import load_bootstrap
 
-__all__ = ["Array", "Columns", "Evidence", "Reading", "by_target", "find", "ratio"]
+__all__ = ["Array", "Columns", "Evidence", "Reading", "by_target", "estimate", "find", "ratio"]
 
 Array = npt.NDArray[np.float64]
 Function = Callable[[Array], Array]
 MIN_SCORE = 0.05
 """A share of a score under this says nothing: as for the diagonal of a layer comparison."""
+
+
+_MISSING = 0.05
+"""With a larger share of resamples without a value there is no interval."""
 
 
 def ratio(part: Array, whole: Array) -> Array:
@@ -183,34 +188,74 @@ class Columns:
     bootstrap: GroupBootstrap
 
 
-def find(
-    questions: Sequence[Question], target: str | None, columns: Columns, *, decides: bool = True
+class _Sampled(NamedTuple):
+    """Statistics of all images (M,) and of each resample (R, M), which images are scored (N,), and what is missing."""
+
+    value: Array
+    samples: Array
+    scored: npt.NDArray[np.bool_]
+    missing: str
+
+
+def _sample(columns: Columns) -> _Sampled:
+    means = masked_mean(columns.values)
+    scored: npt.NDArray[np.bool_] = np.any(~np.isnan(columns.values), axis=1)
+    missing = "nothing is scored at a tap" if np.isnan(means).any() else "a score that it divides by is under .05"
+    return _Sampled(
+        columns.function(means[None])[0],
+        columns.function(bootstrap_means(columns.values, columns.bootstrap.weights)),
+        scored,
+        missing,
+    )
+
+
+def _average(every: Sequence[_Sampled]) -> _Sampled:
+    """The mean over targets, which count the same; an image is scored that is so on any of them."""
+    scored: npt.NDArray[np.bool_] = np.logical_or.reduce([one.scored for one in every])
+    return _Sampled(
+        np.mean([one.value for one in every], axis=0),
+        np.mean([one.samples for one in every], axis=0),
+        scored,
+        next((one.missing for one in every if np.isnan(one.value).any()), ""),
+    )
+
+
+def _estimates(sampled: _Sampled, bootstrap: GroupBootstrap) -> tuple[Estimates, int]:
+    """The values with their intervals, and the number of groups that they rest on."""
+    groups = len(np.unique(bootstrap.members[sampled.scored]))
+    return bootstrap.widen(sampled.value, sampled.samples, np.full(len(sampled.value), groups)), groups
+
+
+def estimate(columns: Columns) -> Estimates:
+    """The statistics of `columns` with their 95 % intervals, (M,) each; see `find`."""
+    return _estimates(_sample(columns), columns.bootstrap)[0]
+
+
+def _findings(
+    questions: Sequence[Question], target: str | None, sampled: _Sampled, bootstrap: GroupBootstrap, *, decides: bool
 ) -> list[ClaimFinding]:
+    found, groups = _estimates(sampled, bootstrap)
+    often = np.isnan(sampled.samples).mean(0) > _MISSING
+    sample = int(sampled.scored.sum()), groups
+    result = []
+    for index, question in enumerate(questions):
+        value, low, high = (float(end[index]) for end in found)
+        if np.isnan(value):
+            result.append(absent(question, target, sampled.missing, decides=decides))
+        else:
+            ends = (value, np.nan, np.nan) if often[index] else (value, low, high)
+            result.append(judge(question, target, ends, sample, decides=decides))
+    return result
+
+
+def find(questions: Sequence[Question], target: str | None, columns: Columns) -> list[ClaimFinding]:
     """The findings of some statistics: their plug-in estimates, and percentile intervals over groups of images.
 
     The same function is applied to the means of all images and to those of each resample of the groups; the interval
-    is widened for few groups, as everywhere (`GroupBootstrap.widen`).
+    is widened for few groups, as everywhere (`GroupBootstrap.widen`). There is none where more than 5 % of the
+    resamples have no value.
     """
-    values, bootstrap = columns.values, columns.bootstrap
-    means = masked_mean(values)
-    value = columns.function(means[None])[0]
-    samples = columns.function(bootstrap_means(values, bootstrap.weights))
-    scored = ~np.isnan(values).all(1)
-    groups = len(np.unique(bootstrap.members[scored]))
-    found = bootstrap.widen(value, samples, np.full(len(value), groups))
-    sample = int(scored.sum()), groups
-    reason = "nothing is scored at a tap" if np.isnan(means).any() else "a score that it divides by is under .05"
-    unknown = np.isnan(samples).mean(0) > 0.05
-    result = []
-    for index, question in enumerate(questions):
-        point, low, high = (float(end[index]) for end in found)
-        if np.isnan(point):
-            result.append(absent(question, target, reason, decides=decides))
-            continue
-        if unknown[index]:
-            low = high = np.nan
-        result.append(judge(question, target, (point, low, high), sample, decides=decides))
-    return result
+    return _findings(questions, target, _sample(columns), columns.bootstrap, decides=True)
 
 
 def by_target(
@@ -222,32 +267,23 @@ def by_target(
     reason is the same on every target, it is said once.
     """
     result: list[ClaimFinding] = []
-    every: list[Columns] = []
+    every: list[_Sampled] = []
+    bootstrap = None
     for target in evidence.targets:
         try:
             own = columns(target)
         except NotMeasured as error:
             result += [absent(question, target.id, str(error)) for question in questions]
             continue
-        every.append(own)
-        result += find(questions, target.id, own)
+        bootstrap = own.bootstrap
+        every.append(_sample(own))
+        result += _findings(questions, target.id, every[-1], bootstrap, decides=True)
     reasons = {finding.reason for finding in result}
-    if not every and len(reasons) == 1:
+    if bootstrap is None and len(reasons) == 1:
         (reason,) = reasons
         return [absent(question, None, reason) for question in questions]
     if len(evidence.targets) == 1:
         return result
-    if len(every) < len(evidence.targets):
+    if bootstrap is None or len(every) < len(evidence.targets):
         return result + [absent(q, None, "not measured on every target", decides=False) for q in questions]
-    return result + find(questions, None, _mean(every), decides=False)
-
-
-def _mean(every: Sequence[Columns]) -> Columns:
-    ends = np.cumsum([columns.values.shape[1] for columns in every])[:-1]
-
-    def function(means: Array) -> Array:
-        parts = np.split(means, ends, axis=1)
-        found: Array = np.mean([one.function(part) for one, part in zip(every, parts, strict=True)], axis=0)
-        return found
-
-    return Columns(np.concatenate([columns.values for columns in every], axis=1), function, every[0].bootstrap)
+    return result + _findings(questions, None, _average(every), bootstrap, decides=False)
