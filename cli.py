@@ -18,7 +18,7 @@ from benchmark.commands.score import score_files
 from benchmark.commands.submit import init, submit, validate_command, withdraw_command
 from benchmark.commands.suites import suite_group
 from benchmark.commands.train import train
-from leaderboard.commands import bench_board, board, comment, docs_schemas, show_evaluated
+from leaderboard.commands import bench_board, board, claims, comment, docs_schemas, show_evaluated
 
 __all__ = ["main"]
 
@@ -46,7 +46,7 @@ bench.add_command(bench_board)
 ci.add_command(comment)
 docs.add_command(docs_schemas)
 COMMANDS = (
-    bench, board, ci, data, docs, doctor, evaluate_command(show_evaluated), init, list_command,
+    bench, board, ci, claims, data, docs, doctor, evaluate_command(show_evaluated), init, list_command,
     merge_command(show_evaluated), publish,
     rescore_command, score_files, submit, suite_group, train, validate_command, verify, withdraw_command,
 )  # fmt: skip

@@ -6,17 +6,42 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from benchmark.commands.common import EXISTING_FOLDER, FILE, OUTPUT_FOLDER, Cli, json_option, print_json, printable
+from benchmark.commands.common import (
+    EXISTING_FOLDER,
+    FILE,
+    FILE_OR_FOLDER,
+    OUTPUT_FILE,
+    OUTPUT_FOLDER,
+    Cli,
+    json_option,
+    print_json,
+    printable,
+    suite_option,
+)
 
 if TYPE_CHECKING:
     from benchmark.commands.evaluation import Evaluated
     from benchmark.errors import UserError
 
-__all__ = ["bench_board", "board", "comment", "docs_schemas", "show_evaluated"]
+__all__ = ["bench_board", "board", "claims", "comment", "docs_schemas", "show_evaluated"]
+
+_records_option = click.option(
+    "--records",
+    "roots",
+    multiple=True,
+    type=EXISTING_FOLDER,
+    help="Folder of submissions; may be repeated, later ones win [default: the committed ones].",
+)
+_suites_option = click.option(
+    "--suite",
+    "suite_ids",
+    multiple=True,
+    help="Suite: name@version, or a .toml file; may be repeated [default: every suite with records].",
+)
 
 
 @click.group("board", cls=Cli)
@@ -25,19 +50,8 @@ def board() -> None:
 
 
 @board.command("build")
-@click.option(
-    "--suite",
-    "suite_ids",
-    multiple=True,
-    help="Suite: name@version, or a .toml file; may be repeated [default: every suite with records].",
-)
-@click.option(
-    "--records",
-    "roots",
-    multiple=True,
-    type=EXISTING_FOLDER,
-    help="Folder of submissions; may be repeated, later ones win [default: the committed ones].",
-)
+@_suites_option
+@_records_option
 @click.option("--out", required=True, type=OUTPUT_FOLDER, help="Folder to write.")
 def board_build(suite_ids: tuple[str, ...], roots: tuple[Path, ...], out: Path) -> None:
     """Build the static site of the leaderboard from records. Needs no torch.
@@ -67,15 +81,92 @@ def board_build(suite_ids: tuple[str, ...], roots: tuple[Path, ...], out: Path) 
         click.echo(f"{len(left_out)} of {total} records left out", err=True)
 
 
+def _printable_lines(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))
+
+
 def _leave_out(error: UserError) -> None:
     """Say of a record why it cannot be used."""
     click.echo(f"Left out: {printable(str(error))}", err=True)
 
 
+@click.group("claims", cls=Cli, invoke_without_command=True)
+@_suites_option
+@_records_option
+@click.option("--runs", type=FILE, help="Runs of several training seeds, of one suite [default: the committed ones].")
+@json_option
+@click.pass_context
+def claims(
+    ctx: click.Context, suite_ids: tuple[str, ...], roots: tuple[Path, ...], runs: Path | None, as_json: bool
+) -> None:
+    """Put the claims of arXiv 2412.06534 to the records: statistic, interval and verdict of each. Needs no torch.
+
+    A claim holds, does not hold, or is undetermined, by rules fixed in advance (docs/claims.md); what cannot be
+    computed has a reason. Whatever the verdicts, the exit code is 0.
+
+    \b
+    Examples:
+      invbench claims
+      invbench claims --suite mini@1 --json > claims.json
+      invbench claims --records submissions --records invbench-results
+    """
+    from benchmark.errors import SpecError
+    from benchmark.files.paths import submissions_root
+    from leaderboard.data.board import Board, load_boards
+    from leaderboard.data.claims.texts import claims_text
+
+    if ctx.invoked_subcommand is not None:
+        return
+    boards = load_boards(suite_ids, list(roots) or [submissions_root()], _leave_out)
+    if runs is not None and len(boards) != 1:
+        raise SpecError("holds runs on one suite", where="--runs", cure="name that suite with --suite")
+    reports = [Board(one.suite, one.lock, one.loaded, runs).claims for one in boards]
+    if as_json:
+        print_json({"suites": [report.model_dump(mode="json") for report in reports]})
+    else:
+        click.echo(
+            "\n\n\n".join(_printable_lines(claims_text(report)) for report in reports) or "No suite has records."
+        )
+
+
+@claims.command("add")
+@click.argument("records", metavar="RECORD...", nargs=-1, required=True, type=FILE_OR_FOLDER)
+@click.option(
+    "--condition",
+    type=click.Choice(["equal_samples", "equal_time"]),
+    help="What the runs have in common with those that they are compared with.  [required]",
+)
+@suite_option
+@click.option("--out", required=True, type=OUTPUT_FILE, help="File of runs to add to; created where it is absent.")
+def claims_add(
+    records: tuple[Path, ...], condition: Literal["equal_samples", "equal_time"] | None, suite_id: str, out: Path
+) -> None:
+    """Add runs of several training seeds to a file: what their records say of cost and scores, not the weights.
+
+    RECORD is the folder of a record that `invbench eval` wrote for an inverse of yours, or its record.json. All are
+    added or none. `invbench claims --runs FILE` compares the methods over the seeds.
+
+    \b
+    Example:
+      invbench claims add --condition equal_samples --out runs.json \\
+        invbench-results/modular-seed-1/records/mini@1 invbench-results/modular-seed-2/records/mini@1
+    """
+    from benchmark.suites.catalog import load_suite
+    from benchmark.suites.lock import load_lock
+    from leaderboard.data.claims.runs import add_runs
+
+    if condition is None:
+        raise click.UsageError("Missing option '--condition': equal_samples or equal_time")
+    suite = load_suite(suite_id)
+    runs = add_runs(out, suite, load_lock(suite), condition, records).runs
+    methods = sorted({run.method for run in runs})
+    click.echo(f"{out}: {len(runs)} run{'' if len(runs) == 1 else 's'} of {', '.join(methods)}")
+
+
 @click.command("schemas")
 @click.option("--out", required=True, type=OUTPUT_FOLDER, help="Folder to write.")
 def docs_schemas(out: Path) -> None:
-    """Write the JSON Schemas of a submission's files and of board.json: what an editor or another tool can check.
+    """Write the JSON Schemas of a submission's files, of board.json and of what claims rest on: for editors and tools.
 
     \b
     Example:
@@ -83,9 +174,10 @@ def docs_schemas(out: Path) -> None:
     """
     from benchmark.files.storing import write_text
     from benchmark.submissions.schemas import render_schemas
+    from leaderboard.data.claims.schemas import render_claim_schemas
     from leaderboard.site.board_json import render_board_schema
 
-    for name, text in (render_schemas() | {"board": render_board_schema()}).items():
+    for name, text in (render_schemas() | {"board": render_board_schema()} | render_claim_schemas()).items():
         path = out / f"{name}.schema.json"
         write_text(path, text)
         click.echo(path)

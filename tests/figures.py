@@ -9,14 +9,17 @@ import numpy as np
 from leaderboard.figures import (
     Chart,
     CostPoint,
+    Estimated,
     HueMark,
     Line,
     Panel,
     cost_chart,
     depth_chart,
+    forest_chart,
     heat_chart,
     hue_chart,
 )
+from leaderboard.figures.forest import Mark
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = """a<b> & "c" 'd' $\\frac{x}{y}$ </text><script>alert(1)</script>"""
@@ -60,6 +63,14 @@ def some_panels(count: int = 6) -> list[Panel]:
     ]
 
 
+def some_estimates() -> list[Estimated]:
+    marks: tuple[tuple[Mark, str], ...] = (("disk", "holds"), ("cross", "does not hold"), ("ring", "undetermined"))
+    return [
+        Estimated(f"statistic {i}", 0.1 * i - 0.15, 0.1 * i - 0.2, 0.1 * i - 0.12, 0.05, *marks[i % 3])
+        for i in range(7)
+    ]
+
+
 def charts() -> dict[str, Chart]:
     empty = Panel(HOSTILE, (HOSTILE,), ("x", "y"), ((None, float("nan")),))
     return {
@@ -74,6 +85,12 @@ def charts() -> dict[str, Chart]:
         "hue of none": hue_chart("Nothing", ["a"], {}),
         "heat": heat_chart("Heat", some_panels(), 0, 1, row_label="tap", column_label="perturbation"),
         "heat of gaps": heat_chart(HOSTILE, [empty], 0, 1, row_label=HOSTILE, column_label=HOSTILE),
+        "forest": forest_chart("Estimates", some_estimates(), ("disk: so", "dashed: the bound")),
+        "forest of one": forest_chart(
+            HOSTILE, [Estimated(HOSTILE, 3.0, None, None, 0.5, "cross", HOSTILE)], (HOSTILE,)
+        ),
+        "forest of gaps": forest_chart("Gaps", [Estimated("a", None, None, None, None, "ring", "")], ()),
+        "forest of none": forest_chart("Nothing", [], ()),
         "heat of none": heat_chart("Nothing", [], 0, 1),
     }
 

@@ -65,6 +65,10 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         "invbench.front.leaderboard": "front",
     },
     "leaderboard/browser/test_compare.py": {"leaderboard.data.pairs": "", "leaderboard.site.pages.gallery": "gallery"},
+    "leaderboard/data/claims/test_catalog.py": {
+        f"leaderboard.data.claims.{name}": name for name in ("decoder", "depth", "prototype")
+    },
+    "leaderboard/data/claims/test_reading.py": {"leaderboard.data.claims.classic": ""},
     "leaderboard/data/test_rankings.py": {
         "leaderboard.data.board": "",
         "leaderboard.site.drawings": "",
@@ -84,6 +88,10 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         "leaderboard.figures.depth": "depth",
         "leaderboard.figures.labels": "",
         "leaderboard.figures.palette": "",
+    },
+    "leaderboard/site/test_claims.py": {
+        "leaderboard.site.claim_drawings": "",
+        "leaderboard.site.pages.claims": "claims.html",
     },
     "leaderboard/site/test_downloads.py": {
         "leaderboard.site.board_json": "",
@@ -126,7 +134,11 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         "benchmark.submissions.scaffold": "",
     },
     "submissions/test_publish.py": {"benchmark.commands.publish": '"publish"'},
-    "submissions/test_schemas.py": {"benchmark.files.declarations": "", "benchmark.submissions.review": ""},
+    "submissions/test_schemas.py": {
+        "benchmark.files.declarations": "",
+        "benchmark.submissions.review": "",
+        "leaderboard.data.claims.schemas": "",
+    },
     "submissions/test_submission.py": {"benchmark.files.canonical": ""},
     "suites/test_spec.py": {"benchmark.suites.catalog": "", "benchmark.suites.lock": ""},
     "targets/test_families.py": {

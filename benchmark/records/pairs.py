@@ -14,7 +14,9 @@ from benchmark.records.bootstrap import GroupBootstrap
 from benchmark.records.statistics import bootstrap_means
 
 __all__ = [
+    "ALPHA",
     "EXACT_GROUPS",
+    "MIN_GROUPS",
     "PairTests",
     "PairedDifference",
     "compare_pairs",

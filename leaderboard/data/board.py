@@ -13,6 +13,9 @@ from benchmark.submissions.submission import list_submissions
 from benchmark.suites.catalog import list_suites, load_suite
 from benchmark.suites.lock import Lock, load_lock
 from benchmark.suites.spec import Suite
+from leaderboard.data.claims.catalog import ClaimReport, find_claims, make_evidence
+from leaderboard.data.claims.reading import Evidence
+from leaderboard.data.claims.runs import TrainingRuns, load_runs, runs_file
 from leaderboard.data.entries import Entry, load_entries
 from leaderboard.data.rankings import Tables, reference_of, tables_of
 
@@ -32,11 +35,15 @@ def suite_folder(suite: Suite) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Board:
-    """One suite, its lock and its entries; tables are computed once, when they are first asked for."""
+    """One suite, its lock and its entries; tables are computed once, when they are first asked for.
+
+    `runs` is a file of runs of several training seeds; None: the package's own, where there is one.
+    """
 
     suite: Suite
     lock: Lock
     loaded: Sequence[Entry]
+    runs: Path | None = None
 
     @property
     def folder(self) -> str:
@@ -47,6 +54,32 @@ class Board:
     def tables(self) -> Tables:
         """The ranked table of every target, and under None that of all targets together."""
         return tables_of(self.suite, sorted(self.loaded, key=lambda entry: entry.submission.id))
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """What the claims about the suite rest on."""
+        return make_evidence(self.suite, self.lock, self.loaded, self._load_runs())
+
+    @cached_property
+    def claims(self) -> ClaimReport:
+        """What the records say of every claim."""
+        return find_claims(self.evidence)
+
+    def _load_runs(self) -> TrainingRuns | UserError | None:
+        """The runs of several seeds; None where the package has none, the error where its file cannot be used.
+
+        Raises:
+            UserError: a file that was named cannot be used.
+        """
+        path = self.runs or runs_file(self.suite)
+        if self.runs is None and not path.exists():
+            return None
+        try:
+            return load_runs(path, self.suite, self.lock)
+        except UserError as error:
+            if self.runs is not None:
+                raise
+            return error
 
     @cached_property
     def entries(self) -> list[Entry]:

@@ -18,6 +18,7 @@ LEFT = 36.0
 _STEP = 0.05
 _LABEL_SIZE, _LABEL_GAP, _LABEL_MOST = 11.0, 13.0, 18
 _TAP_SIZE, _TAP_GAP, _TAP_MOST, _TAP_TURN = 10.5, 13.0, 16, 50.0
+SCORE = "Score (0: ignores the image, 1: the image itself)"
 HEAD = ("name", "tap", "depth", "score", "low", "high")
 
 
@@ -108,14 +109,14 @@ def _draw_line(line: Line, reference: int, xs: Sequence[float], scale: _Scale) -
     )
 
 
-def _render_alt(title: str, taps: Sequence[str], lines: Sequence[Line]) -> str:
+def _render_alt(title: str, taps: Sequence[str], lines: Sequence[Line], unit: str) -> str:
     known_points = [
         (value, line.name, tap)
         for line in lines
         for tap, score in zip(taps, line.values, strict=True)
         if (value := known(score)) is not None
     ]
-    start = f"{shorten(title, 120)}. Score (0: ignores the image, 1: the image itself) against depth, {len(taps)} taps"
+    start = f"{shorten(title, 120)}. {unit} against depth, {len(taps)} taps"
     if not known_points:
         return f"{start}; no scores."
     (low, low_name, low_tap), (high, high_name, high_tap) = min(known_points), max(known_points)
@@ -184,7 +185,9 @@ def _draw_labels(page: Sheet, scale: _Scale, drawn: Sequence[_Drawn]) -> None:
         page.text(scale.right + 17, y, line.name, size=_LABEL_SIZE, color=line.look.color, bold=not line.reference)
 
 
-def depth_chart(title: str, taps: Sequence[str], depths: Sequence[float], lines: Sequence[Line]) -> Chart:
+def depth_chart(
+    title: str, taps: Sequence[str], depths: Sequence[float], lines: Sequence[Line], unit: str = SCORE
+) -> Chart:
     """Return the chart of score against depth.
 
     Args:
@@ -192,6 +195,7 @@ def depth_chart(title: str, taps: Sequence[str], depths: Sequence[float], lines:
         taps: names, from shallow to deep.
         depths: where they are, 0 to 1.
         lines: what is drawn; those without any score are left out of the drawing.
+        unit: what the values are, for the text alternative.
 
     Raises:
         ValueError: `depths` or a line has another length than `taps`.
@@ -220,7 +224,7 @@ def depth_chart(title: str, taps: Sequence[str], depths: Sequence[float], lines:
 
     xs = scale.xs(depths)
     drawn = [_draw_line(line, i, xs, scale) for i, line in enumerate(shown)]
-    alt = _render_alt(title, taps, lines)
+    alt = _render_alt(title, taps, lines, unit)
     with sheet(WIDTH, height) as page:
         page.title(heading)
         _draw_axes(page, scale, xs, names)

@@ -19,11 +19,13 @@ from leaderboard.data.rankings import RANK_RULE, Table
 from leaderboard.site import drawings
 from leaderboard.site.board_json import render_board_schema
 from leaderboard.site.citation import BENCHMARK, cite_suite, render_bib
+from leaderboard.site.claim_drawings import plan_claims, plan_seeds
 from leaderboard.site.downloads import Download, write_downloads
 from leaderboard.site.drawings import Drawn, Plan
 from leaderboard.site.feed import render_feed
 from leaderboard.site.index import make_board
 from leaderboard.site.marks import Marks, units_words
+from leaderboard.site.pages.claims import claims_context
 from leaderboard.site.pages.compare import compare_context
 from leaderboard.site.pages.gallery import gallery_context
 from leaderboard.site.pages.method import method_context
@@ -34,7 +36,7 @@ from leaderboard.site.templating import make_environment
 
 __all__ = ["build_site"]
 
-_PAGES = ("index.html", "compare.html", "suite.html", "downloads.html", "method-*.html", "target-*.html",
+_PAGES = ("index.html", "claims.html", "compare.html", "suite.html", "downloads.html", "method-*.html", "target-*.html",
           "gallery-*.html", "charts/*.svg", "charts/*.csv", "data/*.js")  # fmt: skip
 """What a build writes into the folder of a suite, beside its downloads."""
 
@@ -86,6 +88,7 @@ def menu(board: Board) -> list[tuple[str, str, str]]:
         *((f"target-{target.id}", target.id, f"target-{target.id}.html") for target in board.suite.targets),
         ("gallery", "Gallery", f"gallery-{first}.html"),
         ("compare", "Compare", "compare.html"),
+        ("claims", "Claims", "claims.html"),
         ("suite", "Protocol", "suite.html"),
         ("downloads", "Downloads", "downloads.html"),
     ]
@@ -97,6 +100,7 @@ class _Charts:
     def __init__(self, board: Board, galleries: Mapping[str, Gallery], images: Path) -> None:
         suite = board.suite
         self.depth = {target.id: drawings.plan_depth(board, target) for target in suite.targets}
+        self.claims = plan_claims(board) | {"seeds": plan_seeds(board.claims.seeds)}
         self.cost = {key: drawings.plan_cost(board, key) for key in board.tables}
         self.own: dict[tuple[str, str, str], Plan] = {}
         for target in suite.targets:
@@ -111,7 +115,9 @@ class _Charts:
 
     def start(self, folder: Path) -> None:
         """Begin to draw everything that was planned, below `folder`."""
-        shared = [plan for plans in (*self.depth.values(), *self.cost.values()) for plan in plans]
+        shared = [
+            plan for plans in (*self.depth.values(), *self.cost.values(), *self.claims.values()) for plan in plans
+        ]
         self._drawing = drawings.draw_charts([*shared, *self.own.values()], folder)
 
     @cached_property
@@ -164,7 +170,7 @@ def _write_data(writer: _Writer, board: Board, galleries: Mapping[str, Gallery])
     for target_id, gallery in galleries.items():
         writer.text(f"{data}/gallery-{target_id}.js", script("gallery", gallery_data(board.suite, gallery, entries)))
     writer.text(f"{data}/compare.js", compare_script(board))
-    for name, value in (("suite", board.suite), ("lock", board.lock)):
+    for name, value in (("suite", board.suite), ("lock", board.lock), ("claims", board.claims)):
         writer.text(f"{data}/{name}.json", readable_json(value))
     for name, text in iter_packs(board):
         writer.text(f"{data}/{name}", text)
@@ -182,6 +188,8 @@ def _write_charted(writer: _Writer, board: Board, galleries: Mapping[str, Galler
         )  # fmt: skip
         name = f"target-{key}" if key else "index"
         writer.page(f"{board.folder}/{name}.html", "overview.html.j2", name if key else "overview", board, **context)
+    context = claims_context(board, {claim: charts.of(plans) for claim, plans in charts.claims.items()})
+    writer.page(f"{board.folder}/claims.html", "claims.html.j2", "claims", board, **context)
     for entry in board.entries:
         name = entry.submission.id
         figures = {target.id: charts.of_method(target.id, name) for target in board.suite.targets}

@@ -25,6 +25,7 @@ from benchmark.submissions.scaffold import write_scaffold
 from benchmark.submissions.schemas import SCHEMAS, render_schemas
 from benchmark.submissions.submission import Submission, list_submissions
 from cli import main
+from leaderboard.data.claims.schemas import CLAIM_SCHEMAS, render_claim_schemas
 from leaderboard.site.board_json import BoardIndex, render_board_schema
 
 ROOT = Path(__file__).parents[2]
@@ -44,11 +45,12 @@ def scaffold(folder: Path, *, code: bool = False) -> Path:
     return write_scaffold(folder, "my-method", None, "A. Author", code=code)[0]
 
 
-BOARD = {"board": ("board.json", BoardIndex)}
+BOARD = {"board": ("board.json", BoardIndex)} | {name: found[:2] for name, found in CLAIM_SCHEMAS.items()}
 
 
 def schema_of(name: str) -> dict[str, Any]:
-    schema: dict[str, Any] = json.loads(render_board_schema() if name == "board" else render_schemas()[name])
+    rendered = render_schemas() | render_claim_schemas() | {"board": render_board_schema()}
+    schema: dict[str, Any] = json.loads(rendered[name])
     return schema
 
 

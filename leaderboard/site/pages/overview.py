@@ -16,6 +16,7 @@ from leaderboard.data.views import axes_of
 from leaderboard.data.wording import join_words, verdict
 from leaderboard.site.drawings import Drawn
 from leaderboard.site.marks import Marks, units_words
+from leaderboard.site.pages.claims import verdicts_words
 from leaderboard.site.pages.pulls import answers_of, find_pulls, pull_answers
 
 __all__ = ["differences_words", "overview_context"]
@@ -97,5 +98,6 @@ def overview_context(
         "pulls": find_pulls(charted, target) if target else [],
         "answers": pull_answers(board.lock, target) if target else [],
         "layer_images": layers[0].images if layers else None,
+        "claims": verdicts_words(board.claims) if target is None else [],
         **own,
     }

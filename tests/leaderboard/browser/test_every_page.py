@@ -43,7 +43,7 @@ def kinds(site: Site) -> list[str]:
     """Return one page of every kind but that of the methods."""
     folder = site.boards[0].folder
     target = site.boards[0].suite.targets[0].id
-    names = ("index", f"target-{target}", f"gallery-{target}", "compare", "suite", "downloads")
+    names = ("index", f"target-{target}", f"gallery-{target}", "compare", "claims", "suite", "downloads")
     return ["index.html", "metrics.html", *(f"{folder}/{name}.html" for name in names)]
 
 

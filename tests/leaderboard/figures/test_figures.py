@@ -51,7 +51,7 @@ def test_no_chart_refers_to_anything_outside_itself_or_runs_anything(drawn: dict
 
 
 def test_hostile_names_stay_text(drawn: dict[str, Chart]) -> None:
-    for name in ("depth of one", "cost of one", "hue of one", "heat of gaps"):
+    for name in ("depth of one", "cost of one", "hue of one", "heat of gaps", "forest of one"):
         assert root_of(drawn[name]).find(f"{SVG}title").text == HOSTILE, name
         assert any(text.startswith("a<b> &") for text in said(drawn[name])), name
     controls = depth_chart("t\x00\u202e\ud800\n<", ["\x07tap"], [0.0], [a_line("x\ty\u200b", 0, [0.5])])

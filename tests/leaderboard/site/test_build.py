@@ -127,7 +127,7 @@ def test_an_empty_board_is_a_site(suite: Suite, lock: Lock, root: Path, build: B
     site = build([Board(suite, lock, load_entries(suite, lock, [root]))], tmp_path / "out")
     assert "No record can be ranked yet." in site.pages["index.html"].text
     expected = {"index.html", "metrics.html"}
-    expected |= {f"mini-1/{name}.html" for name in ("index", "compare", "suite", "downloads")}
+    expected |= {f"mini-1/{name}.html" for name in ("index", "claims", "compare", "suite", "downloads")}
     expected |= {f"mini-1/{kind}-{t.id}.html" for kind in ("target", "gallery") for t in suite.targets}
     assert site.pages.keys() == expected
     check_references(site)

@@ -64,7 +64,7 @@ def links_of(submission: Submission) -> set[str]:
 def test_every_page_is_there(site: Site) -> None:
     expected = {"index.html", "metrics.html"}
     for board in site.boards:
-        names = {"index", "compare", "suite", "downloads"}
+        names = {"index", "claims", "compare", "suite", "downloads"}
         names |= {f"{kind}-{target.id}" for target in board.suite.targets for kind in ("target", "gallery")}
         names |= {f"method-{entry.submission.id}" for entry in board.loaded}
         expected |= {f"{board.folder}/{name}.html" for name in names}
