@@ -95,7 +95,7 @@ class _Evaluated:
 
 
 def _as_words(patterns: Sequence[bytes]) -> npt.NDArray[np.uint64]:
-    return np.frombuffer(b"".join(patterns), np.uint64).reshape(len(patterns), -1)
+    return np.frombuffer(b"".join(patterns), np.uint64).reshape(len(patterns), PATTERN_BITS // 64)
 
 
 class _Sorter:

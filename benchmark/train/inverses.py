@@ -49,19 +49,19 @@ LOSSES: dict[str, type[Loss]] = {"modular": ComponentLoss, "modular_per_tap": Ch
 """What methods are trained for by descent; all others that have a recipe: to give the image."""
 
 
-def _batches(data: TrainingImages, images: int, title: str) -> Generator[Tensor, None, None]:
+def _batches(data: TrainingImages, images: int, title: str, *, quiet: bool = False) -> Generator[Tensor, None, None]:
     """Yield about `images` training images, or all that there are, in at least `MIN_BATCHES` batches."""
     images = min(images, data.count or images)
     size = max(1, min(FIT_BATCH, images // MIN_BATCHES))
     steps = range(images // size)
     with closing(data.batches(size, steps)) as batches:
-        yield from tqdm(batches, total=len(steps), desc=title, mininterval=1)
+        yield from tqdm(batches, total=len(steps), desc=title, mininterval=1, disable=quiet)
 
 
 def _stream(
-    target: Target, data: TrainingImages, images: int, title: str
+    target: Target, data: TrainingImages, images: int, title: str, *, quiet: bool = False
 ) -> Generator[tuple[Tensor, dict[str, Features]], None, None]:
-    with closing(_batches(data, images, title)) as batches:
+    with closing(_batches(data, images, title, quiet=quiet)) as batches:
         for batch in batches:
             with torch.inference_mode():
                 features = target.features(batch)
@@ -96,12 +96,12 @@ def _config(
     )
 
 
-def _measure_moments(inverse: StandardizedInverse, target: Target, data: TrainingImages) -> int:
+def _measure_moments(inverse: StandardizedInverse, target: Target, data: TrainingImages, *, quiet: bool) -> int:
     """Set the means and deviations of the features; return how many images they are of."""
     sums = {tap: torch.zeros(inverse.config.taps[tap], dtype=torch.float64) for tap in inverse.standardized}
     squares = {tap: torch.zeros_like(value) for tap, value in sums.items()}
     count = 0
-    for images, features in _stream(target, data, MOMENT_IMAGES, f"moments of {target.spec.id}"):
+    for images, features in _stream(target, data, MOMENT_IMAGES, f"moments of {target.spec.id}", quiet=quiet):
         count += len(images)
         for tap in inverse.standardized:
             values = features[tap].tensor.cpu().double()
@@ -202,7 +202,9 @@ def _descend(
     schedule = Schedule(recipe.steps, recipe.batch_size, recipe.learning_rate, warmup_steps=warmup)
     inverse = _build(method, target, folder, stated | descent.stated(data), descent)
     validation = descent.validation(target, inverse)
-    moments = _measure_moments(inverse, target, data) if isinstance(inverse, StandardizedInverse) else 0
+    moments = 0
+    if isinstance(inverse, StandardizedInverse):
+        moments = _measure_moments(inverse, target, data, quiet=not processes.first)
     loss = LOSSES.get(method, ImageLoss)(inverse, target, data.seed)
     outcome = fit(
         loss,

@@ -81,9 +81,13 @@ class _Draws:
 
 
 class _Clock:
-    """How long a training has taken, how fast it is and how much of it waits for data."""
+    """How long a training has taken, how fast it is and how much of it waits for data.
 
-    def __init__(self, start: int, schedule: Schedule, spent: float) -> None:
+    A GPU goes on with what it was given: it waits only where it is done before data are there.
+    """
+
+    def __init__(self, start: int, schedule: Schedule, spent: float, device: torch.device) -> None:
+        self._device = device
         self._start, self._schedule, self._spent = start, schedule, spent
         self._began, self._waited = time.perf_counter(), 0.0
 
@@ -94,13 +98,22 @@ class _Clock:
     def waiting_for(self, data: Iterator[T]) -> Iterator[T]:
         """Yield the data, and remember how long each was waited for."""
         while True:
-            asked = time.perf_counter()
+            is_idle, asked = self._watch(), time.perf_counter()
             try:
                 item = next(data)
             except StopIteration:
                 return
-            self._waited += time.perf_counter() - asked
+            if is_idle():
+                self._waited += time.perf_counter() - asked
             yield item
+
+    def _watch(self) -> Callable[[], bool]:
+        """A call that tells whether the device is done with all that it was given until now."""
+        if self._device.type != "cuda":
+            return lambda: True
+        given = torch.cuda.Event()
+        given.record(torch.cuda.current_stream(self._device))
+        return given.query
 
     def entry(self, step: int, loss: float, learning_rate: float) -> JournalEntry:
         """Return what a journal says of a step."""
@@ -198,10 +211,11 @@ def fit(
             "draws": _Draws(device),
         }
         parts |= steps.parts
-        checkpoint = Checkpoint(work, title, {**key, **_circumstances(schedule, device, processes, validation)})
+        circumstances = _circumstances(schedule, device, processes, validation)
+        checkpoint = Checkpoint(work, title, {**key, **circumstances}, quiet=not first)
         start, spent = _resume(checkpoint, parts, device)
         processes.agree(start)
-        clock = _Clock(start, schedule, spent)
+        clock = _Clock(start, schedule, spent, device)
         average = torch.zeros((), device=device)
         shares = range(start * world + processes.rank, schedule.steps * world, world)
         shown = {"initial": start, "total": schedule.steps, "desc": title, "mininterval": 1, "disable": not first}

@@ -20,7 +20,7 @@ from benchmark.errors import UserError
 from benchmark.files.pixels import to_tensor
 from benchmark.train.images import TrainingImages
 
-__all__ = ["Photographs", "watching_workers"]
+__all__ = ["PREFETCH", "Photographs", "watching_workers"]
 
 PREFETCH = 3
 SUBSTITUTES = 8
