@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -27,9 +28,12 @@ SUBSTITUTES = 8
 
 
 class _Read(NamedTuple):
-    """Pixels uint8 (N, H, W, 3), a line for each photograph that another one replaces, and why there are no pixels."""
+    """Pixels uint8 (N, H, W, 3), a line for each photograph that another one replaces, and why there are no pixels.
 
-    pixels: Tensor
+    They come as an array through a pipe: tensors would take shared memory, of which containers have little.
+    """
+
+    pixels: npt.NDArray[np.uint8]
     notes: tuple[str, ...] = ()
     lost: str = ""
 
@@ -48,15 +52,15 @@ class _Reader(Dataset[_Read]):
             failures = []
             for place in range(index, index + min(SUBSTITUTES, count)):
                 try:
-                    pixels.append(torch.from_numpy(self._images.load(place % count, self._size).image))
+                    pixels.append(self._images.load(place % count, self._size).image)
                     break
                 except UserError as error:
                     failures.append(str(error))
             else:
                 lost = f"{len(failures)} photographs in a row cannot be read any more, the first: {failures[0]}"
-                return _Read(torch.empty(0), lost=lost)
+                return _Read(np.empty(0, np.uint8), lost=lost)
             notes += [f"{failure}; another photograph stands in" for failure in failures]
-        return _Read(torch.stack(pixels), tuple(notes))
+        return _Read(np.stack(pixels), tuple(notes))
 
 
 def _as_read(read: Any) -> Any:
@@ -97,11 +101,14 @@ def watching_workers() -> Iterator[None]:
     """Turn the death of a worker, which PyTorch reports wherever the training is at that moment, into one line."""
     try:
         yield
+        return
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        cure = "rerun the command to resume, with fewer --workers; in a container give it more shared memory"
-        raise UserError("a process that reads photographs died", cure=cure) from None
+        # Its frames keep the loader alive, and PyTorch reports a dead worker again as long as its loader lives.
+        error.__traceback__ = None
+    cure = "rerun the command to resume, with fewer --workers if memory was short"
+    raise UserError("a process that reads photographs died", cure=cure)
 
 
 class Photographs(TrainingImages):
@@ -157,7 +164,7 @@ class Photographs(TrainingImages):
             if note not in self._said:
                 self._said.add(note)
                 tqdm.write(note, file=sys.stderr)
-        return to_tensor(read.pixels.numpy(), self.device)
+        return to_tensor(read.pixels, self.device)
 
     def key(self) -> dict[str, Any]:
         """See TrainingImages."""
