@@ -155,8 +155,8 @@ class _Joined(Processes):
         except RuntimeError as error:
             if self.world == 1 or not any(word in str(error) for word in LOST):
                 raise
-            message = f"process {self.rank} lost the others: {first_line(error)}"
-            raise UserError(message, cure="see what another one said; rerun the command to resume") from None
+            message = f"process {self.rank} stops: another process of the training ended"
+            raise UserError(message, cure="see what that one said; rerun the command to resume") from None
 
     def agree(self, step: int) -> None:
         steps = self._accelerator.gather(torch.tensor([step], device=self._device)).tolist()
@@ -186,6 +186,8 @@ def join(device: torch.device, precision: Precision = "float32") -> Processes:
     """
     if find_rank() is None and precision == "float32":
         return ALONE
+    if precision == "fp16" and device.type != "cuda":
+        raise UserError(f"a {device.type} does not train in it", where="--precision fp16", cure="give bf16 or float32")
 
     from accelerate import Accelerator, InitProcessGroupKwargs
 
