@@ -60,11 +60,13 @@ def bench_train(
     """
     from tabulate import tabulate
 
+    from benchmark.inverses.recipes import load_recipe
     from benchmark.suites.catalog import load_suite
     from benchmark.suites.lock import load_lock
 
     suite = load_suite("coco@1" if full_size else "mini@1")
     spec = suite.target(target)
+    recipe = load_recipe("modular", spec).model_copy(update={"steps": steps})
 
     from benchmark.content.content import Content
     from benchmark.datasets.folders import open_folder
@@ -84,7 +86,7 @@ def bench_train(
             make_target(spec, network, torch_device)
         else:
             network = Content(suite, load_lock(suite)).target(spec)
-        training = measure_training(images, spec, network, torch_device, number, steps)._asdict()
+        training = measure_training(images, spec, network, torch_device, number, recipe)._asdict()
     if as_json:
         print_json({"loader": loader, "training": training})
         return

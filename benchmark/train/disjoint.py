@@ -22,7 +22,7 @@ from benchmark.train.ahead import make_ahead
 from benchmark.train.known import open_known
 from benchmark.train.traits import PATTERN_BITS, Traits, examine, find_pattern, hash_pixels
 
-__all__ = ["Remaining", "hold_out", "keep_disjoint"]
+__all__ = ["NEAR_BITS", "Remaining", "hold_out", "keep_disjoint"]
 
 A_TASK = 64
 NAMED = 3

@@ -64,7 +64,7 @@ def _circumstances(
     }
 
 
-class _Draws:
+class _RandomState:
     """What PyTorch will draw next, of numbers that have no generator of their own: those of dropout."""
 
     def __init__(self, device: torch.device) -> None:
@@ -181,8 +181,8 @@ def fit(
 
     A checkpoint is written every 100 steps (atomically) and picked up again by the same call, so that an
     interrupted run resumes. A call with another key, schedule, device, number of CPU threads or version of a library
-    starts afresh. On a CPU the same call makes the same weights; on a GPU some sums have no fixed order. Long, because
-    it is the one loop.
+    starts afresh. On a CPU the same call makes the same weights; on a GPU some sums have no fixed order. It is long
+    because it is the one loop.
 
     Args:
         batches: yields the data of each of the steps that it is given, in their order, each from its step alone. Of
@@ -208,7 +208,7 @@ def fit(
             "optimizer": optimizer,
             "rate": rate,
             "best": best,
-            "draws": _Draws(device),
+            "draws": _RandomState(device),
         }
         parts |= steps.parts
         circumstances = _circumstances(schedule, device, processes, validation)

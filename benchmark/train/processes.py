@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from benchmark.engine.ranks import find_rank
 from benchmark.errors import UserError, first_line
 
-__all__ = ["ALONE", "Precision", "Processes", "Steps", "join"]
+__all__ = ["ALONE", "Precision", "Processes", "StepTaker", "join"]
 
 Precision = Literal["float32", "bf16", "fp16"]
 PATIENCE = timedelta(days=1)
@@ -26,7 +26,7 @@ PATIENCE = timedelta(days=1)
 LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL", "Gloo", "gloo")
 
 
-class Steps(Protocol):
+class StepTaker(Protocol):
     """Takes the steps of one training.
 
     Attributes:
@@ -132,7 +132,7 @@ class Processes:
         optimizer: Optimizer,
         rate: LRScheduler,
         clip_norm: float,
-    ) -> Steps:
+    ) -> StepTaker:
         """What takes the steps that lessen `loss`, a module where there are other processes."""
         return _SingleSteps(loss, parameters, optimizer, rate, clip_norm)
 
@@ -171,7 +171,7 @@ class _Joined(Processes):
         optimizer: Optimizer,
         rate: LRScheduler,
         clip_norm: float,
-    ) -> Steps:
+    ) -> StepTaker:
         return _AcceleratedSteps(self._accelerator, loss, parameters, optimizer, rate, clip_norm)
 
 

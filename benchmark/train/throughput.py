@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from benchmark.datasets.base import ImageSet
-from benchmark.inverses.recipes import load_recipe
+from benchmark.inverses.recipes import InverseRecipe
 from benchmark.suites.spec import TargetSpec
 from benchmark.train.inverses import train_inverse
 from benchmark.train.journal import read_journal
@@ -49,16 +49,16 @@ class TrainingPace(NamedTuple):
 
 
 def make_photographs(folder: Path, count: int = 64) -> None:
-    """Write JPEG files of 640x480 pixels and quality 90 that take as long to decode as photographs: 1/f noise."""
+    """Write JPEG files of 640x480 pixels and quality 90, as large as photographs of COCO: noise of all scales."""
     random = np.random.default_rng(SEED)
     folder.mkdir(parents=True, exist_ok=True)
     height, width = LARGE
     for number in range(count):
         total = np.full((height, width, 3), 128.0, np.float32)
-        for octave in range(1, 8):
-            cells = (random.random((2 * 3**octave // 2**octave + 2**octave, 2**octave + 2, 3)) * 255).astype(np.uint8)
+        for side in (4, 8, 16, 32, 64, 128, 256):
+            cells = random.integers(0, 256, (side * 3 // 4, side, 3), np.uint8)
             layer = Image.fromarray(cells).resize((width, height), Image.Resampling.BICUBIC)
-            total += (np.asarray(layer, np.float32) - 128) * 0.9 / octave
+            total += (np.asarray(layer, np.float32) - 128) * 2.2 / side**0.3
         Image.fromarray(total.clip(0, 255).astype(np.uint8)).save(folder / f"{number:04d}.jpg", quality=90)
 
 
@@ -77,14 +77,14 @@ def measure_loader(images: ImageSet, size: tuple[int, int], workers: int, second
 
 
 def measure_training(
-    images: ImageSet, spec: TargetSpec, network: Path, device: torch.device, workers: int, steps: int
+    images: ImageSet, spec: TargetSpec, network: Path, device: torch.device, workers: int, recipe: InverseRecipe
 ) -> TrainingPace:
-    """Return the pace of training `modular` on photographs after its recipe; the first ten steps are not counted.
+    """Return the pace of training `modular` on photographs for the steps of a recipe, and ten before that do not count.
 
     Args:
         network: folder of the target in Hub layout.
     """
-    recipe = load_recipe("modular", spec).model_copy(update={"steps": WARM_UP_STEPS + steps, "validate_every": 0})
+    recipe = recipe.model_copy(update={"steps": WARM_UP_STEPS + recipe.steps, "validate_every": 0})
     data = Photographs(images, spec.input_size, "", SEED, device, workers)
     with TemporaryDirectory() as folder:
         train_inverse("modular", spec, network, data, Path(folder) / "out", Path(folder), device, recipe)

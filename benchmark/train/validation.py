@@ -24,7 +24,7 @@ from benchmark.targets.base import Target
 from benchmark.train.choosing import Validation
 from benchmark.train.traits import hash_pixels
 
-__all__ = ["VALIDATION_IMAGES", "Aside", "draw_aside", "make_validation", "measure", "read_aside"]
+__all__ = ["VALIDATION_IMAGES", "Aside", "draw_aside", "make_validation", "measure", "rank_only", "read_aside"]
 
 VALIDATION_IMAGES = 64
 SEED = 401
@@ -49,8 +49,8 @@ def read_aside(suite: Suite, images: ImageSet, size: tuple[int, int]) -> Aside:
     return Aside(suite, [images.load(index, size) for index in range(len(images.ids))])
 
 
-def _ranked(suite: Suite, samples: Sequence[Sample]) -> Suite:
-    """The suite with its ranked metrics alone; where images have no masks, shape is what suites without masks rank."""
+def rank_only(suite: Suite, samples: Sequence[Sample]) -> Suite:
+    """Return a suite with its ranked metrics alone; without masks, shape is what suites without masks rank."""
     masked = not all(sample.focal_mask.all() for sample in samples)
     kinds = tuple(kind for kind in suite.perturbations if kind == "identity" or kind in HUE_PERTURBATIONS)
     axes = dict(suite.axes) if masked else dict(suite.axes) | {"shape": ("edge_f",)}
@@ -67,7 +67,7 @@ def measure(aside: Aside, target: Target, inverse: Inverse) -> dict[str, float]:
         aside: images at the target's input size.
         inverse: in eval mode.
     """
-    ranked = _ranked(*aside)
+    ranked = rank_only(*aside)
     pipeline = Pipeline(ranked, target, inverse, Networks(), Stopwatch(target.device))
     scored = [pipeline.run(tile) for tile in iter_tiles(aside.samples, target.device)]
     if any((arrays["reasons"] == NOT_FINITE).any() for arrays in scored):

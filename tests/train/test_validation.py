@@ -143,7 +143,7 @@ def test_without_masks_shape_is_what_suites_without_masks_rank(mini: Suite) -> N
 
     photographs = [np.array(draw_photograph(seed).resize((96, 96))) for seed in range(3)]
     samples = [Sample(str(k), pixels, np.ones((96, 96), np.bool_)) for k, pixels in enumerate(photographs)]
-    ranked = validation._ranked(load_suite("coco@1"), samples)
+    ranked = validation.rank_only(load_suite("coco@1"), samples)
     assert ranked.axes == {"detail": ("frc",), "shape": ("edge_f",), "color": ("color_transfer",)}
     assert ranked.metrics == ("frc", "edge_f", "color_transfer") and "gray" not in ranked.perturbations
     target, copier = copy_of(mini)
