@@ -11,15 +11,19 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from benchmark.errors import UserError
+from benchmark.inverses.base import load_inverse
+from benchmark.inverses.recipes import InverseRecipe, load_recipe
 from benchmark.suites.spec import Suite
 from benchmark.targets import load_target
+from benchmark.train import inverses
 from benchmark.train.images import Scenes
 from benchmark.train.inverses import train_inverse
 from benchmark.train.loop import Schedule, fit
-from benchmark.train.processes import ALONE, join
+from benchmark.train.processes import ALONE, Processes, join
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,6 +33,7 @@ import hashlib, json, sys
 from functools import partial
 from pathlib import Path
 import torch
+from safetensors.torch import load_file
 from torch import nn
 from benchmark.errors import UserError
 from benchmark.suites.catalog import load_suite
@@ -146,6 +151,24 @@ def test_alone_in_float32_accelerate_has_no_part() -> None:
     assert (ALONE.rank, ALONE.world, ALONE.first, ALONE.precision) == (0, 1, True, "float32")
 
 
+@pytest.mark.slow
+def test_in_bfloat16_weights_are_float32(
+    mini: Suite, cpu: torch.device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inverses, "MOMENT_IMAGES", 16)
+    spec, data, processes = mini.target("mini-swin"), Scenes(1, cpu), join(cpu, "bf16")
+    recipe = load_recipe("modular", spec).model_copy(update={"steps": 2, "batch_size": 2, "storage": "float32"})
+    folder, weights = spec.source.directory(), {}
+    for out, how in (("half", processes), ("full", ALONE)):
+        work = tmp_path / "work"
+        train_inverse("modular", spec, folder, data, tmp_path / out, work, cpu, recipe, processes=how)
+        weights[out] = load_file(tmp_path / out / "model.safetensors")
+    assert load_inverse(tmp_path / "half", cpu).config.training["precision"] == "bf16"
+    assert all(tensor.dtype != torch.bfloat16 for tensor in weights["half"].values())
+    differing = [name for name in weights["full"] if not torch.equal(weights["half"][name], weights["full"][name])]
+    assert differing and all(torch.allclose(weights["half"][n], weights["full"][n], atol=0.05) for n in differing)
+
+
 def test_a_precision_that_a_device_lacks_is_one_line() -> None:
     with pytest.raises(UserError, match="--precision fp16: a cpu does not train in it"):
         join(torch.device("cpu"), "fp16")
@@ -154,9 +177,6 @@ def test_a_precision_that_a_device_lacks_is_one_line() -> None:
 def test_closed_forms_and_batches_that_cannot_be_shared_are_refused(
     mini: Suite, cpu: torch.device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from benchmark.inverses.recipes import InverseRecipe
-    from benchmark.train.processes import Processes
-
     class Three(Processes):
         world = 3
 
