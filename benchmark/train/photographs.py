@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -68,8 +69,7 @@ def _as_read(read: Any) -> Any:
 
 
 def _prepare_worker(number: int) -> None:
-    """Leave Ctrl-C to the parent, and let it go first where cores are short."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Let the parent go first where cores are short."""
     if hasattr(os, "nice"):
         os.nice(5)
 
@@ -94,6 +94,19 @@ class _Order:
     def __iter__(self) -> Iterator[list[int]]:
         for step in self._steps:
             yield [self._at(position) for position in range(step * self._size, (step + 1) * self._size)]
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Ignore Ctrl-C; processes that are started meanwhile ignore it for good, and so leave it to their parent."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
@@ -154,7 +167,9 @@ class Photographs(TrainingImages):
             generator=torch.Generator(),  # its own: what networks draw does not depend on how their images are read
             **settings,
         )
-        for read in loader:
+        with _without_interrupts():
+            reading = iter(loader)
+        for read in reading:
             yield self._to_tensor(read)
 
     def _to_tensor(self, read: _Read) -> Tensor:

@@ -1,6 +1,6 @@
 """How steps are taken: by this process alone in float32, or by `accelerate`, with others and in mixed precision.
 
-`torchrun` or `accelerate launch` start several processes; each trains on its share of every batch.
+`torchrun` starts several processes; each trains on its share of every batch.
 """
 
 from __future__ import annotations
