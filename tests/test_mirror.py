@@ -56,7 +56,6 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "inverses/test_modular.py": {
         "benchmark.inverses.chain": "",
         "benchmark.inverses.standardized": "set_moments",
-        "benchmark.train.losses": "",
     },
     "invbench/test_package.py": {
         "invbench": "",

@@ -96,7 +96,7 @@ def _config(
     )
 
 
-def _measure_moments(inverse: StandardizedInverse, target: Target, data: TrainingImages, *, quiet: bool) -> int:
+def _measure_moments(inverse: StandardizedInverse, target: Target, data: TrainingImages, *, quiet: bool = False) -> int:
     """Set the means and deviations of the features; return how many images they are of."""
     sums = {tap: torch.zeros(inverse.config.taps[tap], dtype=torch.float64) for tap in inverse.standardized}
     squares = {tap: torch.zeros_like(value) for tap, value in sums.items()}

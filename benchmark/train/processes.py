@@ -153,6 +153,9 @@ class _Joined(Processes):
         try:
             yield
         except RuntimeError as error:
+            if "Expected to have finished reduction" in str(error):
+                cure = "train it by one process, or leave out what the loss does not depend on"
+                raise UserError("the loss does not depend on all parameters", cure=cure) from None
             if self.world == 1 or not any(word in str(error) for word in LOST):
                 raise
             message = f"process {self.rank} stops: another process of the training ended"
