@@ -271,8 +271,9 @@ def train_inverse(
         if recipe:
             _descend(method, target, folder, data, stated, _Descent(recipe, work, code, processes, aside), out)
             return
-        if processes.world > 1:
-            raise UserError(f"method '{method}' is fitted by one process", cure="run the command without torchrun")
+        if processes is not ALONE:
+            cure = "run the command without torchrun and --precision"
+            raise UserError(f"method '{method}' is fitted by one process in float32", cure=cure)
         if method == "mean":
             fitted = mean = MeanInverse(_config(target, weights, method, Shape(), stated))
             mean.fit(_batches(data, FIT_IMAGES, "mean image"))

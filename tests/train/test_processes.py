@@ -182,7 +182,7 @@ def test_closed_forms_and_batches_that_cannot_be_shared_are_refused(
 
     spec, data = mini.target("mini-vit"), Scenes(1, cpu)
     folder, three = spec.source.directory(), Three()
-    with pytest.raises(UserError, match="method 'ridge' is fitted by one process"):
+    with pytest.raises(UserError, match="method 'ridge' is fitted by one process in float32"):
         train_inverse("ridge", spec, folder, data, tmp_path, tmp_path, cpu, processes=three)
     recipe = InverseRecipe(steps=1, batch_size=4, learning_rate=1e-3)
     with pytest.raises(UserError, match="--batch-size: 3 processes cannot share a batch of 4 images evenly"):
