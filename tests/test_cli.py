@@ -41,6 +41,14 @@ RECORD = Path("invbench-results/modular_per_tap/records/mini@1/record.json")
         (["train", "inverse", "rigde", "--target", "mini-vit", "--out", "x"], "did you mean 'ridge'?"),
         (["train", "inverse", "--target", "mini-vit", "--out", "x"], "give either METHOD or --code"),
         (["train", "inverse", "ridge", "--target", "mini-vit", "--out", "x", "--steps", "5"], "no use for --steps"),
+        (
+            ["train", "inverse", "ridge", "--target", "mini-vit", "--out", "x", "--validate-every", "5"],
+            "no use for --validate-every",
+        ),
+        (
+            ["train", "inverse", "ridge", "--target", "mini-vit", "--out", "x", "--train-data", "y"],
+            "'y' does not exist",
+        ),
         pytest.param(["train", "target", "mini-vat", "--out", "x"], "did you mean 'mini-vit'?", marks=SLOW),
         (["board", "build", "--records", "nowhere", "--out", "x"], "does not exist"),
         pytest.param(

@@ -56,7 +56,6 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "inverses/test_modular.py": {
         "benchmark.inverses.chain": "",
         "benchmark.inverses.standardized": "set_moments",
-        "benchmark.train.losses": "",
     },
     "invbench/test_package.py": {
         "invbench": "",
@@ -172,6 +171,9 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         f"benchmark.train.{name}": "" for name in ("images", "inverses", "loop", "recipes", "targets")
     },
     "train/test_batches.py": {"benchmark.train.ahead": "", "benchmark.train.drawing": ""},
+    "train/test_disjoint.py": {"benchmark.train.known": "photographs-*.sqlite", "benchmark.train.traits": ""},
+    "train/test_throughput.py": {"benchmark.commands.bench_train": ""},
+    "train/test_validation.py": {"benchmark.train.choosing": ""},
 }
 
 

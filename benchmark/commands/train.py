@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,11 +22,7 @@ from benchmark.commands.common import (
 )
 
 if TYPE_CHECKING:
-    import torch
-
-    from benchmark.content.content import Content
-    from benchmark.suites.spec import TargetSpec
-    from benchmark.train.images import TrainingImages
+    from benchmark.train.processes import Precision
 
 __all__ = ["train"]
 
@@ -50,7 +46,8 @@ work_option = click.option(
 workers_option = click.option(
     "--workers",
     type=click.IntRange(0),
-    help="Processes that draw scenes ahead; results do not depend on it [default: one a core, less one, at most 16].",
+    help="Processes that draw scenes or read photographs ahead; results do not depend on it [default: one per core, "
+    "minus one, at most 16].",
 )
 
 
@@ -108,12 +105,15 @@ def train_target_command(
       invbench train target mini-vit --out trained
       invbench train target mini-vit --out trained --keep-at 0.25,0.5
     """
-    from benchmark.errors import did_you_mean
+    from benchmark.engine.ranks import find_rank
+    from benchmark.errors import UserError, did_you_mean
     from benchmark.train import targets
     from benchmark.train.recipes import RECIPES
 
     if name not in RECIPES:
         raise did_you_mean("target", name, RECIPES)
+    if find_rank():
+        raise UserError("a target is trained by one process", cure="run the command without torchrun")
     quiet()
     torch_device = open_device(device, threads)
     targets.train_target(name, out, work_dir, torch_device, workers=_workers(workers), keep_at=keep_at, start=start)
@@ -134,18 +134,11 @@ def _choose_method(method: str | None, code: Path | None) -> str:
     return load_code(code, trained=True).id
 
 
-def _training_images(
-    content: Content, target: TargetSpec, device: torch.device, workers: int, seed: int
-) -> TrainingImages:
-    """Scenes for the embedded suite, else the photographs that a suite leaves out."""
-    from benchmark.train.images import Photographs, Scenes
-
-    suite = content.suite
-    if suite.dataset.source == "frozen":
-        return Scenes(seed, device, workers)
-    photographs = content.images.unused()
-    description = f"{len(photographs.ids)} photographs that {suite.id} does not evaluate"
-    return Photographs(photographs, target.input_size, description, seed, device)
+def _changes(steps: int | None, epochs: float | None, **others: float | None) -> dict[str, Any]:
+    """What is given beside a recipe, by its field."""
+    if steps and epochs:
+        raise click.UsageError("give either --steps or --epochs")
+    return {"steps": steps, "epochs": epochs, **others}
 
 
 @train.command("inverse")
@@ -174,6 +167,24 @@ def _training_images(
 @click.option("--batch-size", type=click.IntRange(1), help="Instead of the recipe's.")
 @click.option("--learning-rate", type=click.FloatRange(0, 1, min_open=True), help="Instead of the recipe's.")
 @click.option(
+    "--validate-every",
+    type=click.IntRange(0),
+    help="Steps between validations, the best of which decides the weights; 0: never. Instead of the recipe's.",
+)
+@click.option(
+    "--precision",
+    default="float32",
+    show_default=True,
+    type=click.Choice(["float32", "bf16", "fp16"]),
+    help="Of forward and backward passes; weights stay float32.",
+)
+@click.option(
+    "--train-data",
+    type=EXISTING_FOLDER,
+    help="Train on the photographs below this folder, those that the suite evaluates left out [default: scenes, or "
+    "what the suite leaves out].",
+)
+@click.option(
     "--seed",
     type=click.IntRange(0, 2**31 - 1),
     default=SEED,
@@ -197,6 +208,9 @@ def train_inverse_command(
     epochs: float | None,
     batch_size: int | None,
     learning_rate: float | None,
+    validate_every: int | None,
+    precision: Precision,
+    train_data: Path | None,
     seed: int,
     suite_id: str,
     data_folder: Path | None,
@@ -205,16 +219,19 @@ def train_inverse_command(
     device: str,
     threads: int | None,
 ) -> None:
-    """Train inverse METHOD (mean, ridge, modular, ...) of a target on scenes or on photographs its suite leaves out.
+    """Train inverse METHOD (mean, ridge, modular, ...) of a target on scenes, or on photographs its suite leaves out.
 
-    An architecture of your own (--code) is trained to give the image, by the steps of its recipe.
+    An architecture of your own (--code) is trained to give the image, by the steps of its recipe. Several GPUs or
+    machines: torchrun starts a process for each GPU, and they share every batch. The long form is docs/training.md.
 
     \b
     Examples:
       invbench train inverse ridge --target mini-vit --out trained/ridge-vit
-      invbench train inverse modular --target mini-vit --steps 3000 --out trained/modular-vit
+      invbench train inverse modular --target mini-vit --steps 3000 --validate-every 500 --out trained/modular-vit
       invbench train inverse --code my/inverse.py --recipe my/recipe.toml --target mini-detr --out my/weights/mini-detr
       invbench train inverse ridge --target mini-vit --network trained/mini-vit-step1125 --out trained/ridge-step1125
+      torchrun --nproc-per-node 8 -m invbench train inverse modular --suite coco@1 --target vit-base-16 \\
+        --train-data coco/train2017 --precision bf16 --out trained/modular-vit-base
     """
     from benchmark.inverses.recipes import choose_recipe
     from benchmark.suites.catalog import load_suite
@@ -222,23 +239,32 @@ def train_inverse_command(
 
     suite = load_suite(suite_id)
     spec = suite.target(target)
-    if steps and epochs:
-        raise click.UsageError("give either --steps or --epochs")
+    changes = _changes(steps, epochs, batch_size=batch_size, learning_rate=learning_rate, validate_every=validate_every)
     method = _choose_method(method, code)
-    recipe = choose_recipe(
-        method, spec, recipe_file, steps=steps, batch_size=batch_size, learning_rate=learning_rate, epochs=epochs
-    )
+    recipe = choose_recipe(method, spec, recipe_file, **changes)
 
     from benchmark.content.content import Content
+    from benchmark.engine.ranks import find_rank
     from benchmark.inverses.code import blame
     from benchmark.train.inverses import train_inverse
+    from benchmark.train.processes import join
+    from benchmark.train.sources import open_sources
 
     quiet()
-    torch_device, content = open_device(device, threads), Content(suite, load_lock(suite), data_folder)
-    data = _training_images(content, spec, torch_device, _workers(workers), seed)
+    rank = find_rank()
+    torch_device = open_device(device, threads, rank.local if rank else None)
+    processes, content = join(torch_device, precision), Content(suite, load_lock(suite), data_folder)
+    sources = open_sources(
+        content, spec, torch_device, seed=seed, workers=_workers(workers), folder=train_data, processes=processes
+    )
     if epochs and recipe:
-        recipe = recipe.for_epochs(epochs, data.count)
+        recipe = recipe.for_epochs(epochs, sources.training.count)
+    aside = sources.set_aside() if recipe and recipe.validate_every else None
     folder = network or content.target(spec)
     with blame(code):
-        train_inverse(method, spec, folder, data, out, work_dir, torch_device, recipe, code)
-    click.echo(out)
+        train_inverse(
+            method, spec, folder, sources.training, out, work_dir, torch_device, recipe, code,
+            processes=processes, aside=aside,
+        )  # fmt: skip
+    if processes.first:
+        click.echo(out)

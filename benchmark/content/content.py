@@ -62,6 +62,9 @@ class _Checked(ImageSet):
     def files(self) -> dict[str, Path]:
         return self._images.files()
 
+    def source(self, index: int) -> Path | None:
+        return self._images.source(index)
+
     def fingerprint(self) -> str:
         return self._images.fingerprint()
 

@@ -75,6 +75,10 @@ class ImageSet(ABC):
     def files(self) -> dict[str, Path]:
         """Return the files that decide which images there are and what their masks are, by their name in a lock."""
 
+    def source(self, index: int) -> Path | None:
+        """The file that holds image `index` and nothing else; None where images share a file."""
+        return None
+
     def unused(self) -> ImageSet:
         """Return the photographs of the same source that are not among these, to train on; the masks are the frame.
 
@@ -122,5 +126,7 @@ def resize(
     """
     height, width = size
     pixels = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
+    if mask.all():
+        return np.array(pixels), np.ones(size, np.bool_)
     covered = Image.fromarray(mask.astype(np.uint8) * 255).resize((width, height), Image.Resampling.BOX)
     return np.array(pixels), np.array(covered) >= 128

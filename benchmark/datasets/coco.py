@@ -246,9 +246,11 @@ class _UnchosenImages(ImageSet):
         self.folder, self.images = folder, images
         self.ids = tuple(f"{image.id:012d}" for image in images)
 
+    def source(self, index: int) -> Path:
+        return self.folder / self.images[index].file_name
+
     def load(self, index: int, size: tuple[int, int]) -> Sample:
-        listed = self.images[index]
-        path = self.folder / listed.file_name
+        listed, path = self.images[index], self.source(index)
         image = read_stored(path, str(path), shape=(listed.height, listed.width), cure=CURE)
         pixels, mask = resize(image, np.ones(image.shape[:2], np.bool_), size)
         return Sample(self.ids[index], pixels, mask)
@@ -270,9 +272,11 @@ class _Coco(ImageSet):
         others = sorted((image for image in self.images if image.id not in chosen), key=lambda image: image.id)
         return _UnchosenImages(self.folder / self.split, others)
 
+    def source(self, index: int) -> Path:
+        return self.folder / self.split / self.choices[index].file_name
+
     def load(self, index: int, size: tuple[int, int]) -> Sample:
-        choice = self.choices[index]
-        path = self.folder / self.split / choice.file_name
+        choice, path = self.choices[index], self.source(index)
         cure = DAMAGED if path.exists() else CURE
         image = read_stored(path, str(path), shape=(choice.height, choice.width), cure=cure)
         pixels, mask = resize(image, choice.mask(), size)

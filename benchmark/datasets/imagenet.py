@@ -34,6 +34,9 @@ class _Imagenet(ImageSet):
     def unused(self) -> ImageSet:
         return _Imagenet(self.others, [])
 
+    def source(self, index: int) -> Path:
+        return self.paths[index]
+
     def load(self, index: int, size: tuple[int, int]) -> Sample:
         path = self.paths[index]
         image = read_stored(path, str(path), cure=GET_AGAIN)

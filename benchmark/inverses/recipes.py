@@ -40,6 +40,8 @@ class InverseRecipe(Frozen):
     """Highest learning rate, after the warm-up"""
     storage: Literal["float32", "float16"] = "float32"
     """Type of the numbers in the trained inverse's file"""
+    validate_every: Annotated[int, Field(ge=0, le=10**8, examples=[5000])] = 0
+    """Steps between two validations, of which the best decides the weights; 0: never, the last weights are kept"""
     shapes: dict[Id, Shape] = {}
     """A table for each family of targets"""
 
@@ -89,6 +91,7 @@ def choose_recipe(
     batch_size: int | None = None,
     learning_rate: float | None = None,
     epochs: float | None = None,
+    validate_every: int | None = None,
 ) -> InverseRecipe | None:
     """Return the recipe in a file, or the package's, with what is to be otherwise; None for methods without one.
 
@@ -99,7 +102,9 @@ def choose_recipe(
         SpecError: the file is no recipe.
         UserError: something is given that a method without recipe has no use for.
     """
-    given = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}
+    given = {
+        "steps": steps, "batch_size": batch_size, "learning_rate": learning_rate, "validate_every": validate_every,
+    }  # fmt: skip
     changes = {name: value for name, value in given.items() if value is not None}
     closed_form = method in METHODS and not (RECIPES / f"{method}-mini.toml").is_file()
     if closed_form and (path or changes or epochs):

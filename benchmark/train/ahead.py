@@ -18,13 +18,18 @@ __all__ = ["get_default_workers", "make_ahead"]
 
 AHEAD = 4
 MOST_WORKERS = 16
+S = TypeVar("S")
 T = TypeVar("T")
 
 
 def get_default_workers() -> int:
-    """One process for each core that this one may use, less one for itself; at most 16."""
+    """One process for each core that this one may use, less one for itself; at most 16.
+
+    Processes that torchrun started on one machine share its cores.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(MOST_WORKERS, cores - 1)
+    processes = os.environ.get("LOCAL_WORLD_SIZE", "1")
+    return max(0, min(MOST_WORKERS, cores // max(1, int(processes) if processes.isdecimal() else 1) - 1))
 
 
 def _end_with_parent() -> None:
@@ -42,14 +47,14 @@ def _prepare_worker() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def make_ahead(make: Callable[[int], T], steps: Iterable[int], workers: int) -> Generator[T, None, None]:
+def make_ahead(make: Callable[[S], T], steps: Iterable[S], workers: int) -> Generator[T, None, None]:
     """Yield `make(step)` for each step, in their order; `workers` processes make up to four items each ahead.
 
     The items do not depend on the number of processes; with 0 they are made here when they are asked for. Closing
     the generator ends the processes.
 
     Args:
-        make: picklable, as its results; it depends on the step alone.
+        make: picklable, as the steps and its results; it depends on the step alone.
 
     Raises:
         UserError: a process died. What `make` raises is passed on.
@@ -68,7 +73,7 @@ def make_ahead(make: Callable[[int], T], steps: Iterable[int], workers: int) -> 
         while waiting:
             yield waiting.popleft().result()
     except BrokenProcessPool:
-        message = "a process that draws training images died"
+        message = "a process that prepares training images died"
         raise UserError(message, cure="run the command again, with fewer --workers if memory was short") from None
     finally:
         pool.shutdown(cancel_futures=True)

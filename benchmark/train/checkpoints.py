@@ -26,9 +26,11 @@ class Checkpoint:
         work: folder of all trainings.
         title: what is trained.
         key: everything that could change the result, as JSON values; its names are those that messages use.
+        quiet: says nothing of what it finds.
     """
 
-    def __init__(self, work: Path, title: str, key: Mapping[str, Any]) -> None:
+    def __init__(self, work: Path, title: str, key: Mapping[str, Any], *, quiet: bool = False) -> None:
+        self._quiet = quiet
         self.title, self.key, self.digest = title, dict(key), digest_of(dict(key))
         self._runs = work / title.replace(" ", "-")
         self.folder = self._runs / self.digest[:16]
@@ -41,7 +43,7 @@ class Checkpoint:
             IntegrityError: the file is damaged, or of another run.
         """
         if not self.path.is_file():
-            tqdm.write(f"{self.title}: starts afresh{self._difference()}", file=sys.stderr)
+            self._say(f"starts afresh{self._difference()}")
             return None
         try:
             state: dict[str, Any] = torch.load(self.path, map_location=device, weights_only=True)
@@ -53,8 +55,12 @@ class Checkpoint:
             ) from None
         if key != self.digest:
             raise IntegrityError("belongs to another run", where=str(self.path), cure="delete it")
-        tqdm.write(f"{self.title}: resumes at step {state['step']} ({self.path})", file=sys.stderr)
+        self._say(f"resumes at step {state['step']} ({self.path})")
         return state
+
+    def _say(self, what: str) -> None:
+        if not self._quiet:
+            tqdm.write(f"{self.title}: {what}", file=sys.stderr)
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Write a state, with the key beside it in plain text. See `write_bytes`."""

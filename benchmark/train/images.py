@@ -1,4 +1,4 @@
-"""Images to train inverses on: scenes without end, or the photographs that a suite does not evaluate."""
+"""Images to train inverses on: what every source offers, and scenes without end."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from contextlib import closing
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.datasets.base import ImageSet
 from benchmark.files.pixels import to_tensor
 from benchmark.train.ahead import make_ahead
 from benchmark.train.drawing import draw_images
 
-__all__ = ["Photographs", "Scenes", "TrainingImages"]
+__all__ = ["Scenes", "TrainingImages"]
 
 
 class TrainingImages(ABC):
@@ -38,7 +36,7 @@ class TrainingImages(ABC):
         """Return what step `step` sees: float32 RGB in [0, 1], (size, 3, H, W)."""
 
     def batches(self, size: int, steps: range) -> Generator[Tensor, None, None]:
-        """Yield the batch of each step, in their order."""
+        """Yield the batch of each step, in their order; no other is made."""
         yield from (self.batch(step, size) for step in steps)
 
     @abstractmethod
@@ -67,25 +65,3 @@ class Scenes(TrainingImages):
     def key(self) -> dict[str, Any]:
         """See TrainingImages."""
         return {"scenes": "train", "seed": self.seed}
-
-
-class Photographs(TrainingImages):
-    """Photographs at one size, drawn in an order that is shuffled anew for each time through."""
-
-    def __init__(
-        self, images: ImageSet, size: tuple[int, int], description: str, seed: int, device: torch.device
-    ) -> None:
-        self.images, self.size, self.description = images, size, description
-        self.seed, self.device, self.count = seed, device, len(images.ids)
-
-    def batch(self, step: int, size: int) -> Tensor:
-        """See TrainingImages."""
-        count, pixels = len(self.images.ids), []
-        for position in range(step * size, (step + 1) * size):
-            order = np.random.default_rng([self.seed, position // count]).permutation(count)
-            pixels.append(self.images.load(int(order[position % count]), self.size).image)
-        return to_tensor(np.stack(pixels), self.device)
-
-    def key(self) -> dict[str, Any]:
-        """See TrainingImages."""
-        return {"photographs": self.images.fingerprint(), "size": list(self.size), "seed": self.seed}

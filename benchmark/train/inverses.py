@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -28,9 +29,13 @@ from benchmark.suites.spec import TargetSpec
 from benchmark.targets import NETWORK_FILES, load_target
 from benchmark.targets.base import Target
 from benchmark.targets.taps import Features
+from benchmark.train.choosing import Validation
 from benchmark.train.images import TrainingImages
-from benchmark.train.loop import Schedule, fit
+from benchmark.train.loop import Outcome, Schedule, fit
 from benchmark.train.losses import ChainLoss, ComponentLoss, ImageLoss, Loss
+from benchmark.train.photographs import watching_workers
+from benchmark.train.processes import ALONE, Processes
+from benchmark.train.validation import Aside, make_validation
 
 __all__ = ["train_inverse"]
 
@@ -39,23 +44,24 @@ MOMENT_IMAGES = 512
 WARMUP_STEPS = 100
 KNN_IMAGES, KNN_DIMENSIONS = 512, 64
 RIDGE = Shape(architecture={"kernel": 3, "coarse": 8})
+Stated = dict[str, str | int | float]
 LOSSES: dict[str, type[Loss]] = {"modular": ComponentLoss, "modular_per_tap": ChainLoss}
 """What methods are trained for by descent; all others that have a recipe: to give the image."""
 
 
-def _batches(data: TrainingImages, images: int, title: str) -> Generator[Tensor, None, None]:
+def _batches(data: TrainingImages, images: int, title: str, *, quiet: bool = False) -> Generator[Tensor, None, None]:
     """Yield about `images` training images, or all that there are, in at least `MIN_BATCHES` batches."""
     images = min(images, data.count or images)
     size = max(1, min(FIT_BATCH, images // MIN_BATCHES))
     steps = range(images // size)
     with closing(data.batches(size, steps)) as batches:
-        yield from tqdm(batches, total=len(steps), desc=title, mininterval=1)
+        yield from tqdm(batches, total=len(steps), desc=title, mininterval=1, disable=quiet)
 
 
 def _stream(
-    target: Target, data: TrainingImages, images: int, title: str
+    target: Target, data: TrainingImages, images: int, title: str, *, quiet: bool = False
 ) -> Generator[tuple[Tensor, dict[str, Features]], None, None]:
-    with closing(_batches(data, images, title)) as batches:
+    with closing(_batches(data, images, title, quiet=quiet)) as batches:
         for batch in batches:
             with torch.inference_mode():
                 features = target.features(batch)
@@ -67,7 +73,7 @@ def _config(
     weights: Path,
     method: str,
     shape: Shape,
-    training: dict[str, str | int | float],
+    training: Stated,
 ) -> InverseConfig:
     spec = target.spec
     features = target.features(torch.zeros(1, 3, *spec.input_size, device=target.device))
@@ -90,12 +96,12 @@ def _config(
     )
 
 
-def _measure_moments(inverse: StandardizedInverse, target: Target, data: TrainingImages) -> int:
+def _measure_moments(inverse: StandardizedInverse, target: Target, data: TrainingImages, *, quiet: bool = False) -> int:
     """Set the means and deviations of the features; return how many images they are of."""
     sums = {tap: torch.zeros(inverse.config.taps[tap], dtype=torch.float64) for tap in inverse.standardized}
     squares = {tap: torch.zeros_like(value) for tap, value in sums.items()}
     count = 0
-    for images, features in _stream(target, data, MOMENT_IMAGES, f"moments of {target.spec.id}"):
+    for images, features in _stream(target, data, MOMENT_IMAGES, f"moments of {target.spec.id}", quiet=quiet):
         count += len(images)
         for tap in inverse.standardized:
             values = features[tap].tensor.cpu().double()
@@ -107,7 +113,7 @@ def _measure_moments(inverse: StandardizedInverse, target: Target, data: Trainin
     return count
 
 
-def _fit_knn(target: Target, weights: Path, data: TrainingImages, stated: dict[str, str | int | float]) -> KnnInverse:
+def _fit_knn(target: Target, weights: Path, data: TrainingImages, stated: Stated) -> KnnInverse:
     files = [file for batch in _batches(data, KNN_IMAGES, "images") for file in encode(batch)]
     blocks = -(-sum(map(len, files)) // BLOCK)
     shape = Shape(architecture={"images": len(files), "dimensions": KNN_DIMENSIONS, "blocks": blocks})
@@ -122,49 +128,89 @@ def _fit_knn(target: Target, weights: Path, data: TrainingImages, stated: dict[s
     return knn
 
 
-def _save(inverse: Inverse, out: Path, *, samples: int, seconds: float, device: torch.device) -> None:
-    """Save an inverse with what its training cost: samples seen, and hours of one device."""
-    cost: dict[str, str | int | float] = {
+def _save(
+    inverse: Inverse, out: Path, *, samples: int, outcome: Outcome, device: torch.device, devices: int = 1
+) -> None:
+    """Save an inverse with what its training cost, samples and hours of all devices, and what its weights scored."""
+    cost: Stated = {
         "samples": samples,
-        "device_hours": round(seconds / 3600, 4),
-        "device": get_device_name(device),
+        "device_hours": round(outcome.seconds * devices / 3600, 4),
+        "device": get_device_name(device) + (f" x {devices}" if devices > 1 else ""),
     }
+    if chosen := outcome.chosen:
+        cost |= {"chosen_step": chosen.step, "validation_score": chosen.score}
+        cost |= {f"validation_{axis}": value for axis, value in chosen.scores.items()}
     inverse.config = inverse.config.model_copy(update={"training": inverse.config.training | cost})
     save_inverse(inverse, out)
 
 
-def _descend(
-    method: str,
-    target: Target,
-    folder: Path,
-    data: TrainingImages,
-    stated: dict[str, str | int | float],
-    recipe: InverseRecipe,
-    out: Path,
-    work: Path,
-    code: Path | None,
-) -> tuple[Inverse, int, float]:
-    """An inverse trained by descent, how many images it saw, and the seconds that it took; see `train_inverse`."""
-    warmup = min(WARMUP_STEPS, recipe.steps // 3)
-    schedule = Schedule(recipe.steps, recipe.batch_size, recipe.learning_rate, warmup_steps=warmup)
-    stated = stated | {
-        "steps": schedule.steps, "batch_size": schedule.batch_size, "learning_rate": schedule.learning_rate,
-    }  # fmt: skip
-    shape = recipe.shape(target.spec.family)
+@dataclass(frozen=True)
+class _Descent:
+    """How an inverse is trained by descent; see `train_inverse`."""
+
+    recipe: InverseRecipe
+    work: Path
+    code: Path | None
+    processes: Processes
+    aside: Aside | None
+
+    def stated(self, data: TrainingImages) -> Stated:
+        """What a stored inverse says of it."""
+        stated: Stated = {name: getattr(self.recipe, name) for name in ("steps", "batch_size", "learning_rate")}
+        if data.count is not None:
+            stated["photographs"] = data.count
+        if self.processes.precision != "float32":
+            stated["precision"] = self.processes.precision
+        return stated
+
+    def share(self) -> int:
+        """Images of a batch that each process sees; raises UserError where they cannot share it evenly."""
+        size, world = self.recipe.batch_size, self.processes.world
+        if size % world:
+            message = f"{world} processes cannot share a batch of {size} images evenly"
+            raise UserError(message, where="--batch-size", cure=f"give a multiple of {world}")
+        return size // world
+
+    def validation(self, target: Target, inverse: Inverse) -> Validation | None:
+        """What chooses the weights; None: the last ones are kept. Raises UserError where there are no images to."""
+        if not self.recipe.validate_every:
+            return None
+        if not self.aside or not self.aside.samples:
+            cure = "train on more photographs, or give --validate-every 0"
+            raise UserError("there are no images to validate on", where="--validate-every", cure=cure)
+        return make_validation(self.aside, target, inverse, self.recipe.validate_every)
+
+
+def _build(method: str, target: Target, folder: Path, stated: Stated, descent: _Descent) -> Inverse:
+    """The inverse that a recipe describes, with fresh weights."""
+    shape = descent.recipe.shape(target.spec.family)
     config = _config(target, folder / "model.safetensors", method, shape, stated)
-    if not code:
+    if not descent.code:
         count_bytes(config)  # says in one line what does not fit
-    inverse = build_inverse(config.model_copy(update={"storage": recipe.storage}))
+    inverse = build_inverse(config.model_copy(update={"storage": descent.recipe.storage}))
     if not any(parameter.requires_grad for parameter in inverse.parameters()):
         raise UserError(f"method '{method}' has nothing to train: no parameters")
-    inverse.to(target.device).train()
-    moments = _measure_moments(inverse, target, data) if isinstance(inverse, StandardizedInverse) else 0
+    return inverse.to(target.device).train()
+
+
+def _descend(
+    method: str, target: Target, folder: Path, data: TrainingImages, stated: Stated, descent: _Descent, out: Path
+) -> None:
+    """Train an inverse by descent and save it; see `train_inverse`."""
+    recipe, processes, share = descent.recipe, descent.processes, descent.share()
+    warmup = min(WARMUP_STEPS, recipe.steps // 3)
+    schedule = Schedule(recipe.steps, recipe.batch_size, recipe.learning_rate, warmup_steps=warmup)
+    inverse = _build(method, target, folder, stated | descent.stated(data), descent)
+    validation = descent.validation(target, inverse)
+    moments = 0
+    if isinstance(inverse, StandardizedInverse):
+        moments = _measure_moments(inverse, target, data, quiet=not processes.first)
     loss = LOSSES.get(method, ImageLoss)(inverse, target, data.seed)
-    seconds = fit(
+    outcome = fit(
         loss,
         loss,
         schedule,
-        batches=partial(data.batches, schedule.batch_size),
+        batches=partial(data.batches, share),
         key={
             "code": code_digest(__name__),
             "configuration": inverse.config.model_dump(mode="json", exclude={"storage"}),
@@ -172,13 +218,17 @@ def _descend(
             "network": {name: sha256_file(folder / name) for name in NETWORK_FILES},
             "data": data.key(),
         }
-        | ({"submitted": sha256_file(code)} if code else {}),
-        work=work,
+        | ({"submitted": sha256_file(descent.code)} if descent.code else {}),
+        work=descent.work,
         device=target.device,
         title=f"{method} {target.spec.id}",
         journal=out,
+        processes=processes,
+        validation=validation,
     )
-    return inverse.eval(), moments + schedule.steps * schedule.batch_size, seconds
+    if processes.first:
+        samples = moments + schedule.steps * schedule.batch_size
+        _save(inverse.eval(), out, samples=samples, outcome=outcome, device=target.device, devices=processes.world)
 
 
 @float32()
@@ -192,6 +242,9 @@ def train_inverse(
     device: torch.device,
     recipe: InverseRecipe | None = None,
     code: Path | None = None,
+    *,
+    processes: Processes = ALONE,
+    aside: Aside | None = None,
 ) -> None:
     """Train the inverse `method` of a target and save it to `out`.
 
@@ -203,29 +256,33 @@ def train_inverse(
         data: images at the target's input size; their seed is that of the fresh weights, too.
         recipe: how to train by descent; None: the method is fitted in closed form.
         code: the file that the method was imported from, if it is not the package's own.
+        processes: how the steps of a descent are taken, and by how many processes together.
+        aside: images to validate on, at the target's input size, where the recipe does.
 
     Raises:
-        UserError: the method has nothing to train.
+        UserError: the method has nothing to train, processes cannot share a batch, or there is nothing to validate on.
     """
     torch.manual_seed(data.seed)
     target, weights = load_target(spec, folder, device), folder / "model.safetensors"
-    stated: dict[str, str | int | float] = {"data": data.description, "seed": data.seed}
-    samples = min(FIT_IMAGES, data.count or FIT_IMAGES)
-    began = time.perf_counter()
-    if recipe:
-        descended, samples, seconds = _descend(method, target, folder, data, stated, recipe, out, work, code)
-        _save(descended, out, samples=samples, seconds=seconds, device=device)
-    elif method == "mean":
-        mean = MeanInverse(_config(target, weights, method, Shape(), stated))
-        mean.fit(_batches(data, FIT_IMAGES, "mean image"))
-        _save(mean, out, samples=samples, seconds=time.perf_counter() - began, device=device)
-    elif method == "ridge":
-        ridge = RidgeInverse(_config(target, weights, method, RIDGE, stated))
-        ridge.fit(_stream(target, data, FIT_IMAGES, f"ridge of {spec.id}"))
-        _save(ridge, out, samples=samples, seconds=time.perf_counter() - began, device=device)
-    elif method == "knn":
-        knn = _fit_knn(target, weights, data, stated)
-        held = knn.config.architecture["images"]
-        _save(knn, out, samples=held, seconds=time.perf_counter() - began, device=device)
-    else:
-        raise UserError(f"method '{method}' has nothing to train", cure="see invbench train inverse --help")
+    stated: Stated = {"data": data.description, "seed": data.seed}
+    samples, began = min(FIT_IMAGES, data.count or FIT_IMAGES), time.perf_counter()
+    fitted: Inverse
+    with watching_workers():
+        if recipe:
+            _descend(method, target, folder, data, stated, _Descent(recipe, work, code, processes, aside), out)
+            return
+        if processes is not ALONE:
+            cure = "run the command without torchrun and --precision"
+            raise UserError(f"method '{method}' is fitted by one process in float32", cure=cure)
+        if method == "mean":
+            fitted = mean = MeanInverse(_config(target, weights, method, Shape(), stated))
+            mean.fit(_batches(data, FIT_IMAGES, "mean image"))
+        elif method == "ridge":
+            fitted = ridge = RidgeInverse(_config(target, weights, method, RIDGE, stated))
+            ridge.fit(_stream(target, data, FIT_IMAGES, f"ridge of {spec.id}"))
+        elif method == "knn":
+            fitted = knn = _fit_knn(target, weights, data, stated)
+            samples = int(knn.config.architecture["images"])
+        else:
+            raise UserError(f"method '{method}' has nothing to train", cure="see invbench train inverse --help")
+    _save(fitted, out, samples=samples, outcome=Outcome(time.perf_counter() - began), device=device)

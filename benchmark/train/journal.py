@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Self
 
 from benchmark.files.storing import write_text
 
-__all__ = ["Journal", "JournalEntry", "read_journal", "render_curve"]
+__all__ = ["Journal", "JournalEntry", "ValidationEntry", "read_journal", "read_validations", "render_curve"]
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 640, 320, 64, 40, 28
 
@@ -38,17 +38,47 @@ class JournalEntry(NamedTuple):
     left_s: float
 
 
+class ValidationEntry(NamedTuple):
+    """A line on validation images.
+
+    Attributes:
+        step: steps done.
+        seconds: of training so far, interruptions left out.
+        score: what decides which weights are kept.
+        scores: what it is the mean of, by name.
+    """
+
+    step: int
+    seconds: float
+    score: float
+    scores: dict[str, float]
+
+
+def _parse(line: str) -> JournalEntry | ValidationEntry | None:
+    """The entry in a line; None for what is not one, such as a line that a crash cut off."""
+    try:
+        fields = json.loads(line)
+        entry = ValidationEntry(**fields) if "scores" in fields else JournalEntry(**fields)
+        numbers = [value for value in entry if not isinstance(value, dict)]
+        numbers += entry.scores.values() if isinstance(entry, ValidationEntry) else ()
+    except (ValueError, TypeError, RecursionError, AttributeError):
+        return None
+    return entry if all(isinstance(value, int | float) for value in numbers) else None
+
+
+def _read(path: Path) -> list[JournalEntry | ValidationEntry]:
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return [entry for line in lines if (entry := _parse(line))]
+
+
 def read_journal(path: Path) -> list[JournalEntry]:
-    """Return the entries of a `train.jsonl`; lines that are none, such as one cut off by a crash, are left out."""
-    entries = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            entry = JournalEntry(**json.loads(line))
-        except (ValueError, TypeError, RecursionError):
-            continue
-        if all(isinstance(value, int | float) for value in entry):
-            entries.append(entry)
-    return entries
+    """Return the entries of a `train.jsonl` on the training itself; lines that are none are left out."""
+    return [entry for entry in _read(path) if isinstance(entry, JournalEntry)]
+
+
+def read_validations(path: Path) -> list[ValidationEntry]:
+    """Return the entries of a `train.jsonl` on validation images; lines that are none are left out."""
+    return [entry for entry in _read(path) if isinstance(entry, ValidationEntry)]
 
 
 def render_curve(entries: Sequence[JournalEntry], title: str) -> str:
@@ -103,22 +133,27 @@ class Journal:
     def __init__(self, folder: Path, title: str, first_step: int) -> None:
         self.path, self.title = folder / "train.jsonl", title
         folder.mkdir(parents=True, exist_ok=True)
-        kept = [entry for entry in read_journal(self.path) if entry.step <= first_step] if self.path.is_file() else []
+        kept = [entry for entry in _read(self.path) if entry.step <= first_step] if self.path.is_file() else []
         write_text(self.path, "".join(self._line(entry) for entry in kept))
         self._file = self.path.open("a", encoding="utf-8")
         self._board = _open_tensorboard(folder / "tensorboard")
 
     @staticmethod
-    def _line(entry: JournalEntry) -> str:
+    def _line(entry: JournalEntry | ValidationEntry) -> str:
         return json.dumps(entry._asdict()) + "\n"
 
-    def write(self, entry: JournalEntry) -> None:
+    def write(self, entry: JournalEntry | ValidationEntry) -> None:
         """Append a line, at once in the file."""
         self._file.write(self._line(entry))
         self._file.flush()
-        if self._board:
-            for name in ("loss", "learning_rate", "images_per_s"):
-                self._board.add_scalar(name, getattr(entry, name), entry.step)
+        if not self._board:
+            return
+        if isinstance(entry, ValidationEntry):
+            told = {f"validation/{name}": value for name, value in {"score": entry.score, **entry.scores}.items()}
+        else:
+            told = {name: getattr(entry, name) for name in ("loss", "learning_rate", "images_per_s")}
+        for name, value in told.items():
+            self._board.add_scalar(name, value, entry.step)
 
     def __enter__(self) -> Self:
         return self

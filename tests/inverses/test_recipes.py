@@ -34,6 +34,16 @@ def test_every_recipe_is_of_a_method_and_fits_every_family_of_its_scale(mini: Su
         assert method in METHODS
         recipe = load_recipe_file(path)
         assert recipe.shapes.keys() >= {target.family for target in suites[scale].targets}
+        # The committed inverses of the embedded targets were trained without validation.
+        assert recipe.validate_every == (5000 if scale == "full" else 0)
+
+
+def test_validation_is_chosen_beside_a_recipe_too(mini: Suite) -> None:
+    spec = mini.target("mini-vit")
+    chosen, plain = choose_recipe("modular", spec, validate_every=50), choose_recipe("modular", spec)
+    assert chosen and plain and (chosen.validate_every, plain.validate_every) == (50, 0)
+    with pytest.raises(UserError, match="it has no use for --validate-every"):
+        choose_recipe("ridge", spec, validate_every=50)
 
 
 def test_what_is_given_beside_a_recipe_wins(mini: Suite, tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_errors_of_other_processes_are_passed_on_and_a_dead_one_is_one_line() ->
     with pytest.raises(ValueError, match="no such step"):
         seen.extend(make_ahead(refuse, range(9), 1))
     assert seen == [0, 1]
-    with pytest.raises(UserError, match="a process that draws training images died"):
+    with pytest.raises(UserError, match="a process that prepares training images died"):
         list(make_ahead(die, range(3), 1))
 
 

@@ -28,9 +28,10 @@ from benchmark.inverses.recipes import InverseRecipe
 from benchmark.suites.spec import ImagenetData, Suite
 from benchmark.train import inverses, loop, recipes, targets
 from benchmark.train.checkpoints import Checkpoint
-from benchmark.train.images import Photographs, Scenes, TrainingImages
+from benchmark.train.images import Scenes, TrainingImages
 from benchmark.train.inverses import train_inverse
 from benchmark.train.loop import Schedule
+from benchmark.train.photographs import Photographs
 
 RECIPE = InverseRecipe(steps=3, batch_size=2, learning_rate=1e-3, shapes={"swin": {"architecture": {"heads": 4}}})
 METHOD, TARGET = "modular_per_tap", "mini-swin"

@@ -129,6 +129,10 @@ def test_the_page_of_a_submission_says_who_made_it_and_what_it_costs(real: Site)
         for inverse in r.inverses.values():
             assert f"{inverse.parameters:,}" in page.text
             assert all(sha in page.source for sha in inverse.files.values())
+            words = {"data": "data", "samples": "samples seen", "device_hours": "device hours", "device": "device"}
+            stated = {words.get(name, name): value for name, value in inverse.training.items()}
+            assert all(f"{name} {value}" in page.text for name, value in stated.items())
+            assert not inverse.training or words.keys() <= inverse.training.keys()
         assert page.text.count("agrees") >= len(entry.receipts)
         assert {target.id for target in board.suite.targets} <= set(page.ids)
         assert f"invbench verify {s.id} --suite {board.suite.id}" in page.text
