@@ -171,6 +171,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         f"benchmark.train.{name}": "" for name in ("images", "inverses", "loop", "recipes", "targets")
     },
     "train/test_batches.py": {"benchmark.train.ahead": "", "benchmark.train.drawing": ""},
+    "train/test_starting.py": {"benchmark.inverses.modular_joint": '"modular_joint"'},
     "train/test_disjoint.py": {"benchmark.train.known": "photographs-*.sqlite", "benchmark.train.traits": ""},
     "train/test_throughput.py": {"benchmark.commands.bench_train": ""},
     "train/test_validation.py": {"benchmark.train.choosing": ""},

@@ -157,6 +157,11 @@ def _changes(steps: int | None, epochs: float | None, **others: float | None) ->
     help="The target's network in Hub layout, as train target makes it [default: the one that the suite pins].",
 )
 @click.option(
+    "--start",
+    type=EXISTING_FOLDER,
+    help="Begin with the weights of this inverse, of the same target and networks [default: fresh ones].",
+)
+@click.option(
     "--recipe",
     "recipe_file",
     type=FILE,
@@ -203,6 +208,7 @@ def train_inverse_command(
     target: str,
     out: Path,
     network: Path | None,
+    start: Path | None,
     recipe_file: Path | None,
     steps: int | None,
     epochs: float | None,
@@ -228,6 +234,7 @@ def train_inverse_command(
     Examples:
       invbench train inverse ridge --target mini-vit --out trained/ridge-vit
       invbench train inverse modular --target mini-vit --steps 3000 --validate-every 500 --out trained/modular-vit
+      invbench train inverse modular_joint --target mini-vit --start trained/modular_per_tap-vit --out trained/joint-vit
       invbench train inverse --code my/inverse.py --recipe my/recipe.toml --target mini-detr --out my/weights/mini-detr
       invbench train inverse ridge --target mini-vit --network trained/mini-vit-step1125 --out trained/ridge-step1125
       torchrun --nproc-per-node 8 -m invbench train inverse modular --suite coco@1 --target vit-base-16 \\
@@ -264,7 +271,7 @@ def train_inverse_command(
     with blame(code):
         train_inverse(
             method, spec, folder, sources.training, out, work_dir, torch_device, recipe, code,
-            processes=processes, aside=aside,
+            start=start, processes=processes, aside=aside,
         )  # fmt: skip
     if processes.first:
         click.echo(out)

@@ -139,6 +139,13 @@ METHODS: dict[str, Method] = {
             source="Rathjens et al. 2024, arXiv 2412.06534",
             implementation="benchmark.inverses.modular_per_tap:ModularPerTapInverse",
         ),
+        Method(
+            id="modular_joint",
+            title="one inverse network per tap, chained, finished by joint training on the image",
+            role="entry",
+            source="invbench, after Rathjens et al. 2024, arXiv 2412.06534",
+            implementation="benchmark.inverses.modular_joint:ModularJointInverse",
+        ),
     )
 }
 

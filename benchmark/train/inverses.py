@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -32,9 +32,10 @@ from benchmark.targets.taps import Features
 from benchmark.train.choosing import Validation
 from benchmark.train.images import TrainingImages
 from benchmark.train.loop import Outcome, Schedule, fit
-from benchmark.train.losses import ChainLoss, ComponentLoss, ImageLoss, Loss
+from benchmark.train.losses import ChainLoss, ComponentLoss, ImageLoss, JointLoss, Loss
 from benchmark.train.photographs import watching_workers
 from benchmark.train.processes import ALONE, Processes
+from benchmark.train.starting import FRESH, take_over
 from benchmark.train.validation import Aside, make_validation
 
 __all__ = ["train_inverse"]
@@ -45,7 +46,11 @@ WARMUP_STEPS = 100
 KNN_IMAGES, KNN_DIMENSIONS = 512, 64
 RIDGE = Shape(architecture={"kernel": 3, "coarse": 8})
 Stated = dict[str, str | int | float]
-LOSSES: dict[str, type[Loss]] = {"modular": ComponentLoss, "modular_per_tap": ChainLoss}
+LOSSES: dict[str, type[Loss]] = {
+    "modular": ComponentLoss,
+    "modular_joint": JointLoss,
+    "modular_per_tap": ChainLoss,
+}
 """What methods are trained for by descent; all others that have a recipe: to give the image."""
 
 
@@ -151,6 +156,7 @@ class _Descent:
     recipe: InverseRecipe
     work: Path
     code: Path | None
+    start: Path | None
     processes: Processes
     aside: Aside | None
 
@@ -202,8 +208,8 @@ def _descend(
     schedule = Schedule(recipe.steps, recipe.batch_size, recipe.learning_rate, warmup_steps=warmup)
     inverse = _build(method, target, folder, stated | descent.stated(data), descent)
     validation = descent.validation(target, inverse)
-    moments = 0
-    if isinstance(inverse, StandardizedInverse):
+    begun, moments = take_over(inverse, descent.start) if descent.start else FRESH, 0
+    if isinstance(inverse, StandardizedInverse) and not descent.start:
         moments = _measure_moments(inverse, target, data, quiet=not processes.first)
     loss = LOSSES.get(method, ImageLoss)(inverse, target, data.seed)
     outcome = fit(
@@ -218,7 +224,8 @@ def _descend(
             "network": {name: sha256_file(folder / name) for name in NETWORK_FILES},
             "data": data.key(),
         }
-        | ({"submitted": sha256_file(descent.code)} if descent.code else {}),
+        | ({"submitted": sha256_file(descent.code)} if descent.code else {})
+        | ({"start": begun.sha256} if descent.start else {}),
         work=descent.work,
         device=target.device,
         title=f"{method} {target.spec.id}",
@@ -227,7 +234,9 @@ def _descend(
         validation=validation,
     )
     if processes.first:
-        samples = moments + schedule.steps * schedule.batch_size
+        samples = begun.samples + moments + schedule.steps * schedule.batch_size
+        outcome = replace(outcome, seconds=outcome.seconds + begun.seconds / processes.world)
+        inverse.config = inverse.config.model_copy(update={"training": inverse.config.training | begun.stated()})
         _save(inverse.eval(), out, samples=samples, outcome=outcome, device=target.device, devices=processes.world)
 
 
@@ -243,6 +252,7 @@ def train_inverse(
     recipe: InverseRecipe | None = None,
     code: Path | None = None,
     *,
+    start: Path | None = None,
     processes: Processes = ALONE,
     aside: Aside | None = None,
 ) -> None:
@@ -256,10 +266,12 @@ def train_inverse(
         data: images at the target's input size; their seed is that of the fresh weights, too.
         recipe: how to train by descent; None: the method is fitted in closed form.
         code: the file that the method was imported from, if it is not the package's own.
+        start: the folder of an inverse whose weights a descent begins with; what these cost is counted, too.
         processes: how the steps of a descent are taken, and by how many processes together.
         aside: images to validate on, at the target's input size, where the recipe does.
 
     Raises:
+        SpecError: the inverse to begin with is another one, see `take_over`.
         UserError: the method has nothing to train, processes cannot share a batch, or there is nothing to validate on.
     """
     torch.manual_seed(data.seed)
@@ -269,8 +281,10 @@ def train_inverse(
     fitted: Inverse
     with watching_workers():
         if recipe:
-            _descend(method, target, folder, data, stated, _Descent(recipe, work, code, processes, aside), out)
+            _descend(method, target, folder, data, stated, _Descent(recipe, work, code, start, processes, aside), out)
             return
+        if start:
+            raise UserError(f"method '{method}' is fitted in one go", where="--start", cure="leave it out")
         if processes is not ALONE:
             cure = "run the command without torchrun and --precision"
             raise UserError(f"method '{method}' is fitted by one process in float32", cure=cure)
