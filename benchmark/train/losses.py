@@ -17,7 +17,7 @@ __all__ = ["ChainLoss", "ComponentLoss", "ImageLoss", "JointLoss", "Loss", "octa
 
 TRUE_SHARE = 1 / 3
 IMAGE_WEIGHT = 10.0
-OCTAVES = 4
+OCTAVE_WEIGHT, OCTAVES = 3.0, 4
 
 
 class Loss(nn.Module):
@@ -157,7 +157,7 @@ class JointLoss(ChainLoss):
 
     def image_error(self, recons: Tensor, images: Tensor) -> Tensor:
         """See ChainLoss."""
-        return super().image_error(recons, images) + octave_errors(recons, images).mean()
+        return super().image_error(recons, images) + OCTAVE_WEIGHT * octave_errors(recons, images).mean()
 
     def hand_on(self, recovered: Tensor) -> Tensor:
         """See ChainLoss."""
