@@ -1,0 +1,249 @@
+"""The page on a real network: its figures, from records and their lock, and the text that they give."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from tabulate import tabulate
+
+from benchmark.records.equivalent import find_equivalent, yardstick_of
+from benchmark.records.record import Record, TapScore, load_record
+from benchmark.suites.catalog import load_suite
+from benchmark.suites.lock import load_lock
+
+if TYPE_CHECKING:
+    from realnetwork import Walk
+
+__all__ = ["AXES", "EXTRAS", "collect_figures", "read_tables", "render_page"]
+
+AXES = ("detail", "shape", "color")
+EXTRAS = {"resolution_px": "resolved, px", "psnr": "PSNR, dB", "lpips_alex": "LPIPS", "hue_error_deg": "hue error, °"}
+"""Reported metrics that the page shows, and their headings: on the photographs as they are, or over all hue kinds."""
+
+DIGITS = {"psnr": 1, "lpips_alex": 3}
+RANKED = ("frc", "contour_f", "fg_transfer", "color_transfer")
+Figures = dict[str, Any]
+
+
+def _tap_figures(found: TapScore, yardsticks: dict[str, Any]) -> Figures:
+    """Value and interval of every axis at a tap, and the thumbnail that is as good; null where there is none."""
+    figures: Figures = {}
+    for axis in AXES:
+        score = found.axes[axis]
+        same = find_equivalent(yardsticks[axis], axis, score)
+        figures[axis] = {"value": score.value, "low": score.low, "high": score.high, "thumbnail": same and str(same)}
+    return figures
+
+
+def _extras(record: Record, tap: str) -> Figures:
+    found: Figures = {}
+    for name in EXTRAS:
+        cells = {cell.perturbation: cell.value for cell in record.cells if (cell.tap, cell.metric) == (tap, name)}
+        values = (
+            [cells["identity"]] if "identity" in cells else [value for value in cells.values() if value is not None]
+        )
+        found[name] = round(fmean(values), 6) if None not in values and values else None
+    return found
+
+
+def _scored(record: Record) -> dict[str, int]:
+    """How many photographs have a score, by ranked metric; it depends on the photograph alone."""
+    cells = {cell.metric: cell.scored for cell in record.cells if cell.perturbation in ("identity", "hues")}
+    return {name: cells[name] for name in RANKED}
+
+
+def _method_figures(record: Record, target: Any, yardsticks: dict[str, Any]) -> Figures:
+    inverse, taps = record.inverses[target.id], record.targets[target.id].taps
+    kept = ("steps", "batch_size", "learning_rate", "photographs", "samples", "device_hours", "device")
+    return {
+        "parameters": inverse.parameters,
+        "training": {name: inverse.training[name] for name in kept if name in inverse.training},
+        "evaluation": {"wall_s": record.run.wall_s, "ms_per_recon": record.run.ms_per_recon[target.id]},
+        "images": record.images,
+        "taps": {tap: _tap_figures(taps[tap], yardsticks) | _extras(record, tap) for tap in target.tap_names},
+    }
+
+
+def collect_figures(walk: Walk, methods: Sequence[str]) -> Figures:
+    """What the page says in numbers, as JSON values, of the records that a walk has left."""
+    suite = load_suite(str(walk.suite))
+    lock, target = load_lock(suite), suite.targets[0]
+    yardsticks = {axis: yardstick_of(lock, target, axis) for axis in AXES}
+    records = {method: load_record(walk.record_folder(method)) for method in methods}
+    return {
+        "suite": suite.id,
+        "groups": len({lock.groups.get(name.partition("@")[0], name) for name in lock.images}),
+        "split": walk.split(methods[-1]),
+        "scored": _scored(records[methods[0]]),
+        "methods": {name: _method_figures(record, target, yardsticks) for name, record in records.items()},
+    }
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _with_interval(score: Figures) -> str:
+    if score["low"] is None:
+        return _number(score["value"])
+    return f"{_number(score['value'])} [{_number(score['low'])}, {_number(score['high'])}]"
+
+
+def _table(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
+    align = ("left", *["right"] * (len(headers) - 1))
+    return tabulate(rows, headers, tablefmt="pipe", colalign=align, disable_numparse=True)
+
+
+def _split_table(split: Figures) -> str:
+    rows = [
+        ["sample of COCO val2017, with masks", split["coco"]],
+        ["sample of ImageNet, one of each of 100 classes", split["imagenet"]],
+        ["evaluated: of COCO, chosen by the suite's rule", split["evaluated"]],
+        ["left out of training, since the suite evaluates them", split["left_out"]],
+        ["held out by the command to validate on; these trainings do not", split["held_out"]],
+        ["**trained on**", split["training"]],
+    ]
+    return _table([[title, str(count)] for title, count in rows], ["photographs", "number"])
+
+
+def _training_table(methods: Figures) -> str:
+    rows = []
+    for name, found in methods.items():
+        training, evaluation = found["training"], found["evaluation"]
+        steps = f"{training['steps']} of {training['batch_size']}" if "steps" in training else "closed form"
+        minutes = training["device_hours"] * 60, evaluation["wall_s"] / 60
+        numbers = f"{found['parameters'] / 1e6:.2f}", steps, f"{training['samples']:,}"
+        rows.append([f"`{name}`", *numbers, *(f"{each:.1f}" for each in minutes), f"{evaluation['ms_per_recon']:.0f}"])
+    headers = ("million numbers", "steps", "samples", "minutes of training", "minutes of evaluation", "ms per recon")
+    return _table(rows, ["method", *headers])
+
+
+def _score_table(taps: Figures) -> str:
+    rows = []
+    for tap, found in taps.items():
+        cells = [f"`{tap}`"]
+        for axis in AXES:
+            cells += [_with_interval(found[axis]), found[axis]["thumbnail"] or "–"]
+        rows.append(cells + [_number(found[name], DIGITS.get(name, 0)) for name in EXTRAS])
+    headers = [title for axis in AXES for title in (axis.upper(), "thumbnail")]
+    return _table(rows, ["tap", *headers, *EXTRAS.values()])
+
+
+def read_tables(page: str) -> dict[str, dict[str, list[str]]]:
+    """The cells of the score tables of a page, without the tap, by method and tap."""
+    tables: dict[str, dict[str, list[str]]] = {}
+    for part in page.partition("\n## Scores\n")[2].partition("\n## ")[0].split("\n### ")[1:]:
+        heading, *lines = part.splitlines()
+        rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
+        tables[heading.strip("`")] = {tap.strip("`"): cells for tap, *cells in rows}
+    return tables
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names in a sentence."""
+    quoted = [f"`{name}`" for name in names]
+    return " and ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted) or "none"
+
+
+def _against_the_mean(methods: Figures) -> str:
+    beaten = {}
+    for name in methods.keys() - {"mean"}:
+        cells = [
+            (found[axis]["low"] > methods["mean"]["taps"][tap][axis]["high"])
+            for tap, found in methods[name]["taps"].items()
+            for axis in AXES
+        ]
+        beaten[name] = f"`{name}` at {sum(cells)} of {len(cells)}"
+    said = ", ".join(beaten[name] for name in methods if name in beaten)
+    return f"Whole interval above that of the mean image, of all pairs of tap and axis: {said}."
+
+
+def _leaders(methods: Figures, axis: str) -> str:
+    """Who is first at each tap, and whether its interval is apart from the next one's."""
+    said = []
+    for tap in next(iter(methods.values()))["taps"]:
+        scores = {name: found["taps"][tap][axis] for name, found in methods.items()}
+        first, second, *_ = sorted(scores, key=lambda name: -scores[name]["value"])
+        apart = scores[first]["low"] > scores[second]["high"]
+        said.append(f"`{first}` at `{tap}` (" + (f"apart from `{second}`)" if apart else f"not apart from `{second}`)"))
+    return f"{axis.upper()}: first is {', '.join(said)}."
+
+
+def _depth_table(methods: Figures) -> str:
+    rows = []
+    for name, found in methods.items():
+        taps = list(found["taps"].values())
+        shares = [taps[-1][axis]["value"] / taps[0][axis]["value"] for axis in AXES]
+        rows.append([f"`{name}`", *(f"{share:.0%}" for share in shares)])
+    return _table(rows, ["method", *map(str.upper, AXES)])
+
+
+def _falling(methods: Figures, axis: str) -> str:
+    falls = []
+    for name, found in methods.items():
+        values = [tap[axis]["value"] for tap in found["taps"].values()]
+        if values == sorted(values, reverse=True):
+            falls.append(name)
+    return f"{axis.upper()} falls from each tap to the next for {_listed(falls)}."
+
+
+def _inner_taps(methods: Figures) -> str:
+    taps = methods["modular"]["taps"]
+    *inner, last = [tap for tap in taps if tap.startswith("encoder.")]
+    said = ", ".join(f"{taps[tap]['detail']['value']:.3f} at `{tap}`" for tap in inner)
+    return (
+        f"`modular` has one network for the whole encoder, trained at `{last}` and used at the inner taps as it is: "
+        f"its DETAIL is {said}, and {taps[last]['detail']['value']:.3f} at `{last}` itself."
+    )
+
+
+def _reading(methods: Figures) -> list[str]:
+    trained = {name: found for name, found in methods.items() if name != "mean"}
+    lines = [_against_the_mean(methods), *(_leaders(trained, axis) for axis in AXES)]
+    lines += [_falling(trained, axis) for axis in AXES]
+    if "modular" in trained:
+        lines.append(_inner_taps(methods))
+    return ["\n".join(f"- {line}" for line in lines)]
+
+
+def render_page(figures: Figures) -> str:
+    """The page as Markdown."""
+    methods, split = figures["methods"], figures["split"]
+    images, device = next(iter(methods.values()))["images"], next(iter(methods.values()))["training"]["device"]
+    trained = {name: found for name, found in methods.items() if name != "mean"}
+    blocks = [
+        "# A real network, at photograph size",
+        "Written by `just real-network` (`tests/realnetwork.py`) from the records of its run; the figures alone are in "
+        "[real-network.json](real-network.json).",
+        "A ViT-Ti/16 (12 blocks, 192 channels, 5.7 million weights, trained on ImageNet-1k at 224x224 pixels) goes "
+        "the way of the suites of the field: fetched from a Hub, locked, trained for, evaluated, put on a board. "
+        "Network and photographs are those of the test assets, which are not part of the repository.",
+        f"**This is no leaderboard.** {split['training']} photographs and trainings of minutes are far too few to "
+        "train an inverse, so the scores say little about the methods and less about ViTs. The page shows that the "
+        "way works with a real network, what it costs, and how its features behave. The suite is a draft, and its "
+        "records are never ranked.",
+        "## Photographs",
+        _split_table(split),
+        f"Intervals rest on {images} photographs in {figures['groups']} groups, and on one training of each method: "
+        "what another seed would give is not in them. Scored are "
+        + ", ".join(f"{count} by `{name}`" for name, count in figures["scored"].items())
+        + ": some metrics ask for more contour, contrast or color than every photograph has. "
+        "`train inverse` was given all photographs and left out those that the suite evaluates: it compares the "
+        "SHA-256 of the files, that of the pixels, and a coarse pattern of lightness. The test compares the files "
+        "once more.",
+        "## Trainings",
+        f"On one thread of an {device} that was shared with other work, so that times are upper bounds; evaluations, "
+        "site included, in one process. Recipes: `tests/recipes/`.",
+        _training_table(methods),
+        "## Scores",
+        f"`{figures['suite']}`: four taps. Means over {images} photographs with 95 % intervals, each beside the "
+        "thumbnail of the photograph that scores the same, with its interval in rows ([metrics.md](metrics.md)).",
+        *(f"### `{name}`\n\n{_score_table(found['taps'])}" for name, found in methods.items()),
+        "## Reading",
+        "What the last tap keeps of the score at the first:",
+        _depth_table(trained),
+        *_reading(methods),
+    ]
+    return "\n\n".join(blocks) + "\n"
