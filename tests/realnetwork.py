@@ -20,7 +20,7 @@ from hubserver import HubServer
 
 from benchmark.files.canonical import sha256_file
 
-__all__ = ["METHODS", "REPO", "SUITE", "TARGET", "Walk", "find_assets", "open_walk"]
+__all__ = ["METHODS", "REPO", "SUITE", "TARGET", "Walk", "find_assets", "go", "open_walk", "write_page"]
 
 HERE = Path(__file__).parent
 REPO, SUITE, TARGET = "somebody/vit-tiny-patch16-224", "vit-tiny-dev", "vit-tiny"
@@ -70,6 +70,11 @@ class Walk:
         done = self.run(*arguments)
         assert done.returncode == 0, (arguments, done.stderr)
         return done
+
+    @property
+    def weights(self) -> Path:
+        """The network in Hub layout."""
+        return self.data.parent / NEEDED[0]
 
     @property
     def here(self) -> tuple[object, ...]:
@@ -150,17 +155,20 @@ def open_walk(
         yield Walk(folder, suite, assets / "coco_val2017_sample", photographs, hub, environment)
 
 
-def _write_page(page: Path, folder: Path) -> None:
-    """Go the whole way in a folder, or what is left of it, and write the page and its figures."""
+def go(walk: Walk) -> None:
+    """Lock, train and evaluate every method; what was interrupted resumes."""
+    walk.lock()
+    for method in METHODS:
+        walk.train(method)
+    for method in METHODS:
+        walk.evaluate(method, "--threads", 1)
+
+
+def write_page(walk: Walk, page: Path) -> None:
+    """Write the page, and its figures beside it, from the records of a walk."""
     from realnetworkpage import collect_figures, render_page
 
-    with open_walk(folder, find_assets()) as walk:
-        walk.lock()
-        for method in METHODS:
-            walk.train(method)
-        for method in METHODS:
-            walk.evaluate(method, "--threads", 1)
-        figures = collect_figures(walk, METHODS)
+    figures = collect_figures(walk, METHODS)
     text = json.dumps(figures, indent=1, ensure_ascii=False) + "\n"
     page.with_suffix(".json").write_text(text, encoding="utf-8")
     page.write_text(render_page(figures), encoding="utf-8")
@@ -170,4 +178,6 @@ if __name__ == "__main__":
     place = Path(sys.argv[2]).resolve() if len(sys.argv) > 2 else Path(tempfile.mkdtemp(prefix="real-network-"))
     print(f"everything lies in {place}; with it as second argument the same command resumes", file=sys.stderr)
     place.mkdir(exist_ok=True)
-    _write_page(Path(sys.argv[1]), place)
+    with open_walk(place, find_assets()) as opened:
+        go(opened)
+        write_page(opened, Path(sys.argv[1]))

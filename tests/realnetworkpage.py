@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from itertools import combinations
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import torch
 from tabulate import tabulate
 
+from benchmark.content.content import Content
 from benchmark.records.equivalent import find_equivalent, yardstick_of
 from benchmark.records.record import Record, TapScore, load_record
 from benchmark.suites.catalog import load_suite
-from benchmark.suites.lock import load_lock
+from benchmark.suites.lock import Lock, load_lock
+from benchmark.suites.spec import Suite
+from benchmark.targets import load_target
+from benchmark.targets.taps import Features
 
 if TYPE_CHECKING:
     from realnetwork import Walk
 
-__all__ = ["AXES", "EXTRAS", "collect_figures", "read_tables", "render_page"]
+__all__ = ["AXES", "EMBEDDED_SHARE", "EXTRAS", "collect_figures", "largest_share", "read_tables", "render_page"]
 
 AXES = ("detail", "shape", "color")
 EXTRAS = {"resolution_px": "resolved, px", "psnr": "PSNR, dB", "lpips_alex": "LPIPS", "hue_error_deg": "hue error, °"}
 """Reported metrics that the page shows, and their headings: on the photographs as they are, or over all hue kinds."""
 
 DIGITS = {"psnr": 1, "lpips_alex": 3}
+EMBEDDED_SHARE = 0.25
+"""More than what the largest channel has of the variance at any tap of the embedded networks."""
+
 RANKED = ("frc", "contour_f", "fg_transfer", "color_transfer")
 Figures = dict[str, Any]
 
@@ -66,6 +77,32 @@ def _method_figures(record: Record, target: Any, yardsticks: dict[str, Any]) -> 
     }
 
 
+def largest_share(features: Features) -> float:
+    """Share of the largest channel in the variance over images and places, patches alone where there is a grid."""
+    tensor = features.tensor.flatten(2).transpose(1, 2) if features.tensor.ndim == 4 else features.tensor
+    variances = tensor[:, -math.prod(features.grid or tensor.shape[1:2]) :].flatten(0, 1).double().var(0)
+    return float(variances.max() / variances.sum())
+
+
+def _feature_figures(walk: Walk, suite: Suite, lock: Lock) -> Figures:
+    """How unlike the channels of real features are, by tap: of the variance over all patches, and of the values."""
+    target, size = suite.targets[0], suite.targets[0].input_size
+    network = load_target(target, walk.weights, torch.device("cpu"))
+    images = Content(suite, lock, walk.data).images
+    pixels = np.stack([images.load(index, size).image for index in range(suite.layer_images)])
+    with torch.inference_mode():
+        features = network.features(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255)
+    figures: Figures = {}
+    for tap, item in features.items():
+        sizes = item.tensor.abs()
+        figures[tap] = {
+            "largest_share": round(largest_share(item), 4),
+            "largest": round(float(sizes.max()), 3),
+            "median": round(float(sizes.median()), 3),
+        }
+    return figures
+
+
 def collect_figures(walk: Walk, methods: Sequence[str]) -> Figures:
     """What the page says in numbers, as JSON values, of the records that a walk has left."""
     suite = load_suite(str(walk.suite))
@@ -76,6 +113,8 @@ def collect_figures(walk: Walk, methods: Sequence[str]) -> Figures:
         "suite": suite.id,
         "groups": len({lock.groups.get(name.partition("@")[0], name) for name in lock.images}),
         "split": walk.split(methods[-1]),
+        "features": _feature_figures(walk, suite, lock),
+        "layers": [stage.model_dump(mode="json") for stage in records["ridge"].layers[target.id]],
         "scored": _scored(records[methods[0]]),
         "methods": {name: _method_figures(record, target, yardsticks) for name, record in records.items()},
     }
@@ -139,6 +178,49 @@ def read_tables(page: str) -> dict[str, dict[str, list[str]]]:
         rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
         tables[heading.strip("`")] = {tap.strip("`"): cells for tap, *cells in rows}
     return tables
+
+
+def _feature_table(features: Figures) -> str:
+    rows = [
+        [f"`{tap}`", f"{found['largest_share']:.0%}", f"{found['largest']:.0f}", f"{found['median']:.2f}"]
+        for tap, found in features.items()
+    ]
+    return _table(rows, ["tap", "variance in the largest channel", "largest value", "median value"])
+
+
+def _layer_pairs(stages: list[Figures]) -> Iterator[tuple[str, str, float | None, float | None, float | None]]:
+    """Two taps, their CKA, and the transfer from the shallower to the inverse of the deeper and the other way round."""
+    for stage in stages:
+        for (i, first), (j, second) in combinations(enumerate(stage["taps"]), 2):
+            yield first, second, stage["cka"][i][j], stage["normalized"][i][j], stage["normalized"][j][i]
+
+
+def _layer_table(stages: list[Figures]) -> str:
+    rows = [[f"`{one}` and `{two}`", *map(_number, numbers)] for one, two, *numbers in _layer_pairs(stages)]
+    return _table(rows, ["taps", "linear CKA", "`ridge` of the deeper, fed the shallower", "the other way round"])
+
+
+def _upwards(stages: list[Figures]) -> str:
+    found = [up for *_, up, _ in _layer_pairs(stages) if up is not None]
+    if not found or min(found) <= 1:
+        return ""
+    return (
+        "What a linear map fitted at a deeper tap reads is there at shallower ones, too, and clearer: it gives more "
+        "detail from their features than from its own (all above 1)."
+    )
+
+
+def _massive(features: Figures) -> str:
+    found = [tap for tap, item in features.items() if item["largest_share"] > 0.5]
+    if not found:
+        return "No channel holds half of the variance at any tap."
+    return (
+        f"At {_listed(found)} one channel holds more than half of all variance: *massive activations*, as large "
+        f"transformers are known for. At no tap of the embedded networks has a channel more than {EMBEDDED_SHARE:.0%}. "
+        "What weighs channels as they are sees little else: linear CKA, and the distance that `optimize` and "
+        "`deep_prior` descend on. `modular` and `end_to_end` see standardized channels. Read CKA between such taps "
+        "with care, and transfer beside it."
+    )
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -241,9 +323,22 @@ def render_page(figures: Figures) -> str:
         f"`{figures['suite']}`: four taps. Means over {images} photographs with 95 % intervals, each beside the "
         "thumbnail of the photograph that scores the same, with its interval in rows ([metrics.md](metrics.md)).",
         *(f"### `{name}`\n\n{_score_table(found['taps'])}" for name, found in methods.items()),
+        "## Features",
+        f"Of the first {figures['layers'][0]['images']} photographs: how much of the variance over all patches is in "
+        "the largest of 192 channels, and absolute values of all tokens.",
+        _feature_table(figures["features"]),
+        "The layer comparison of the record of `ridge`; transfer is `frc` over what the inverse has at its own tap:",
+        _layer_table(figures["layers"]),
+        *filter(None, [_upwards(figures["layers"])]),
+        _massive(figures["features"]),
         "## Reading",
         "What the last tap keeps of the score at the first:",
         _depth_table(trained),
         *_reading(methods),
+        "## Again",
+        "`INVBENCH_TEST_ASSETS=DIR just real-network` needs in DIR `coco_val2017_sample` (photographs of COCO val2017 "
+        "in COCO's layout), `imagenet_sample` (any photographs), `hub/vit-tiny-patch16-224` (the network as the Hub "
+        "holds it) and `lpips/alexnet_features.safetensors` (what `invbench data lpips` installs). Other "
+        "photographs give other figures. `just real-network FOLDER` keeps everything in FOLDER and resumes there.",
     ]
     return "\n\n".join(blocks) + "\n"

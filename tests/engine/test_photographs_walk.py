@@ -8,15 +8,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from realnetwork import METHODS, SUITE, TARGET, Walk, find_assets, open_walk
-from realnetworkpage import AXES, EXTRAS, Figures, collect_figures, read_tables, render_page
+import torch
+from realnetwork import METHODS, SUITE, TARGET, Walk, find_assets, go, open_walk
+from realnetworkpage import (
+    AXES,
+    EMBEDDED_SHARE,
+    EXTRAS,
+    Figures,
+    collect_figures,
+    largest_share,
+    read_tables,
+    render_page,
+)  # fmt: skip
 
 from benchmark.content.content import Content
+from benchmark.datasets.base import Sample
 from benchmark.datasets.folders import open_folder
 from benchmark.files.canonical import sha256_file
 from benchmark.records.record import load_audit, load_record, load_scores
 from benchmark.suites.catalog import load_suite
 from benchmark.suites.lock import load_lock
+from benchmark.targets import load_target
 from benchmark.train.disjoint import hold_out, keep_disjoint
 from benchmark.train.validation import VALIDATION_IMAGES
 
@@ -114,13 +126,10 @@ class TestASmallWalk:
 
 @pytest.fixture(scope="module")
 def whole(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Walk, str]]:
-    """All photographs, every method, the trainings of `tests/recipes/`; and what the last training printed."""
+    """All photographs, every method, as `tests/recipes/` says; and what a training that is over prints again."""
     with open_walk(tmp_path_factory.mktemp("photographs"), photographs) as walk:
-        walk.lock()
-        messages = [walk.train(method) for method in METHODS]
-        for method in METHODS:
-            walk.evaluate(method, "--threads", 1)
-        yield walk, messages[-1]
+        go(walk)
+        yield walk, walk.train(METHODS[-1])
 
 
 @pytest.mark.nightly
@@ -184,6 +193,14 @@ class TestThePage:
             assert numbers == [round(score[name], 3) for name in ("value", "low", "high")]
             assert score["low"] <= score["value"] <= score["high"]
             assert re.fullmatch(r"([\d.]+x[\d.]+|[<>] \d+)( \[.+, .+\])?", cells[place + 1]) or score["value"] > 0.95
+
+    def test_no_channel_of_an_embedded_network_is_as_large(self, content: Content, samples: list[Sample]) -> None:
+        pixels = torch.stack([torch.from_numpy(sample.image).permute(2, 0, 1) for sample in samples[:16]]).float() / 255
+        for spec in content.suite.targets:
+            network = load_target(spec, content.target(spec), torch.device("cpu"))
+            with torch.inference_mode():
+                shares = {tap: largest_share(item) for tap, item in network.features(pixels).items()}
+            assert max(shares.values()) < EMBEDDED_SHARE, shares
 
     def test_the_split_adds_up(self, figures: Figures) -> None:
         split = figures["split"]
