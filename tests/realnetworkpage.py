@@ -239,18 +239,30 @@ def _against_the_mean(methods: Figures) -> str:
         ]
         beaten[name] = f"`{name}` at {sum(cells)} of {len(cells)}"
     said = ", ".join(beaten[name] for name in methods if name in beaten)
-    return f"Whole interval above that of the mean image, of all pairs of tap and axis: {said}."
+    return f"The whole interval lies above that of the mean image, of all pairs of tap and axis, for {said}."
 
 
-def _leaders(methods: Figures, axis: str) -> str:
-    """Who is first at each tap, and whether its interval is apart from the next one's."""
-    said = []
+def _first(scores: dict[str, Figures]) -> str:
+    """The method with the highest score, and those whose intervals overlap with its own."""
+    order = sorted(scores, key=lambda name: -scores[name]["value"])
+    return " = ".join(f"`{name}`" for name in order if scores[name]["high"] >= scores[order[0]]["low"])
+
+
+def _leader_table(methods: Figures) -> str:
+    rows = []
     for tap in next(iter(methods.values()))["taps"]:
-        scores = {name: found["taps"][tap][axis] for name, found in methods.items()}
-        first, second, *_ = sorted(scores, key=lambda name: -scores[name]["value"])
-        apart = scores[first]["low"] > scores[second]["high"]
-        said.append(f"`{first}` at `{tap}` (" + (f"apart from `{second}`)" if apart else f"not apart from `{second}`)"))
-    return f"{axis.upper()}: first is {', '.join(said)}."
+        cells = [_first({name: found["taps"][tap][axis] for name, found in methods.items()}) for axis in AXES]
+        rows.append([f"`{tap}`", *cells])
+    return _table(rows, ["tap", *map(str.upper, AXES)])
+
+
+def _disagreement(methods: Figures) -> str:
+    """Which methods are first by the metrics that are only reported, at the deepest tap."""
+    taps = {name: list(found["taps"].values())[-1] for name, found in methods.items()}
+    psnr, lpips = (sorted(taps, key=lambda name: taps[name][metric]) for metric in ("psnr", "lpips_alex"))
+    if psnr[-1] == lpips[0]:
+        return f"At the last tap `{lpips[0]}` is first by PSNR and by LPIPS."
+    return f"At the last tap PSNR puts `{psnr[-1]}` first, and LPIPS `{lpips[0]}`. Both are only reported."
 
 
 def _depth_table(methods: Figures) -> str:
@@ -262,13 +274,13 @@ def _depth_table(methods: Figures) -> str:
     return _table(rows, ["method", *map(str.upper, AXES)])
 
 
-def _falling(methods: Figures, axis: str) -> str:
-    falls = []
-    for name, found in methods.items():
-        values = [tap[axis]["value"] for tap in found["taps"].values()]
-        if values == sorted(values, reverse=True):
-            falls.append(name)
-    return f"{axis.upper()} falls from each tap to the next for {_listed(falls)}."
+def _falling(methods: Figures) -> str:
+    said = []
+    for axis in AXES:
+        values = {name: [tap[axis]["value"] for tap in found["taps"].values()] for name, found in methods.items()}
+        falling = [name for name, found in values.items() if found == sorted(found, reverse=True)]
+        said.append(f"{axis.upper()} for {_listed(falling)}")
+    return f"Each tap has less than the one before: {'; '.join(said)}."
 
 
 def _inner_taps(methods: Figures) -> str:
@@ -283,18 +295,20 @@ def _inner_taps(methods: Figures) -> str:
 
 def _reading(methods: Figures) -> list[str]:
     trained = {name: found for name, found in methods.items() if name != "mean"}
-    lines = [_against_the_mean(methods), *(_leaders(trained, axis) for axis in AXES)]
-    lines += [_falling(trained, axis) for axis in AXES]
-    if "modular" in trained:
-        lines.append(_inner_taps(methods))
-    return ["\n".join(f"- {line}" for line in lines)]
+    lines = [_against_the_mean(methods), _disagreement(trained), _falling(trained), _inner_taps(methods)]
+    return [
+        "First by each axis, with those whose intervals overlap (=):",
+        _leader_table(trained),
+        "What the last tap keeps of the score at the first:",
+        _depth_table(trained),
+        "\n".join(f"- {line}" for line in lines),
+    ]
 
 
 def render_page(figures: Figures) -> str:
     """The page as Markdown."""
     methods, split = figures["methods"], figures["split"]
     images, device = next(iter(methods.values()))["images"], next(iter(methods.values()))["training"]["device"]
-    trained = {name: found for name, found in methods.items() if name != "mean"}
     blocks = [
         "# A real network, at photograph size",
         "Written by `just real-network` (`tests/realnetwork.py`) from the records of its run; the figures alone are in "
@@ -332,8 +346,6 @@ def render_page(figures: Figures) -> str:
         *filter(None, [_upwards(figures["layers"])]),
         _massive(figures["features"]),
         "## Reading",
-        "What the last tap keeps of the score at the first:",
-        _depth_table(trained),
         *_reading(methods),
         "## Again",
         "`INVBENCH_TEST_ASSETS=DIR just real-network` needs in DIR `coco_val2017_sample` (photographs of COCO val2017 "
