@@ -41,7 +41,7 @@ docs:
     invbench docs schemas --out docs/schemas
     python tests/rooms.py docs/rooms.svg
 
-# docs/real-network.md and its figures, from the test assets: an hour
+# docs/real-network.md and its figures, from the test assets: half an hour
 real-network *folder:
     python tests/realnetwork.py docs/real-network.md {{folder}}
 

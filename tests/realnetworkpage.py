@@ -78,14 +78,14 @@ def _method_figures(record: Record, target: Any, yardsticks: dict[str, Any]) -> 
 
 
 def largest_share(features: Features) -> float:
-    """Share of the largest channel in the variance over images and places, patches alone where there is a grid."""
+    """Share of the largest channel in the variance over images at the same place, of patches where there is a grid."""
     tensor = features.tensor.flatten(2).transpose(1, 2) if features.tensor.ndim == 4 else features.tensor
-    variances = tensor[:, -math.prod(features.grid or tensor.shape[1:2]) :].flatten(0, 1).double().var(0)
+    variances = tensor[:, -math.prod(features.grid or tensor.shape[1:2]) :].double().var(0).sum(0)
     return float(variances.max() / variances.sum())
 
 
 def _feature_figures(walk: Walk, suite: Suite, lock: Lock) -> Figures:
-    """How unlike the channels of real features are, by tap: of the variance over all patches, and of the values."""
+    """How unlike the channels of real features are, by tap: in variance and in size."""
     target, size = suite.targets[0], suite.targets[0].input_size
     network = load_target(target, walk.weights, torch.device("cpu"))
     images = Content(suite, lock, walk.data).images
@@ -211,15 +211,15 @@ def _upwards(stages: list[Figures]) -> str:
 
 
 def _massive(features: Figures) -> str:
-    found = [tap for tap, item in features.items() if item["largest_share"] > 0.5]
+    found = {tap: item["largest_share"] for tap, item in features.items() if item["largest_share"] > EMBEDDED_SHARE}
     if not found:
-        return "No channel holds half of the variance at any tap."
+        return f"No channel holds more than {EMBEDDED_SHARE:.0%} of the variance at any tap."
+    said = " and ".join(f"{share:.0%} at `{tap}`" for tap, share in found.items())
     return (
-        f"At {_listed(found)} one channel holds more than half of all variance: *massive activations*, as large "
-        f"transformers are known for. At no tap of the embedded networks has a channel more than {EMBEDDED_SHARE:.0%}. "
-        "What weighs channels as they are sees little else: linear CKA, and the distance that `optimize` and "
-        "`deep_prior` descend on. `modular` and `end_to_end` see standardized channels. Read CKA between such taps "
-        "with care, and transfer beside it."
+        f"One channel holds {said}: *massive activations*, as large transformers are known for. At no tap of the "
+        f"embedded networks has a channel more than {EMBEDDED_SHARE:.0%}. They sway whatever weighs channels as they "
+        "are: linear CKA, and the distance that `optimize` and `deep_prior` descend on. `modular` and `end_to_end` see "
+        "standardized channels. Read CKA between such taps with care, and transfer beside it."
     )
 
 
@@ -334,14 +334,16 @@ def render_page(figures: Figures) -> str:
         "site included, in one process. Recipes: `tests/recipes/`.",
         _training_table(methods),
         "## Scores",
-        f"`{figures['suite']}`: four taps. Means over {images} photographs with 95 % intervals, each beside the "
-        "thumbnail of the photograph that scores the same, with its interval in rows ([metrics.md](metrics.md)).",
+        f"`{figures['suite']}` has 4 of the 13 taps, to keep the trainings short. Means over {images} photographs with "
+        "95 % intervals, each beside the thumbnail of the photograph that scores the same, with its interval in rows "
+        "([metrics.md](metrics.md)).",
         *(f"### `{name}`\n\n{_score_table(found['taps'])}" for name, found in methods.items()),
         "## Features",
-        f"Of the first {figures['layers'][0]['images']} photographs: how much of the variance over all patches is in "
-        "the largest of 192 channels, and absolute values of all tokens.",
+        f"Of the first {figures['layers'][0]['images']} photographs: the share of the largest of 192 channels in the "
+        "variance between photographs at the same patch, and absolute values of all tokens.",
         _feature_table(figures["features"]),
-        "The layer comparison of the record of `ridge`; transfer is `frc` over what the inverse has at its own tap:",
+        "The layer comparison of the record of `ridge`, on the same photographs; transfer is `frc` over what the "
+        "inverse has at its own tap:",
         _layer_table(figures["layers"]),
         *filter(None, [_upwards(figures["layers"])]),
         _massive(figures["features"]),
