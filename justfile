@@ -35,11 +35,15 @@ test *options:
 nightly *options:
     pytest -n auto -m nightly {{options}}
 
-# what is generated in docs/, but for docs/batteries.md, which takes long
+# what is generated in docs/, but for what takes long: docs/batteries.md and docs/real-network.md
 docs:
     invbench docs metrics --out docs/metrics.md
     invbench docs schemas --out docs/schemas
     python tests/rooms.py docs/rooms.svg
+
+# docs/real-network.md and its figures, from the test assets: half an hour
+real-network *folder:
+    python tests/realnetwork.py docs/real-network.md {{folder}}
 
 # pin what the workflows install, by version and hash
 lock *options:

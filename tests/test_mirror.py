@@ -41,7 +41,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         "benchmark.commands.score": "invbench score",
         "benchmark.engine.score_report": "--csv",
     },
-    "engine/test_real_network.py": {"benchmark.commands.suites": '"suite", "lock"'},
+    "engine/test_photographs_walk.py": {"benchmark.commands.suites": '"suite", "lock"'},
     "engine/test_scorer.py": {"benchmark.files.pixels": ""},
     "engine/test_shards.py": {f"benchmark.engine.{name}": "" for name in ("jobs", "merging", "ranks", "run_lock")}
     | {"benchmark.engine.computing": "evaluate"},
