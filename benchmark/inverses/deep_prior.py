@@ -25,12 +25,12 @@ class DeepPriorInverse(DescentInverse):
     """Descends on the weights of a decoder for each image and tap; see DescentInverse.
 
     From fixed noise of a sixteenth of the image's size: convolutions of 3x3, each followed by instance norm, a leaky
-    ReLU and bilinear enlargement, then one of 1x1 and a sigmoid. Networks of a batch run side by side as groups.
+    ReLU and bilinear enlargement, then one of 1x1 and a sigmoid.
     """
 
     method = "deep_prior"
     steps = 100
-    rate = 0.02
+    rate = 0.01
 
     def start(self, generators: Sequence[torch.Generator]) -> list[Tensor]:
         """See DescentInverse: the kernels, and for each of the inner layers gains and offsets."""
@@ -49,15 +49,20 @@ class DeepPriorInverse(DescentInverse):
         return [(-(-height // 2**k), -(-width // 2**k)) for k in reversed(range(DOUBLINGS + 1))]
 
     def draw(self, parts: Sequence[Tensor]) -> Tensor:
-        """See DescentInverse."""
+        """See DescentInverse.
+
+        One network after the other: in a batch they would round differently, and such descents make much of little.
+        """
+        return torch.cat([self._draw_one([part[row] for part in parts]) for row in range(len(parts[0]))])
+
+    def _draw_one(self, parts: Sequence[Tensor]) -> Tensor:
         *kernels, last, gains, offsets = parts
-        count, sizes = len(gains), self._sizes()
+        sizes = self._sizes()
         noise = torch.randn(1, CHANNELS, *sizes[0], generator=torch.Generator().manual_seed(0))
-        maps = noise.to(gains.device).repeat(1, count, 1, 1)
+        maps = noise.to(gains.device)
         for layer, kernel in enumerate(kernels):
             if layer:
                 maps = F.interpolate(maps, size=sizes[layer], mode="bilinear", align_corners=False)
-            maps = F.conv2d(maps, kernel.flatten(0, 1), padding=1, groups=count)
-            maps = F.instance_norm(maps, weight=gains[:, layer].flatten(), bias=offsets[:, layer].flatten())
+            maps = F.instance_norm(F.conv2d(maps, kernel, padding=1), weight=gains[layer], bias=offsets[layer])
             maps = F.leaky_relu(maps, SLOPE)
-        return F.conv2d(maps, last.flatten(0, 1), groups=count).unflatten(1, (count, 3))[0].sigmoid()
+        return F.conv2d(maps, last).sigmoid()

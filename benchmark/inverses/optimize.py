@@ -12,8 +12,8 @@ from benchmark.inverses.descent import DescentInverse
 
 __all__ = ["VARIATION_WEIGHT", "OptimizeInverse", "total_variation"]
 
-VARIATION_WEIGHT = 10.0
-NOISE = 0.1
+VARIATION_WEIGHT = 30.0
+NOISE = 0.03
 
 
 def total_variation(images: Tensor) -> Tensor:
@@ -31,7 +31,7 @@ class OptimizeInverse(DescentInverse):
 
     method = "optimize"
     steps = 50
-    rate = 0.05
+    rate = 0.1
 
     def start(self, generators: Sequence[torch.Generator]) -> list[Tensor]:
         """See DescentInverse: the levels of a pyramid, from pixels to half of the image."""

@@ -50,13 +50,27 @@ def vit(mini: Suite, cpu: torch.device) -> Target:
     return load_target(spec, spec.source.directory(), cpu)
 
 
-def test_feature_errors_are_those_of_numpy() -> None:
+@pytest.mark.parametrize("shape", [(3, 5, 4), (3, 4, 2, 5)])
+def test_feature_errors_are_those_of_numpy(shape: tuple[int, ...]) -> None:
     generator = np.random.default_rng(0)
-    found, wanted = generator.normal(size=(2, 3, 5, 4)).astype(np.float32)
-    expected = [((a - b) ** 2).sum() / (b**2).sum() for a, b in zip(found, wanted, strict=True)]
-    assert feature_errors(torch.from_numpy(found), torch.from_numpy(wanted)).tolist() == pytest.approx(expected)
+    found, wanted = generator.normal(size=(2, *shape))
+    wanted *= 1 + np.arange(4).reshape((4, 1, 1) if len(shape) == 4 else 4) ** 3
+    expected = []
+    for a, b in zip(found, wanted, strict=True):
+        rows, goals = (a.reshape(4, -1), b.reshape(4, -1)) if len(shape) == 4 else (a.T, b.T)
+        variances = goals.var(axis=1)
+        expected.append(np.mean((rows - goals) ** 2 / (variances + 0.01 * variances.mean())[:, None]))
+    errors = feature_errors(torch.from_numpy(found), torch.from_numpy(wanted))
+    assert errors.tolist() == pytest.approx(expected)
     nothing = torch.zeros(1, 2, 2)
     assert feature_errors(nothing, nothing).item() == 0
+
+
+def test_one_huge_channel_does_not_decide_alone() -> None:
+    wanted = torch.randn(1, 50, 8, generator=torch.Generator().manual_seed(0))
+    found, huge = wanted.clone(), wanted * torch.tensor([500.0, *[1.0] * 7])
+    found[..., 1:] += 1
+    assert feature_errors(torch.cat((huge[..., :1], found[..., 1:]), -1), huge).item() > 1e-3
 
 
 def test_total_variation_is_that_of_numpy() -> None:
@@ -68,19 +82,20 @@ def test_total_variation_is_that_of_numpy() -> None:
 
 
 def test_the_first_step_on_pixels_is_that_of_a_hand_computed_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
-    size, generator = (4, 4), torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
     matrix, wanted = torch.randn(6, 48, generator=generator), torch.randn(1, 3, 2, generator=generator)
-    inverse = make_inverse("optimize", size, steps=1)
+    inverse = make_inverse("optimize", (4, 4), steps=1)
     inverse.target = Linear(matrix)  # type: ignore[assignment]
     features = with_seeds(Features(wanted), "some", ["image"])
     start = inverse.start(features.generators())
-    image = inverse.draw(start).double().numpy()
-    residual = matrix.double().numpy() @ image.ravel() - wanted.double().numpy().ravel()
-    gradient = (2 * matrix.double().numpy().T @ residual / float(wanted.double().square().sum())).reshape(3, 4, 4)
+    image, goal, weights = inverse.draw(start).double().numpy(), wanted[0].double().numpy(), matrix.double().numpy()
+    variances = goal.var(axis=0)
+    residual = (weights @ image.ravel()).reshape(3, 2) - goal
+    scaled = 2 * residual / (variances + 0.01 * variances.mean()) / residual.size
+    gradient = (weights.T @ scaled.ravel()).reshape(3, 4, 4)
     for axis in (1, 2):
         steps = 2 * np.diff(image[0], axis=axis) / np.diff(image[0], axis=axis).size
-        widths = [(0, 0), (0, 0), (0, 0)]
-        before, after = list(widths), list(widths)
+        before, after = ([(0, 0)] * 3 for _ in range(2))
         before[axis], after[axis] = (1, 0), (0, 1)
         gradient += VARIATION_WEIGHT * (np.pad(steps, before) - np.pad(steps, after))
 
@@ -104,6 +119,7 @@ def test_descents_lower_their_own_loss(
     first, *_, last = features
     chosen = {tap: features[tap] for tap in (first, last)}
     inverse = make_inverse(method, spec.input_size, target, steps=12)
+    inverse.rate = 0.01  # type: ignore[misc]  # few steps
     starts = [inverse.draw(inverse.start(item.generators())) for item in chosen.values()]
     with torch.no_grad():
         recons = inverse.invert(chosen)
