@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, ValidationError
 
@@ -12,7 +12,7 @@ from benchmark.errors import NotFoundError, UserError
 from benchmark.files.declarations import Frozen, explain, read_toml
 from benchmark.files.fields import Id
 from benchmark.files.paths import PACKAGE
-from benchmark.inverses.spec import METHODS, Number, Numbers
+from benchmark.inverses.spec import METHODS, Number, Numbers, Storage
 from benchmark.suites.spec import TargetSpec
 
 __all__ = ["RECIPES", "InverseRecipe", "Shape", "choose_recipe", "load_recipe", "load_recipe_file"]
@@ -38,7 +38,7 @@ class InverseRecipe(Frozen):
     """Images a step"""
     learning_rate: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False, examples=[1e-3])]
     """Highest learning rate, after the warm-up"""
-    storage: Literal["float32", "float16"] = "float32"
+    storage: Storage = "float32"
     """Type of the numbers in the trained inverse's file"""
     validate_every: Annotated[int, Field(ge=0, le=10**8, examples=[5000])] = 0
     """Steps between two validations, of which the best decides the weights; 0: never, the last weights are kept"""

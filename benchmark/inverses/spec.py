@@ -10,7 +10,7 @@ from benchmark.errors import did_you_mean
 from benchmark.files.declarations import Frozen
 from benchmark.files.fields import Id, RepoId, Revision, Sha256, Size, Training
 
-__all__ = ["METHODS", "TRUSTED", "InverseConfig", "Method", "Number", "Numbers", "get_method"]
+__all__ = ["METHODS", "TRUSTED", "InverseConfig", "Method", "Number", "Numbers", "Storage", "get_method"]
 
 
 class Method(Frozen):
@@ -31,6 +31,7 @@ class Method(Frozen):
 
 Length = Annotated[int, Field(gt=0, le=2**17)]
 Number = Annotated[int, Field(ge=0, le=2**17)]
+Storage = Literal["float32", "float16"]
 Numbers = Annotated[tuple[Number, ...], Field(max_length=64)]
 
 
@@ -52,7 +53,7 @@ class InverseConfig(Frozen):
     input_size: Size
     taps: dict[Id, Annotated[tuple[Length, ...], Field(min_length=1, max_length=4)]] = Field(max_length=256)
     grids: dict[Id, tuple[Length, Length]] = {}
-    storage: Literal["float32", "float16"] = "float32"
+    storage: Storage = "float32"
     architecture: dict[str, Number] = {}
     sequences: dict[str, Numbers] = {}
     training: Training = {}

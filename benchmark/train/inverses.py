@@ -23,7 +23,7 @@ from benchmark.inverses.knn import BLOCK, KnnInverse, encode
 from benchmark.inverses.mean import MeanInverse
 from benchmark.inverses.recipes import InverseRecipe, Shape
 from benchmark.inverses.ridge import RidgeInverse
-from benchmark.inverses.spec import InverseConfig
+from benchmark.inverses.spec import InverseConfig, Storage
 from benchmark.inverses.standardized import StandardizedInverse
 from benchmark.suites.spec import TargetSpec
 from benchmark.targets import NETWORK_FILES, load_target
@@ -79,6 +79,7 @@ def _config(
     method: str,
     shape: Shape,
     training: Stated,
+    storage: Storage = "float32",
 ) -> InverseConfig:
     spec = target.spec
     features = target.features(torch.zeros(1, 3, *spec.input_size, device=target.device))
@@ -97,6 +98,7 @@ def _config(
         grids=spatial,
         architecture=shape.architecture,
         sequences=shape.sequences,
+        storage=storage,
         training=training,
     )
 
@@ -122,8 +124,7 @@ def _fit_knn(target: Target, weights: Path, data: TrainingImages, stated: Stated
     files = [file for batch in _batches(data, KNN_IMAGES, "images") for file in encode(batch)]
     blocks = -(-sum(map(len, files)) // BLOCK)
     shape = Shape(architecture={"images": len(files), "dimensions": KNN_DIMENSIONS, "blocks": blocks})
-    config = _config(target, weights, "knn", shape, stated).model_copy(update={"storage": "float16"})
-    knn = KnnInverse(config).to(target.device)
+    knn = KnnInverse(_config(target, weights, "knn", shape, stated, "float16")).to(target.device)
     knn.set_files(files)
     _measure_moments(knn, target, data)
     first = 0
@@ -292,7 +293,7 @@ def train_inverse(
             fitted = mean = MeanInverse(_config(target, weights, method, Shape(), stated))
             mean.fit(_batches(data, FIT_IMAGES, "mean image"))
         elif method == "ridge":
-            fitted = ridge = RidgeInverse(_config(target, weights, method, RIDGE, stated))
+            fitted = ridge = RidgeInverse(_config(target, weights, method, RIDGE, stated, "float16"))
             ridge.fit(_stream(target, data, FIT_IMAGES, f"ridge of {spec.id}"))
         elif method == "knn":
             fitted = knn = _fit_knn(target, weights, data, stated)
