@@ -95,9 +95,9 @@ def shorten(tensors: dict[str, torch.Tensor]) -> None:
     tensors[name] = tensors[name][:-1].clone()
 
 
-def halve(tensors: dict[str, torch.Tensor]) -> None:
+def widen(tensors: dict[str, torch.Tensor]) -> None:
     name = next(iter(tensors))
-    tensors[name] = tensors[name].half()
+    tensors[name] = tensors[name].float()
 
 
 HUGE = {"embeddings": [100_000, 100_000]}
@@ -131,7 +131,7 @@ HOSTILE = {
     "other weights of the target": (with_config(target_sha256="1" * 64), "was made for other weights", 2),
     "a NaN": (with_tensors(poison), "is not finite", 3),
     "another shape": (with_tensors(shorten), "its config says", 3),
-    "another type": (with_tensors(halve), "is torch.float16, not torch.float32", 3),
+    "another type": (with_tensors(widen), "is torch.float32, not torch.float16", 3),
     "one tensor too many": (with_tensors(lambda t: t.update(extra=torch.zeros(1))), "unexpected tensor 'extra'", 3),
     "one tensor too few": (with_tensors(lambda t: t.pop(next(iter(t)))), "missing tensor", 3),
 }  # fmt: skip
