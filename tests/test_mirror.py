@@ -43,8 +43,8 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     },
     "engine/test_photographs_walk.py": {"benchmark.commands.suites": '"suite", "lock"'},
     "engine/test_scorer.py": {"benchmark.files.pixels": ""},
-    "engine/test_shards.py": {f"benchmark.engine.{name}": "" for name in ("jobs", "merging", "ranks", "run_lock")}
-    | {"benchmark.engine.computing": "evaluate"},
+    "engine/test_shards.py": {f"benchmark.engine.{name}": "" for name in ("jobs", "merging", "run_lock", "torchrun")}
+    | {"benchmark.engine.computing": "evaluate", "benchmark.engine.ranks": "torchrun"},
     "engine/test_sources.py": {"leaderboard.data.frames": "frames"},
     "engine/test_tampering.py": {"benchmark.engine.rescore": ""},
     "files/test_paths.py": {"benchmark.engine.provenance": "provenance"},

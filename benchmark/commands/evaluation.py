@@ -127,7 +127,8 @@ def _compute(
     from benchmark.engine.merging import merge_shards
     from benchmark.engine.precision import MICRO_BATCHES, Arithmetic
     from benchmark.engine.processes import evaluate_by_processes, share_cores
-    from benchmark.engine.ranks import evaluate_rank, find_rank
+    from benchmark.engine.ranks import evaluate_rank
+    from benchmark.engine.torchrun import find_rank
     from benchmark.files.cache import cache_root
     from benchmark.inverses.code import blame
     from benchmark.submissions.candidates import from_references, open_submission

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +106,7 @@ def train_target_command(
       invbench train target mini-vit --out trained
       invbench train target mini-vit --out trained --keep-at 0.25,0.5
     """
-    from benchmark.engine.ranks import find_rank
+    from benchmark.engine.torchrun import find_rank
     from benchmark.errors import UserError, did_you_mean
     from benchmark.train import targets
     from benchmark.train.recipes import RECIPES
@@ -251,11 +252,13 @@ def train_inverse_command(
     recipe = choose_recipe(method, spec, recipe_file, **changes)
 
     from benchmark.content.content import Content
-    from benchmark.engine.ranks import find_rank
+    from benchmark.engine.torchrun import find_rank
     from benchmark.inverses.code import blame
+    from benchmark.train.choosing import refuse
     from benchmark.train.inverses import train_inverse
     from benchmark.train.processes import join
     from benchmark.train.sources import open_sources
+    from benchmark.train.validation import make_validation
 
     quiet()
     rank = find_rank()
@@ -266,12 +269,12 @@ def train_inverse_command(
     )
     if epochs and recipe:
         recipe = recipe.for_epochs(epochs, sources.training.count)
-    aside = sources.set_aside() if recipe and recipe.validate_every else None
+    validate = partial(make_validation, sources.set_aside()) if recipe and recipe.validate_every else refuse
     folder = network or content.target(spec)
     with blame(code):
         train_inverse(
             method, spec, folder, sources.training, out, work_dir, torch_device, recipe, code,
-            start=start, processes=processes, aside=aside,
+            start=start, processes=processes, validate=validate,
         )  # fmt: skip
     if processes.first:
         click.echo(out)

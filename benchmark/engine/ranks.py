@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
-from typing import NamedTuple
 
 from benchmark.content.content import Content
 from benchmark.engine.computing import compute
@@ -15,29 +13,13 @@ from benchmark.engine.evaluation import Evaluation, assemble
 from benchmark.engine.jobs import WHOLE, Options, Share, open_job
 from benchmark.engine.provenance import Meter
 from benchmark.engine.run_lock import run_lock
+from benchmark.engine.torchrun import Rank
 from benchmark.submissions.candidates import Candidate
 
-__all__ = ["Rank", "evaluate_rank", "find_rank"]
+__all__ = ["evaluate_rank"]
 
 PATIENCE = timedelta(days=14)
 """How long processes wait for the slowest; torchrun ends them at once if one dies."""
-
-
-class Rank(NamedTuple):
-    """This process among `world` others; `local` numbers those of one machine."""
-
-    rank: int
-    world: int
-    local: int
-
-
-def find_rank() -> Rank | None:
-    """What torchrun says of this process; None where it did not start it, or started it alone."""
-    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
-    if not all(os.environ.get(name, "").isdecimal() for name in names):
-        return None
-    found = Rank(*(int(os.environ[name]) for name in names))
-    return found if found.world > 1 else None
 
 
 @contextmanager

@@ -9,9 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from benchmark.errors import UserError
+from benchmark.inverses.base import Inverse
+from benchmark.targets.base import Target
 from benchmark.train.journal import ValidationEntry
 
-__all__ = ["Best", "Validation"]
+__all__ = ["Best", "MakeValidation", "Validation", "refuse"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,16 @@ class Validation:
     every: int
     measure: Callable[[], Mapping[str, float]]
     key: Mapping[str, Any]
+
+
+MakeValidation = Callable[[Target, Inverse, int], Validation]
+"""Gives the validation of a training of an inverse every so many steps."""
+
+
+def refuse(target: Target, inverse: Inverse, every: int) -> Validation:
+    """Raise UserError: there is nothing to validate on."""
+    cure = "train on more photographs, or give --validate-every 0"
+    raise UserError("there are no images to validate on", where="--validate-every", cure=cure)
 
 
 class Best:

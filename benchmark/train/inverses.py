@@ -29,14 +29,13 @@ from benchmark.suites.spec import TargetSpec
 from benchmark.targets import NETWORK_FILES, load_target
 from benchmark.targets.base import Target
 from benchmark.targets.taps import Features
-from benchmark.train.choosing import Validation
+from benchmark.train.choosing import MakeValidation, Validation, refuse
 from benchmark.train.images import TrainingImages
 from benchmark.train.loop import Outcome, Schedule, fit
 from benchmark.train.losses import ChainLoss, ComponentLoss, ImageLoss, JointLoss, Loss
 from benchmark.train.photographs import watching_workers
 from benchmark.train.processes import ALONE, Processes
 from benchmark.train.starting import FRESH, take_over
-from benchmark.train.validation import Aside, make_validation
 
 __all__ = ["train_inverse"]
 
@@ -159,7 +158,7 @@ class _Descent:
     code: Path | None
     start: Path | None
     processes: Processes
-    aside: Aside | None
+    validate: MakeValidation
 
     def stated(self, data: TrainingImages) -> Stated:
         """What a stored inverse says of it."""
@@ -179,13 +178,9 @@ class _Descent:
         return size // world
 
     def validation(self, target: Target, inverse: Inverse) -> Validation | None:
-        """What chooses the weights; None: the last ones are kept. Raises UserError where there are no images to."""
-        if not self.recipe.validate_every:
-            return None
-        if not self.aside or not self.aside.samples:
-            cure = "train on more photographs, or give --validate-every 0"
-            raise UserError("there are no images to validate on", where="--validate-every", cure=cure)
-        return make_validation(self.aside, target, inverse, self.recipe.validate_every)
+        """What chooses the weights; None: the last ones are kept."""
+        every = self.recipe.validate_every
+        return self.validate(target, inverse, every) if every else None
 
 
 def _build(method: str, target: Target, folder: Path, stated: Stated, descent: _Descent) -> Inverse:
@@ -255,7 +250,7 @@ def train_inverse(
     *,
     start: Path | None = None,
     processes: Processes = ALONE,
-    aside: Aside | None = None,
+    validate: MakeValidation = refuse,
 ) -> None:
     """Train the inverse `method` of a target and save it to `out`.
 
@@ -269,11 +264,11 @@ def train_inverse(
         code: the file that the method was imported from, if it is not the package's own.
         start: the folder of an inverse whose weights a descent begins with; what these cost is counted, too.
         processes: how the steps of a descent are taken, and by how many processes together.
-        aside: images to validate on, at the target's input size, where the recipe does.
+        validate: gives the validation, where the recipe wants one.
 
     Raises:
         SpecError: the inverse to begin with is another one, see `take_over`.
-        UserError: the method has nothing to train, processes cannot share a batch, or there is nothing to validate on.
+        UserError: nothing to train or to validate on, or processes cannot share a batch.
     """
     torch.manual_seed(data.seed)
     target, weights = load_target(spec, folder, device), folder / "model.safetensors"
@@ -282,7 +277,8 @@ def train_inverse(
     fitted: Inverse
     with watching_workers():
         if recipe:
-            _descend(method, target, folder, data, stated, _Descent(recipe, work, code, start, processes, aside), out)
+            descent = _Descent(recipe, work, code, start, processes, validate)
+            _descend(method, target, folder, data, stated, descent, out)
             return
         if start:
             raise UserError(f"method '{method}' is fitted in one go", where="--start", cure="leave it out")

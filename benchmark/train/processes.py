@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from benchmark.engine.ranks import find_rank
+from benchmark.engine.torchrun import find_rank
 from benchmark.errors import UserError, first_line
 
 __all__ = ["ALONE", "Precision", "Processes", "StepTaker", "join"]

@@ -16,12 +16,13 @@ from benchmark.engine.pipeline import Pipeline
 from benchmark.engine.scorer import iter_tiles
 from benchmark.engine.stopwatch import Stopwatch
 from benchmark.files.canonical import digest_of
+from benchmark.files.import_graph import code_digest
 from benchmark.inverses.base import Inverse
 from benchmark.metrics.case import Networks
 from benchmark.records.aggregate import image_axes
 from benchmark.suites.spec import HUE_PERTURBATIONS, Suite
 from benchmark.targets.base import Target
-from benchmark.train.choosing import Validation
+from benchmark.train.choosing import Validation, refuse
 from benchmark.train.traits import hash_pixels
 
 __all__ = ["VALIDATION_IMAGES", "Aside", "draw_aside", "make_validation", "measure", "rank_only", "read_aside"]
@@ -79,7 +80,13 @@ def measure(aside: Aside, target: Target, inverse: Inverse) -> dict[str, float]:
 
 
 def make_validation(aside: Aside, target: Target, inverse: Inverse, every: int) -> Validation:
-    """Return the validation of a training of `inverse`, every so many steps."""
+    """Return the validation of a training of `inverse`, every so many steps; see `MakeValidation`.
+
+    Raises:
+        UserError: there are no images.
+    """
+    if not aside.samples:
+        return refuse(target, inverse, every)
     pixels = digest_of([hash_pixels(sample.image).hex() for sample in aside.samples])
-    key = {"images": pixels, "suite": aside.suite.digest}
+    key = {"images": pixels, "suite": aside.suite.digest, "code": code_digest(__name__)}
     return Validation(every, partial(measure, aside, target, inverse), key)

@@ -20,8 +20,8 @@ from benchmark.engine.chunks import ChunkStore, find_stores
 from benchmark.engine.evaluation import Evaluation, evaluate, evaluate_share
 from benchmark.engine.jobs import WHOLE, Options, Share
 from benchmark.engine.merging import merge_shards
-from benchmark.engine.ranks import find_rank
 from benchmark.engine.run_lock import run_lock
+from benchmark.engine.torchrun import find_rank
 from benchmark.errors import SpecError, UserError
 from benchmark.files.paths import submissions_root
 from benchmark.submissions.candidates import open_submission

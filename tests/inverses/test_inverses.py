@@ -40,7 +40,8 @@ def config(method: str, **changes: object) -> InverseConfig:
         "input_size": (16, 16),
         "taps": {"embeddings": (17, 6), "encoder.0": (17, 6)},
         "grids": {"embeddings": (4, 4), "encoder.0": (4, 4)},
-        "architecture": {"heads": 2, "kernel": 3, "coarse": 4, "layers": 1, "ratio": 2, "width": 8},
+        "architecture": {"heads": 2, "kernel": 3, "coarse": 4, "layers": 1, "ratio": 2, "width": 8}
+        | {"images": 2, "dimensions": 3, "blocks": 1},
         "sequences": {"image": (4,)},
     }
     return InverseConfig.model_validate(base | changes)

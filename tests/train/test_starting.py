@@ -52,7 +52,7 @@ def test_a_training_goes_on_from_the_weights_and_counts_what_they_cost(
     assert before.keys() == after.keys()
     for name, tensor in before.items():
         if "running" not in name and tensor.is_floating_point():
-            assert torch.allclose(tensor, after[name].float(), atol=2e-3, rtol=2e-3), name
+            assert torch.allclose(tensor.float(), after[name].float(), atol=2e-3, rtol=2e-3), name
     began, training = (load_inverse(folder, CPU).config.training for folder in (first, joint))
     assert training["start"] == "modular_per_tap"
     assert training["start_sha256"] == sha256_file(first / "model.safetensors")

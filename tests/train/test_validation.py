@@ -27,7 +27,7 @@ from benchmark.train.images import Scenes
 from benchmark.train.inverses import train_inverse
 from benchmark.train.journal import read_journal, read_validations
 from benchmark.train.loop import Outcome, Schedule, fit
-from benchmark.train.validation import Aside, draw_aside, measure
+from benchmark.train.validation import Aside, draw_aside, make_validation, measure
 
 SCHEDULE = Schedule(steps=8, batch_size=2, learning_rate=1e-2, warmup_steps=2)
 SCORES = (0.2, 0.5, 0.4, 0.5)
@@ -179,7 +179,8 @@ def test_an_inverse_says_by_what_its_weights_were_chosen(
     folder, data = spec.source.directory(), Scenes(1, cpu)
     with pytest.raises(UserError, match="--validate-every: there are no images to validate on"):
         train_inverse("end_to_end", spec, folder, data, tmp_path / "out", tmp_path, cpu, recipe)
-    train_inverse("end_to_end", spec, folder, data, tmp_path / "out", tmp_path, cpu, recipe, aside=draw_aside(mini))
+    validate = partial(make_validation, draw_aside(mini))
+    train_inverse("end_to_end", spec, folder, data, tmp_path / "out", tmp_path, cpu, recipe, validate=validate)
     training = load_inverse(tmp_path / "out", cpu).config.training
     entries = read_validations(tmp_path / "out" / "train.jsonl")
     best = max(entries, key=lambda entry: (entry.score, -entry.step))
