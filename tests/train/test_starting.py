@@ -19,6 +19,12 @@ from benchmark.train.inverses import train_inverse
 CPU = torch.device("cpu")
 
 
+@pytest.fixture(autouse=True)
+def few_moments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Moments of features from few images: enough to train on for a few steps."""
+    monkeypatch.setattr("benchmark.train.inverses.MOMENT_IMAGES", 32)
+
+
 def train(
     suite: Suite,
     root: Path,

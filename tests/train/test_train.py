@@ -29,6 +29,12 @@ from benchmark.train.losses import ChainLoss
 SCHEDULE = Schedule(steps=6, batch_size=2, learning_rate=1e-2, warmup_steps=2)
 
 
+@pytest.fixture(autouse=True)
+def few_moments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Moments of features from few images: enough to train on for a few steps."""
+    monkeypatch.setattr("benchmark.train.inverses.MOMENT_IMAGES", 32)
+
+
 class Blur(nn.Module):
     def __init__(self) -> None:
         super().__init__()
