@@ -21,7 +21,7 @@ from benchmark.files.import_graph import library_versions
 from benchmark.train.checkpoints import Checkpoint
 from benchmark.train.choosing import Best, Validation
 from benchmark.train.journal import Journal, JournalEntry, ValidationEntry
-from benchmark.train.processes import ALONE, Processes
+from benchmark.train.processes import ALONE, Minimization, Processes
 
 __all__ = ["Outcome", "Schedule", "fit"]
 
@@ -202,7 +202,7 @@ def fit(
     optimizer, rate = _make_optimizer(parameters, schedule)
     first, world, best = processes.first, processes.world, Best(model, device)
     with processes.together():
-        steps = processes.open_steps(loss, parameters, optimizer, rate, schedule.clip_norm)
+        steps = processes.open_steps(Minimization(loss, parameters, optimizer, rate, schedule.clip_norm))
         parts: dict[str, Any] = {
             "model": model,
             "optimizer": optimizer,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -18,12 +18,22 @@ from torch.optim.lr_scheduler import LRScheduler
 from benchmark.engine.torchrun import find_rank
 from benchmark.errors import UserError, first_line
 
-__all__ = ["ALONE", "Precision", "Processes", "StepTaker", "join"]
+__all__ = ["ALONE", "Minimization", "Precision", "Processes", "StepTaker", "join"]
 
 Precision = Literal["float32", "bf16", "fp16"]
 PATIENCE = timedelta(days=1)
 """How long processes wait for one that reads a million photographs or validates; torchrun ends them if one dies."""
 LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL", "Gloo", "gloo")
+
+
+class Minimization(NamedTuple):
+    """What is minimized: the loss of a batch, a scalar, over parameters, whose gradients are clipped to a norm."""
+
+    loss: Callable[[Any], Tensor]
+    parameters: list[nn.Parameter]
+    optimizer: Optimizer
+    rate: LRScheduler
+    clip_norm: float
 
 
 class StepTaker(Protocol):
@@ -43,25 +53,17 @@ class StepTaker(Protocol):
 
 
 class _SingleSteps:
-    def __init__(
-        self,
-        loss: Callable[[Any], Tensor],
-        parameters: list[nn.Parameter],
-        optimizer: Optimizer,
-        rate: LRScheduler,
-        clip_norm: float,
-    ) -> None:
+    def __init__(self, what: Minimization) -> None:
         self.parts: dict[str, Any] = {}
-        self._loss, self._parameters, self._clip_norm = loss, parameters, clip_norm
-        self._optimizer, self._rate = optimizer, rate
+        self._what = what
 
     def take(self, batch: Any) -> Tensor:
-        value = self._loss(batch)
-        self._optimizer.zero_grad()
+        value = self._what.loss(batch)
+        self._what.optimizer.zero_grad()
         value.backward()
-        nn.utils.clip_grad_norm_(self._parameters, self._clip_norm)
-        self._optimizer.step()
-        self._rate.step()
+        nn.utils.clip_grad_norm_(self._what.parameters, self._what.clip_norm)
+        self._what.optimizer.step()
+        self._what.rate.step()
         return value.detach()
 
     def mean(self, value: Tensor) -> Tensor:
@@ -69,27 +71,19 @@ class _SingleSteps:
 
 
 class _AcceleratedSteps:
-    def __init__(
-        self,
-        accelerator: Any,
-        loss: Callable[[Any], Tensor],
-        parameters: list[nn.Parameter],
-        optimizer: Optimizer,
-        rate: LRScheduler,
-        clip_norm: float,
-    ) -> None:
-        self._accelerator, self._parameters, self._clip_norm, self._rate = accelerator, parameters, clip_norm, rate
-        self._loss, self._optimizer = accelerator.prepare(loss, optimizer)
+    def __init__(self, accelerator: Any, what: Minimization) -> None:
+        self._accelerator, self._what = accelerator, what
+        self._loss, self._optimizer = accelerator.prepare(what.loss, what.optimizer)
         self.parts: dict[str, Any] = {"scaler": accelerator.scaler} if accelerator.scaler else {}
 
     def take(self, batch: Any) -> Tensor:
         value: Tensor = self._loss(batch)
         self._optimizer.zero_grad()
         self._accelerator.backward(value)
-        self._accelerator.clip_grad_norm_(self._parameters, self._clip_norm)
+        self._accelerator.clip_grad_norm_(self._what.parameters, self._what.clip_norm)
         self._optimizer.step()
         if not self._accelerator.optimizer_step_was_skipped:  # where float16 overflowed
-            self._rate.step()
+            self._what.rate.step()
         return value.detach()
 
     def mean(self, value: Tensor) -> Tensor:
@@ -125,16 +119,9 @@ class Processes:
     def agree(self, step: int) -> None:
         """Raise UserError unless all processes begin at the same step."""
 
-    def open_steps(
-        self,
-        loss: Callable[[Any], Tensor],
-        parameters: list[nn.Parameter],
-        optimizer: Optimizer,
-        rate: LRScheduler,
-        clip_norm: float,
-    ) -> StepTaker:
-        """What takes the steps that lessen `loss`, a module where there are other processes."""
-        return _SingleSteps(loss, parameters, optimizer, rate, clip_norm)
+    def open_steps(self, what: Minimization) -> StepTaker:
+        """What takes the steps; the loss is a module where there are other processes."""
+        return _SingleSteps(what)
 
 
 ALONE = Processes()
@@ -167,15 +154,8 @@ class _Joined(Processes):
             cure = "give a --work-dir that all machines see"
             raise UserError(f"processes would begin at different steps: {steps}", where="--work-dir", cure=cure)
 
-    def open_steps(
-        self,
-        loss: Callable[[Any], Tensor],
-        parameters: list[nn.Parameter],
-        optimizer: Optimizer,
-        rate: LRScheduler,
-        clip_norm: float,
-    ) -> StepTaker:
-        return _AcceleratedSteps(self._accelerator, loss, parameters, optimizer, rate, clip_norm)
+    def open_steps(self, what: Minimization) -> StepTaker:
+        return _AcceleratedSteps(self._accelerator, what)
 
 
 def join(device: torch.device, precision: Precision = "float32") -> Processes:
