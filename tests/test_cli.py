@@ -20,7 +20,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 Invbench = Callable[..., "subprocess.CompletedProcess[str]"]
 SLOW = pytest.mark.slow
-RECORD = Path("invbench-results/modular_per_tap/records/mini@1/record.json")
+RECORD = Path("invbench-results/modular/records/mini@1/record.json")
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_eval_writes_a_record_and_a_board_that_any_batch_size_reproduces(invbenc
     options = ("--limit", "12", "--target", "mini-swin", "--threads", "1")
     done = invbench("eval", *options)
     assert done.returncode == 0, done.stderr
-    for text in ("mini-swin", "modular_per_tap (partial)", "ridge", "ceiling", "floor", "DETAIL", "Record", "Board"):
+    for text in ("mini-swin", "modular (partial)", "ridge", "ceiling", "floor", "DETAIL", "Record", "Board"):
         assert text in done.stdout
     record = json.loads((tmp_path / RECORD).read_text())
     assert (record["status"], record["images"], record["draft"]) == ("partial", 12, False)
@@ -188,5 +188,5 @@ def test_a_wheel_runs_outside_the_checkout(tmp_path: Path) -> None:
         cwd=tmp_path, env=environment, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "modular_per_tap" in done.stdout
+    assert "modular" in done.stdout
     assert (tmp_path / "invbench-results/board/static/board.css").is_file()

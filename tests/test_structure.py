@@ -341,7 +341,7 @@ def test_docstrings_and_comments_name_files_that_exist() -> None:
 def test_the_project_file_and_the_workflows_choose_files_that_exist() -> None:
     tool = tomllib.loads(text_of(ROOT / "pyproject.toml"))["tool"]
     targets = tool["hatch"]["build"]["targets"]
-    chosen = [*targets["wheel"]["packages"], *targets["wheel"]["only-include"], *targets["wheel"]["force-include"]]
+    chosen = [name for key in ("only-include", "exclude", "sources", "force-include") for name in targets["wheel"][key]]
     chosen += [*targets["sdist"]["include"], *tool["mypy"]["files"], *tool["pytest"]["ini_options"]["testpaths"]]
     chosen += [*tool["ruff"]["lint"]["per-file-ignores"], *tool["ruff"]["extend-exclude"]]
     for path in ROOT.glob(".github/workflows/*.yml"):

@@ -112,7 +112,7 @@ def _find_destination(request: _Request) -> tuple[Path | None, RecordStore, bool
 
     if request.references:
         return None, RecordStore(request.out or OUT), False
-    source, by_path = find_submission(request.reference or "modular_per_tap")
+    source, by_path = find_submission(request.reference or "modular")
     out = request.out or (source.parent if by_path else OUT)
     return source, RecordStore(out), out.resolve() == source.resolve().parent
 

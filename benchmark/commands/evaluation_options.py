@@ -22,9 +22,7 @@ def parse_shard(ctx: click.Context, param: click.Parameter, value: str | None) -
 
 
 _WHAT = (
-    click.option(
-        "--submission", "reference", metavar="ID|PATH", help="Submission to evaluate [default: modular_per_tap]."
-    ),
+    click.option("--submission", "reference", metavar="ID|PATH", help="Submission to evaluate [default: modular]."),
     click.option(
         "--inverse",
         "references",

@@ -15,6 +15,7 @@ __all__ = [
     "SUITES",
     "checkout",
     "citation_file",
+    "is_bundled",
     "key_of",
     "resource",
     "submissions_root",
@@ -54,6 +55,11 @@ def submissions_root() -> Path:
     """Folder of the committed submissions: the checkout's own, or the copy inside a wheel."""
     root = checkout()
     return root / "submissions" if root else PACKAGE / "assets" / "submissions"
+
+
+def is_bundled(path: Path) -> bool:
+    """Whether a path lies in what a wheel holds of the committed submissions: all but the pictures of records."""
+    return checkout() is None and path.is_relative_to(submissions_root())
 
 
 def citation_file() -> Path:

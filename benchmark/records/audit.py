@@ -7,6 +7,7 @@ import io
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,13 @@ import numpy.typing as npt
 import pyarrow as pa
 from PIL import Image, UnidentifiedImageError
 
-from benchmark.errors import IntegrityError, SpecError, first_line
+from benchmark.errors import IntegrityError, SpecError, first_line, located
+from benchmark.files.paths import is_bundled
+from benchmark.files.tables import read_table
 from benchmark.records.columns import AUDIT_SCHEMA, table_digest
 from benchmark.suites.spec import INPUT, Suite, TargetSpec
 
-__all__ = ["audit_digest", "audit_to_table", "check_png", "check_sizes", "decode_png", "read_audit"]
+__all__ = ["audit_digest", "audit_to_table", "check_png", "check_sizes", "decode_png", "load_audit_file", "read_audit"]
 
 Pixels = npt.NDArray[np.uint8]
 MAX_SIDE_PX = 4096
@@ -107,6 +110,23 @@ def audit_digest(table: pa.Table) -> str:
         pixels.append(hashlib.sha256(repr(size).encode() + decode_png(png, size).tobytes()).digest())
     hashes = pa.DictionaryArray.from_arrays(column.indices, pa.array(pixels, pa.binary()))
     return table_digest(table.set_column(table.schema.get_field_index("png"), "png", hashes))
+
+
+def load_audit_file(path: Path, sha256: str, rows: int | None = None) -> pa.Table:
+    """Read an `audit.parquet` (AUDIT_SCHEMA), checked against the hash of its pixels; see `read_table`.
+
+    Raises:
+        SpecError: it came with a wheel, which leaves pictures out; or see `read_table`.
+        IntegrityError: it holds something that is no plain PNG, or other pixels.
+    """
+    if is_bundled(path) and not path.is_file():
+        message = "pictures of records are left out of installed packages"
+        raise SpecError(message, where=str(path), cure="run this in a checkout of the repository")
+    table = read_table(path, AUDIT_SCHEMA, rows)
+    with located(path):
+        if audit_digest(table) != sha256:
+            raise IntegrityError("differs from what record.json states", cure="evaluate again")
+    return table
 
 
 def check_sizes(table: pa.Table, sizes: Mapping[str, tuple[int, int]]) -> None:

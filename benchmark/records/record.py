@@ -42,8 +42,8 @@ from benchmark.files.fields import (
 )
 from benchmark.files.storing import replacing, write_text
 from benchmark.files.tables import read_table
-from benchmark.records.audit import audit_digest
-from benchmark.records.columns import AUDIT_SCHEMA, SCORE_SCHEMA, table_digest
+from benchmark.records.audit import audit_digest, load_audit_file
+from benchmark.records.columns import SCORE_SCHEMA, table_digest
 from benchmark.suites.lock import Lock, Wear
 from benchmark.suites.spec import Axis, Condition, Suite
 
@@ -63,7 +63,6 @@ __all__ = [
     "TargetScore",
     "check_origin",
     "load_audit",
-    "load_audit_file",
     "load_record",
     "load_scores",
     "write_record",
@@ -332,19 +331,5 @@ def load_scores(folder: Path, record: Record, rows: int | None = None) -> pa.Tab
 
 
 def load_audit(folder: Path, record: Record, rows: int | None = None) -> pa.Table:
-    """Read `audit.parquet` (AUDIT_SCHEMA) of a record folder, checked against the record; see `read_table`."""
+    """Read `audit.parquet` of a record folder, checked against the record; see `load_audit_file`."""
     return load_audit_file(folder / "audit.parquet", record.audit_sha256, rows)
-
-
-def load_audit_file(path: Path, sha256: str, rows: int | None = None) -> pa.Table:
-    """Read an `audit.parquet` (AUDIT_SCHEMA), checked against the hash of its pixels; see `read_table`.
-
-    Raises:
-        IntegrityError: it holds something that is no plain PNG, or other pixels.
-    """
-    table = read_table(path, AUDIT_SCHEMA, rows)
-    try:
-        _check_digest(path, audit_digest(table), sha256)
-    except IntegrityError as error:
-        raise IntegrityError(error.message, where=str(path), cure="evaluate again") from None
-    return table

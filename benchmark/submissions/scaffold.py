@@ -39,11 +39,11 @@ def write_scaffold(root: Path, submission_id: str, method: str | None, author: s
     folder = root / submission_id
     if folder.exists():
         raise SpecError("is there already", where=str(folder), cure="take another id, or edit what is there")
-    method = method or (submission_id if code else "ridge")
+    method = method or (submission_id if code else "modular")
     if code and method in METHODS:
         raise SpecError(f"'{method}' is the package's own method", where="--method", cure="name a new one")
     if not code and (get_method(method).role != "entry"):
-        raise SpecError(f"'{method}' only bounds the board", where="--method", cure="take ridge or modular_per_tap, or --code")
+        raise SpecError(f"'{method}' only bounds the board", where="--method", cure="take modular or ridge, or --code")
     env = Environment(
         loader=FileSystemLoader(SCAFFOLD), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )

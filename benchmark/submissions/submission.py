@@ -11,7 +11,8 @@ from pydantic import AfterValidator, Field, StrictBool, model_validator
 from benchmark.errors import SpecError, did_you_mean
 from benchmark.files.declarations import Frozen, read_toml
 from benchmark.files.fields import Id, Line, Paragraph, RepoId, Revision, SubmissionId, SuiteId
-from benchmark.files.paths import resource, submissions_root
+from benchmark.files.paths import checkout, resource, submissions_root
+from benchmark.inverses.spec import METHODS
 
 __all__ = [
     "CODE",
@@ -59,6 +60,9 @@ Contact = Annotated[str, Field(pattern=rf"^({_URL}|[A-Za-z0-9._%+-]+@{_HOST})$",
 License = Annotated[str, Field(max_length=200), AfterValidator(_check_license)]
 
 
+_INVERSES = resource("assets/mini/inverses")
+
+
 class Weights(Frozen):
     """Where the inverse of one target lies: a commit of a Hub repository, or a folder.
 
@@ -86,10 +90,22 @@ class Weights(Frozen):
         return self.path is not None and self.path.startswith("./")
 
     def directory(self, folder: Path) -> Path:
-        """Return the directory of an inverse that is not on the Hub; `folder` is the submission's."""
+        """Return the directory of an inverse that is not on the Hub; `folder` is the submission's.
+
+        Raises:
+            SpecError: it is on the Hub, or one of the package's own that a wheel leaves out.
+        """
         if self.path is None:
             raise SpecError(f"'{self.repo_id}' is not embedded", cure="load it through the Hub")
-        return folder / self.path if self.beside else resource(self.path)
+        if self.beside:
+            return folder / self.path
+        here = resource(self.path)
+        match here.relative_to(_INVERSES).parts if here.is_relative_to(_INVERSES) else ():
+            case (method, target) if checkout() is None and method in METHODS and not here.exists():
+                train = f"invbench train inverse {method} --target {target} --out DIR"
+                cure = f"run this in a checkout of the repository, or: {train}; invbench eval --inverse DIR"
+                raise SpecError(f"the inverse of {target} is left out of installed packages", where=method, cure=cure)
+        return here
 
 
 class Links(Frozen):

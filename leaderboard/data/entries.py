@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmark.errors import IntegrityError, UserError, located
+from benchmark.files.paths import is_bundled
 from benchmark.inverses.spec import METHODS
 from benchmark.records.aggregate import image_axes
 from benchmark.records.audit import check_sizes
@@ -68,6 +69,12 @@ class Entry:
         """What the receipts say of the record."""
         return trust_of(self.record, self.receipts, self.submission.authors)
 
+    @property
+    def audit(self) -> Path | None:
+        """The file of its pictures; None for a record that came with a wheel, which leaves them out."""
+        path = self.folder / "audit.parquet"
+        return None if is_bundled(path) and not path.is_file() else path
+
     def complete_on(self, target: str | None) -> bool:
         """Whether the record may be ranked on a target: every image has a recon there; None: on all targets."""
         return self.rankable and bool(self.image_axes) if target is None else target in self.image_axes
@@ -93,8 +100,9 @@ def _load_entry(suite: Suite, lock: Lock, root: Path, name: str) -> Entry:
         shown=shown_of(suite, record, None),
     )
     table = load_scores(folder, record)
-    with located(folder / "audit.parquet"):
-        check_sizes(load_audit(folder, record), {target.id: target.input_size for target in suite.targets})
+    if entry.audit is not None:
+        with located(entry.audit):
+            check_sizes(load_audit(folder, record), {target.id: target.input_size for target in suite.targets})
     if not _official(suite, entry):
         return entry
     with located(folder / "scores.parquet"):

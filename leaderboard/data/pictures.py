@@ -13,8 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from benchmark.errors import IntegrityError
-from benchmark.records.audit import check_png
-from benchmark.records.record import load_audit, load_audit_file
+from benchmark.records.audit import check_png, load_audit_file
 from benchmark.records.scores import applies
 from benchmark.records.statistics import masked_mean
 from benchmark.suites.spec import HUE_PERTURBATIONS, INPUT, POOLED, Suite, TargetSpec
@@ -151,14 +150,16 @@ def _held(suite: Suite, entries: Sequence[Entry]) -> tuple[str, ...]:
     """Return the audit images that the suite names, or else those that the first record holds, in their order."""
     if isinstance(suite.audit_images, tuple):
         return suite.audit_images
-    if not entries:
-        return ()
-    return tuple(dict.fromkeys(load_audit(entries[0].folder, entries[0].record).column("image").to_pylist()))
+    for entry in entries:
+        if entry.audit is not None:
+            audit = load_audit_file(entry.audit, entry.record.audit_sha256)
+            return tuple(dict.fromkeys(audit.column("image").to_pylist()))
+    return ()
 
 
 def _plan_gallery(target: TargetSpec, entries: Sequence[Entry], held: Sequence[str]) -> Gallery:
     """Return the gallery of a target, still without files."""
-    there = [entry for entry in entries if target.id in entry.record.targets]
+    there = [entry for entry in entries if entry.audit is not None and target.id in entry.record.targets]
     shown = [entry for entry in there if reference_of(entry) is None] or there
     images = [image for image in held if all(image in entry.images for entry in shown if entry.images)]
     choice = choose([entry for entry in shown if entry.rankable], target.id, images)
@@ -187,7 +188,7 @@ class _Job:
     wanted: Mapping[str, _Needed]
 
 
-def _make_job(entry: Entry, galleries: Mapping[str, Gallery]) -> _Job:
+def _make_job(entry: Entry, path: Path, galleries: Mapping[str, Gallery]) -> _Job:
     name, wanted = entry.submission.id, {}
     for target, gallery in galleries.items():
         if name in gallery.methods:
@@ -195,7 +196,7 @@ def _make_job(entry: Entry, galleries: Mapping[str, Gallery]) -> _Job:
             full = frozenset(image for _, image in gallery.choice.images if whole)
             own = frozenset(image for _, image in gallery.own[name].images)
             wanted[target] = _Needed(gallery.target.input_size, full, full | own)
-    return _Job(name, entry.folder / "audit.parquet", entry.record.audit_sha256, wanted)
+    return _Job(name, path, entry.record.audit_sha256, wanted)
 
 
 def _extract(job: _Job, store: ImageStore) -> dict[str, dict[Key, str]]:
@@ -216,14 +217,15 @@ def make_gallery(suite: Suite, entries: Sequence[Entry], store: ImageStore) -> d
     """Return the gallery of every target, and write its images.
 
     `entries` are in the order in which they are shown. Reference points are left out (one repeats the input, the
-    other is the same everywhere) unless there is nothing else to show.
+    other is the same everywhere) unless there is nothing else to show; records without pictures always.
 
     Raises:
         IntegrityError: audit images were changed or are no images.
     """
     held = _held(suite, entries)
     galleries = {target.id: _plan_gallery(target, entries, held) for target in suite.targets}
-    jobs = [job for entry in entries if (job := _make_job(entry, galleries)).wanted]
+    jobs = [_make_job(entry, entry.audit, galleries) for entry in entries if entry.audit is not None]
+    jobs = [job for job in jobs if job.wanted]
     files: dict[str, dict[Key, str]] = {target: {} for target in galleries}
     for job in jobs:  # one after the other: processes that create files in one folder wait for each other
         for target, names in _extract(job, store).items():

@@ -1,4 +1,7 @@
-"""Resources are found from a checkout, an sdist, an editable install and a wheel, and are the same in all of them."""
+"""Resources are found from a checkout, an sdist, an editable install and a wheel, and are the same in all of them.
+
+But a wheel is small: it has no pictures of records, and of the package's inverses those of `mean` and `modular`.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +42,8 @@ print(json.dumps({
     "absent": [key for key in lock.files if "/" in key and not paths.resource(key).is_file() and "lpips" not in key],
     "targets": [target.source.directory().is_dir() for target in suite.targets],
     "submissions": list_submissions(root),
-    "weights": [w.directory(root / s).is_dir() for s in list_submissions(root)
-                for w in load_submission(root, s).weights.values()],
+    "weights": {s: paths.resource(w.path).is_dir() for s in list_submissions(root)
+                for w in load_submission(root, s).weights.values()},
     "records": [(root / s / "records/mini@1/record.json").is_file() for s in list_submissions(root)],
     "scaffold": sorted(path.name for path in paths.SCAFFOLD.iterdir()),
     "citation": paths.citation_file().read_text(encoding="utf-8"),
@@ -75,7 +78,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def same(answer: dict[str, Any], here: dict[str, Any]) -> bool:
-    ignored = {"package", "checkout"}
+    ignored = {"package", "checkout", "weights"}
     return {k: v for k, v in answer.items() if k not in ignored} == {k: v for k, v in here.items() if k not in ignored}
 
 
@@ -85,7 +88,7 @@ def test_a_checkout_has_everything(here: dict[str, Any]) -> None:
         assert {name.removeprefix("benchmark/") for name in tracked.stdout.split()} <= set(here["sources"])
     assert not here["absent"]
     assert all(here["targets"]) and here["targets"]
-    assert all(here["weights"]) and here["weights"]
+    assert all(here["weights"].values()) and len(here["weights"]) >= 5
     assert all(here["records"]) and here["records"]
     assert here["scaffold"] == ["inverse.py.j2", "submission.toml.j2"]
     assert here["templates"]
@@ -95,8 +98,9 @@ def test_a_checkout_has_everything(here: dict[str, Any]) -> None:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an unpacked wheel."""
-    site = tmp_path_factory.mktemp("site")
-    with zipfile.ZipFile(build("wheel", tmp_path_factory.mktemp("dist"))) as archive:
+    site, path = tmp_path_factory.mktemp("site"), build("wheel", tmp_path_factory.mktemp("dist"))
+    assert path.stat().st_size < 40e6
+    with zipfile.ZipFile(path) as archive:
         archive.extractall(site)
     return site
 
@@ -107,6 +111,30 @@ def test_a_wheel_has_everything(here: dict[str, Any], wheel: Path, tmp_path: Pat
     assert Path(answer["package"]) == wheel / "benchmark"
     assert answer["checkout"] is None
     assert same(answer, here)
+    assert {name for name, there in answer["weights"].items() if there} == {"mean", "modular"}
+    assert not list(wheel.rglob("audit.parquet"))
+
+
+@pytest.mark.slow
+def test_a_wheel_says_what_it_leaves_out(wheel: Path, tmp_path: Path) -> None:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {"PYTHONPATH": str(wheel), "INVBENCH_CACHE": str(tmp_path / "cache")}
+        command = [sys.executable, "-m", "invbench", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+
+    for arguments, left_out in (
+        (("eval", "--submission", "ridge", "--limit", "1"), "the inverse of mini-detr"),
+        (("rescore", "modular"), "pictures of records"),
+    ):
+        done = run(*arguments)
+        assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+        assert f"{left_out} " in done.stderr and "left out of installed packages (run this in a checkout" in done.stderr
+    built = run("board", "build", "--out", "board")
+    assert built.returncode == 0, built.stderr
+    note = "in the repository: an installed package has the scores of the records that came with it"
+    pages = [tmp_path / "board/mini-1" / f"{name}.html" for name in ("gallery-mini-vit", "method-ridge")]
+    assert all(note in page.read_text(encoding="utf-8") for page in pages)
+    assert not list((tmp_path / "board/mini-1").rglob("*.png"))
 
 
 @pytest.mark.slow

@@ -36,4 +36,7 @@ def gallery_context(board: Board, gallery: Gallery) -> dict[str, Any]:
         "rule": CHOICE_RULE,
         "full": gallery.full,
         "more": len(gallery.methods) - gallery.full,
+        "elsewhere": [
+            e.submission.id for e in board.entries if e.audit is None and gallery.target.id in e.record.targets
+        ],
     }
