@@ -136,8 +136,11 @@ def _check_training(value: dict[str, str | int | float]) -> dict[str, str | int 
     hours = value.get("device_hours", 0)
     if isinstance(hours, str) or not (hours == 0 or _SMALLEST_COST <= hours <= _MAX_HOURS):
         raise ValueError(f"'device_hours' is not a number of hours from 0 to {_MAX_HOURS:,.0f}")
+    samples = value.get("samples", 0)
+    if not isinstance(samples, int) or samples < 0:
+        raise ValueError("'samples' is not a whole number of images")
     return value
 
 
 Training = Annotated[dict[Line, _Stated], Field(max_length=64), AfterValidator(_check_training)]
-"""How an inverse was trained, as its author states it; a known key is `device_hours`."""
+"""How an inverse was trained, as its author states it; known: `data`, `device`, `device_hours` and `samples`."""

@@ -46,8 +46,8 @@ def ranking_frame(suite: Suite, tables: Tables, lock: Lock) -> pa.Table:
             "groups": WHOLE, "score": REAL, "score_low": REAL, "score_high": REAL}  # fmt: skip
     kinds = {"": REAL, "_low": REAL, "_high": REAL, "_rank": WHOLE, "_thumbnail": TEXT, "_reason": TEXT}
     axes = {axis + name: kind for axis in axes_of(suite) for name, kind in kinds.items()}
-    tail = {"parameters": WHOLE, "training_device_hours": REAL, "training_device": TEXT, "ms_per_recon": REAL,
-            "device_name": TEXT}  # fmt: skip
+    tail = {"parameters": WHOLE, "training_device_hours": REAL, "training_device": TEXT,
+            "training_samples": WHOLE, "training_data": TEXT, "ms_per_recon": REAL, "device_name": TEXT}  # fmt: skip
     rows = []
     for target in (None, *(target.id for target in suite.targets)):
         for row in tables[target].rows:
@@ -64,6 +64,8 @@ def ranking_frame(suite: Suite, tables: Tables, lock: Lock) -> pa.Table:
                 "parameters": cost.parameters,
                 "training_device_hours": rounded(cost.device_hours),
                 "training_device": cost.training_device,
+                "training_samples": cost.samples,
+                "training_data": cost.training_data,
                 "ms_per_recon": rounded(cost.ms_per_recon),
                 "device_name": cost.device,
             }

@@ -82,18 +82,21 @@ class Cost:
     """What an entry costs; None where it is not stated or was not measured.
 
     Attributes:
+        device: where it was measured.
         parameters: of the inverse; of all inverses where targets are taken together.
         device_hours: of training, likewise; `training_device` is where.
+        samples: images that training saw, with repetition, likewise; `training_data` is what they were.
         ms_per_recon: milliseconds a recon, target and inverse; the mean of the targets where they are taken together.
-        device: where it was measured.
         reason: why the whole is not known.
     """
 
-    parameters: int | None
-    device_hours: float | None
-    training_device: str | None
-    ms_per_recon: float | None
     device: str
+    parameters: int | None = None
+    device_hours: float | None = None
+    training_device: str | None = None
+    samples: int | None = None
+    training_data: str | None = None
+    ms_per_recon: float | None = None
     reason: str = ""
 
 
@@ -213,13 +216,19 @@ def cost_of(record: Record, target: str | None) -> Cost:
     names = [name for name in record.targets if target in (None, name)]
     inverses = [record.inverses[name] for name in names if name in record.inverses]
     hours = [value for inverse in inverses if isinstance(value := inverse.training.get("device_hours"), int | float)]
-    devices = {str(inverse.training["device"]) for inverse in inverses if "device" in inverse.training}
+    samples = [value for inverse in inverses if isinstance(value := inverse.training.get("samples"), int)]
+    devices, data = (
+        ", ".join(sorted({str(inverse.training[key]) for inverse in inverses if key in inverse.training})) or None
+        for key in ("device", "data")
+    )
     times = [record.run.ms_per_recon[name] for name in names if name in record.run.ms_per_recon]
     whole = bool(inverses) and len(inverses) == len(names)
     return Cost(
         parameters=sum(inverse.parameters for inverse in inverses) if whole else None,
         device_hours=float(sum(hours)) if hours and len(hours) == len(inverses) else None,
-        training_device=", ".join(sorted(devices)) or None,
+        training_device=devices,
+        samples=sum(samples) if samples and len(samples) == len(inverses) else None,
+        training_data=data,
         ms_per_recon=sum(times) / len(times) if times and len(times) == len(names) else None,
         device=record.run.device_name,
     )
@@ -278,7 +287,7 @@ def make_table(
         cells = tuple(_cell(suite, entry, target, axis, ranking) for axis in axes)
         cost = cost_of(entry.record, target)
         if lacks := not_evaluated(suite, entry.record, target):
-            cost = Cost(None, None, None, None, cost.device, lacks)
+            cost = Cost(cost.device, reason=lacks)
         standing = ranking.standings.get(name)
         place = standing.place if standing else None
         score = _score_of(every, weights, name) if every and name in every.parts else None

@@ -82,6 +82,8 @@ class BoardRow(_BoardPart):
     """hours of one device that the training took; over all targets their sum.
     Null: not stated, or not for every target.
     """
+    training_samples: int | None
+    """images that the training saw, with repetition; over all targets their sum. Null: as for the hours."""
     ms_per_recon: float | None
     """milliseconds per recon in the entry's own run; over all targets their mean."""
 
@@ -160,6 +162,8 @@ class BoardEntry(_BoardPart):
     """where the record was made."""
     training_device: str | None
     """what the training ran on, as the inverses state it; null: not stated."""
+    training_data: str | None
+    """the name of what the training saw, as the inverses state it; null: not stated."""
     overall: BoardRow
     """over all targets, each weighing the same."""
     targets: dict[Id, BoardRow]

@@ -105,6 +105,7 @@ def _board_download(download: Download, folder: str) -> BoardDownload:
 
 def _board_entry(suite: Suite, lock: Lock, entry: Entry, folder: str, rows: dict[str | None, Row]) -> BoardEntry:
     submission, record = entry.submission, entry.record
+    cost = cost_of(record, None)
     return BoardEntry(
         submission=BoardSubmission.model_validate(submission, from_attributes=True),
         page=f"{folder}/method-{submission.id}.html",
@@ -121,7 +122,8 @@ def _board_entry(suite: Suite, lock: Lock, entry: Entry, folder: str, rows: dict
             for whole in (overall_of(suite, old),)
         ),
         device_name=record.run.device_name,
-        training_device=cost_of(record, None).training_device,
+        training_device=cost.training_device,
+        training_data=cost.training_data,
         overall=_board_row(suite, lock, None, rows[None]),
         targets={target: _board_row(suite, lock, target, row) for target, row in rows.items() if target is not None},
         layers={
@@ -149,5 +151,6 @@ def _board_row(suite: Suite, lock: Lock, target: str | None, row: Row) -> BoardR
         axes=axes,
         parameters=row.cost.parameters,
         training_device_hours=rounded(row.cost.device_hours),
+        training_samples=row.cost.samples,
         ms_per_recon=rounded(row.cost.ms_per_recon),
     )

@@ -67,7 +67,8 @@ def test_what_is_no_moment_is_refused(moment: str) -> None:
     "training",
     [
         {"device_hours": 10**400}, {"device_hours": 1e308}, {"device_hours": -5}, {"device_hours": "many"},
-        {"device_hours": 1e-320}, {"device_hours": float("nan")}, {"steps": 10**13}, {"loss": float("inf")},
+        {"device_hours": 1e-320}, {"device_hours": float("nan")}, {"samples": -1}, {"samples": 0.5},
+        {"samples": "many"}, {"steps": 10**13}, {"loss": float("inf")},
         {"device": "\u202eGPU"}, {"data": "x" * 3000}, {"\x1b[2J": 1}, {"k" * 200: 1}, {f"k{i}": 1 for i in range(65)},
     ],
     ids=lambda t: ascii(t)[:30],

@@ -138,13 +138,17 @@ def record(suite: Suite, lock: Lock, enter: Enter, root: Path) -> Record:
 
 def test_costs_are_summed_over_targets_and_times_averaged(record: Record) -> None:
     stated = with_training(
-        record, mini_detr={"device_hours": 2, "device": "One GPU"}, mini_vit={"device_hours": 0.5, "device": "A CPU"}
+        record,
+        mini_detr={"device_hours": 2, "device": "One GPU", "samples": 64, "data": "train2017"},
+        mini_vit={"device_hours": 0.5, "device": "A CPU", "samples": 32, "data": "scenes"},
     )
     run = record.run.model_copy(update={"ms_per_recon": {"mini-detr": 3.0, "mini-vit": 1.0}})
     stated = stated.model_copy(update={"run": run})
     both, one = cost_of(stated, None), cost_of(stated, "mini-vit")
     assert (both.parameters, both.device_hours, both.ms_per_recon) == (2000, 2.5, 2.0)
     assert both.training_device == "A CPU, One GPU"
+    assert (both.samples, both.training_data) == (96, "scenes, train2017")
+    assert (one.samples, one.training_data) == (32, "scenes")
     assert (one.parameters, one.device_hours, one.ms_per_recon, one.training_device) == (1000, 0.5, 1.0, "A CPU")
     assert both.device == one.device == "Some CPU"
 
@@ -155,6 +159,7 @@ def test_a_cost_that_one_target_lacks_is_no_cost_of_all(record: Record) -> None:
     assert cost_of(stated, "mini-vit").device_hours is None
     assert cost_of(stated, None).device_hours is None
     assert cost_of(stated, None).training_device is None
+    assert (cost_of(stated, None).samples, cost_of(stated, None).training_data) == (None, None)
     assert list(record.run.ms_per_recon) == ["mini-vit"]
     assert cost_of(record, "mini-vit").ms_per_recon == 1.5
     assert cost_of(record, "mini-detr").ms_per_recon is None
