@@ -97,7 +97,10 @@ class _Heads(nn.Module):
 
 
 class _ImageStep(nn.Module):
-    """Inverse of the backbone or of the embeddings: transposed convolutions of stride 2, beside a linear path."""
+    """Inverse of the backbone or of the embeddings: transposed convolutions of stride 2, beside a linear path.
+
+    Where doublings do not give the image's size (patches of 14 pixels), what they give is resized.
+    """
 
     def __init__(self, channels: int, grid: tuple[int, int], height: int) -> None:
         super().__init__()
@@ -116,7 +119,10 @@ class _ImageStep(nn.Module):
         if features.ndim == 3:
             rows, columns = self.grid
             features = features[:, -rows * columns :].transpose(1, 2).unflatten(2, self.grid)
-        return (self.linear(features) + self.stack(features)).sigmoid()
+        image, details = self.linear(features), self.stack(features)
+        if details.shape != image.shape:
+            details = F.interpolate(details, size=image.shape[2:], mode="bilinear", align_corners=False)
+        return (image + details).sigmoid()
 
 
 class ModularPerTapInverse(ChainedInverse):
