@@ -38,6 +38,8 @@ class InverseRecipe(Frozen):
     """Images a step"""
     learning_rate: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False, examples=[1e-3])]
     """Highest learning rate, after the warm-up"""
+    weight_decay: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, examples=[1e-4])] = 0.0
+    """Of AdamW; 0: Adam"""
     storage: Storage = "float32"
     """Type of the numbers in the trained inverse's file"""
     validate_every: Annotated[int, Field(ge=0, le=10**8, examples=[5000])] = 0

@@ -201,7 +201,9 @@ def _descend(
     """Train an inverse by descent and save it; see `train_inverse`."""
     recipe, processes, share = descent.recipe, descent.processes, descent.share()
     warmup = min(WARMUP_STEPS, recipe.steps // 3)
-    schedule = Schedule(recipe.steps, recipe.batch_size, recipe.learning_rate, warmup_steps=warmup)
+    schedule = Schedule(
+        recipe.steps, recipe.batch_size, recipe.learning_rate, weight_decay=recipe.weight_decay, warmup_steps=warmup
+    )
     inverse = _build(method, target, folder, stated | descent.stated(data), descent)
     validation = descent.validation(target, inverse)
     begun, moments = take_over(inverse, descent.start) if descent.start else FRESH, 0

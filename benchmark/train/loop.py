@@ -32,7 +32,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast to train: AdamW with a linear warm-up and a cosine decay to zero."""
+    """How long and how fast to train: AdamW with a linear warm-up and a cosine decay to zero.
+
+    Without weight decay AdamW is Adam.
+    """
 
     steps: int
     batch_size: int

@@ -36,6 +36,8 @@ def test_every_recipe_is_of_a_method_and_fits_every_family_of_its_scale(mini: Su
         assert recipe.shapes.keys() >= {target.family for target in suites[scale].targets}
         # The committed inverses of the embedded targets were trained without validation.
         assert recipe.validate_every == (5000 if scale == "full" else 0)
+        # Published inverses were trained by Adam.
+        assert recipe.weight_decay == (0 if scale == "full" else 1e-4)
 
 
 def test_validation_is_chosen_beside_a_recipe_too(mini: Suite) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
+import math
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -45,7 +46,7 @@ class Blur(nn.Module):
         return (self.layer(batch.images) - batch.images).square().mean()
 
 
-def run(work: Path, stop_at: int | None = None, seed: int = 1) -> Blur:
+def run(work: Path, stop_at: int | None = None, seed: int = 1, schedule: Schedule = SCHEDULE) -> Blur:
     model = Blur()
     steps = 0
 
@@ -60,8 +61,8 @@ def run(work: Path, stop_at: int | None = None, seed: int = 1) -> Blur:
     fit(
         model,
         loss,
-        SCHEDULE,
-        batches=partial(get_batches, seed, SCHEDULE.batch_size, "none", cpu, 0),
+        schedule,
+        batches=partial(get_batches, seed, schedule.batch_size, "none", cpu, 0),
         key={"seed": seed},
         work=work,
         device=cpu,
@@ -85,8 +86,32 @@ def test_an_interrupted_training_ends_where_a_straight_one_does(
 def shortened(name: str) -> recipes.Recipe:
     recipe = recipes.RECIPES[name]
     short = {"steps": 2, "batch_size": 4, "warmup_steps": 1}
-    rounds = tuple(dataclasses.replace(r, schedule=dataclasses.replace(r.schedule, **short)) for r in recipe.rounds)
-    return dataclasses.replace(recipe, rounds=rounds)
+    rounds = tuple(replace(r, schedule=replace(r.schedule, **short)) for r in recipe.rounds)
+    return replace(recipe, rounds=rounds)
+
+
+def test_steps_are_those_of_adam_with_clipped_gradients_and_a_cosine(tmp_path: Path) -> None:
+    schedule = replace(SCHEDULE, weight_decay=0.0, clip_norm=0.1)
+    found, expected = run(tmp_path, schedule=schedule), Blur()
+    moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in expected.parameters()]
+    for step, batch in enumerate(get_batches(1, 2, "none", torch.device("cpu"), 0, range(6))):
+        warm = 0.02 + 0.98 * step / 2
+        rate = 1e-2 * (warm if step < 2 else (1 + math.cos(math.pi * (step - 2) / 4)) / 2)
+        expected.zero_grad()
+        expected(batch).backward()
+        gradients = [p.grad for p in expected.parameters() if p.grad is not None]
+        norm = math.sqrt(sum(float(g.square().sum()) for g in gradients))
+        assert norm > schedule.clip_norm
+        for p, g, (first, second) in zip(expected.parameters(), gradients, moments, strict=True):
+            g = g * schedule.clip_norm / (norm + 1e-6)
+            first.mul_(0.9).add_(0.1 * g)
+            second.mul_(0.999).add_(0.001 * g.square())
+            root = (second / (1 - 0.999 ** (step + 1))).sqrt()
+            p.data -= rate * first / (1 - 0.9 ** (step + 1)) / (root + 1e-8)
+    for one, other in zip(found.parameters(), expected.parameters(), strict=True):
+        assert torch.allclose(one, other, atol=1e-7)
+    decayed = run(tmp_path, schedule=replace(schedule, weight_decay=0.5))
+    assert not torch.allclose(found.layer.weight, decayed.layer.weight, atol=1e-4)
 
 
 @pytest.mark.slow
