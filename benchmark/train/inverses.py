@@ -187,8 +187,7 @@ def _build(method: str, target: Target, folder: Path, stated: Stated, descent: _
     """The inverse that a recipe describes, with fresh weights."""
     shape = descent.recipe.shape(target.spec.family)
     config = _config(target, folder / "model.safetensors", method, shape, stated)
-    if not descent.code:
-        count_bytes(config)  # says in one line what does not fit
+    count_bytes(config)  # says in one line what does not fit
     inverse = build_inverse(config.model_copy(update={"storage": descent.recipe.storage}))
     if not any(parameter.requires_grad for parameter in inverse.parameters()):
         raise UserError(f"method '{method}' has nothing to train: no parameters")

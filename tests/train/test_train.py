@@ -16,7 +16,8 @@ from transformers import AutoModelForImageClassification, DetrForObjectDetection
 from benchmark.errors import SpecError, UserError
 from benchmark.inverses import spec as inverses_spec
 from benchmark.inverses.base import load_inverse
-from benchmark.inverses.code import blame, load_code
+from benchmark.inverses.code import load_code
+from benchmark.inverses.faults import blame
 from benchmark.inverses.recipes import InverseRecipe, load_recipe
 from benchmark.inverses.standardized import StandardizedInverse
 from benchmark.suites.spec import Suite
