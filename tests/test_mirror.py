@@ -21,7 +21,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         "benchmark.engine.lock_builder": "",
     },
     "content/test_photographs.py": {"benchmark.errors": ""},
-    "datasets/test_imagenet.py": {"benchmark.datasets.stored": ""},
+    "datasets/test_decoding.py": {"benchmark.datasets.containers": ""},
     "datasets/test_coco.py": {"benchmark.datasets.base": ""},
     "diagnostics/test_batteries.py": {
         "benchmark.diagnostics.batteries_attack": "measure_attack",

@@ -27,7 +27,7 @@ from pycocotools import mask as coco_mask
 from pydantic import BaseModel, Field, ValidationError
 
 from benchmark.datasets.base import ImageSet, Sample, resize, stamp
-from benchmark.datasets.stored import read_stored
+from benchmark.datasets.decoding import read_image
 from benchmark.errors import IntegrityError, SpecError
 from benchmark.files.canonical import digest_of
 from benchmark.files.declarations import explain
@@ -251,7 +251,7 @@ class _UnchosenImages(ImageSet):
 
     def load(self, index: int, size: tuple[int, int]) -> Sample:
         listed, path = self.images[index], self.source(index)
-        image = read_stored(path, str(path), shape=(listed.height, listed.width), cure=CURE)
+        image = read_image(path, shape=(listed.height, listed.width), cure=CURE)
         pixels, mask = resize(image, np.ones(image.shape[:2], np.bool_), size)
         return Sample(self.ids[index], pixels, mask)
 
@@ -278,7 +278,7 @@ class _Coco(ImageSet):
     def load(self, index: int, size: tuple[int, int]) -> Sample:
         choice, path = self.choices[index], self.source(index)
         cure = DAMAGED if path.exists() else CURE
-        image = read_stored(path, str(path), shape=(choice.height, choice.width), cure=cure)
+        image = read_image(path, shape=(choice.height, choice.width), cure=cure)
         pixels, mask = resize(image, choice.mask(), size)
         return Sample(choice.id, pixels, mask, focal_category=choice.category)
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from benchmark.datasets.base import ImageSet, Sample, resize
-from benchmark.datasets.stored import read_stored
+from benchmark.datasets.decoding import read_image, read_mask
 from benchmark.errors import IntegrityError, SpecError, first_line
 from benchmark.files.storing import replacing
 from benchmark.suites.spec import HubData
@@ -39,12 +39,6 @@ def _read_cell(row: dict[str, Any], column: str, where: str) -> bytes | None:
     return bytes(cell["bytes"])
 
 
-def _read_mask(content: bytes, where: str, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    if content.startswith(b"\xff\xd8"):
-        raise SpecError("JPEG does not keep the zeros of a mask", where=where, cure="write masks as PNG")
-    return read_stored(content, where, shape=shape).max(axis=2) > 0
-
-
 class _Parquet(ImageSet):
     def __init__(self, rows: Dataset, files: dict[str, Path], where: str) -> None:
         self._rows, self._files, self._where = rows, files, where
@@ -56,10 +50,10 @@ class _Parquet(ImageSet):
         content = _read_cell(row, "image", where)
         if content is None:
             raise SpecError("has no pixels", where=where)
-        image = read_stored(content, where)
+        image = read_image(content, where)
         shape = (image.shape[0], image.shape[1])
         covered = _read_cell(row, "mask", where)
-        mask = np.ones(shape, np.bool_) if covered is None else _read_mask(covered, f"{where}, its mask", shape)
+        mask = np.ones(shape, np.bool_) if covered is None else read_mask(covered, f"{where}, its mask", shape=shape)
         pixels, mask = resize(image, mask, size)
         return Sample(row["id"], pixels, mask, focal_category=row.get("category") or "")
 

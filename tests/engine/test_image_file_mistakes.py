@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from scoring import Run, mistake, scores, write_set
 
-from benchmark.datasets.files import EXTENSIONS
+from benchmark.datasets.decoding import EXTENSIONS
 from benchmark.metrics.spec import METRICS
 
 
