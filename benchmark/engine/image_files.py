@@ -22,7 +22,7 @@ from benchmark.datasets.decoding import orientation_of, read_image, read_mask
 from benchmark.datasets.files import pair_files
 from benchmark.engine.precision import float32
 from benchmark.engine.score_report import Inputs, Report
-from benchmark.engine.scorer import load_metric
+from benchmark.engine.scorer import fits, load_metric
 from benchmark.errors import SpecError, UserError
 from benchmark.files.pixels import to_tensor
 from benchmark.metrics.case import Case, FocalMask, Networks, View
@@ -141,7 +141,7 @@ def _load_case(items: Sequence[_Item], networks: Networks, device: torch.device)
     )
 
 
-def _reason(metric: Metric, value: float, gray: bool, networks: Networks) -> str | None:
+def _reason(metric: Metric, value: float, gray: bool, networks: Networks, size: tuple[int, int]) -> str | None:
     """Return why a score must not stand; None if it may."""
     if metric.recolored and gray:
         return SEEN_GRAY
@@ -149,7 +149,9 @@ def _reason(metric: Metric, value: float, gray: bool, networks: Networks) -> str
         return SEEN_COLORED
     if "perceptual" in metric.needs and networks.perceptual is None:
         return NOT_INSTALLED
-    return None if np.isfinite(value) else metric.unscored
+    if np.isfinite(value):
+        return None
+    return metric.unscored if fits(metric.id, *size) else metric.too_small
 
 
 def _is_gray(images: Tensor) -> list[bool]:
@@ -185,7 +187,9 @@ def _iter_scores(
             measured = torch.stack([function(case) for function in functions], dim=1).cpu().numpy()
             grays = _is_gray(case.seen.rgb)
         for index, gray, row in zip(batch, grays, measured, strict=True):
-            whys = tuple(_reason(m, value, gray, networks) for m, value in zip(metrics, row, strict=True))
+            whys = tuple(
+                _reason(m, value, gray, networks, items[index].size) for m, value in zip(metrics, row, strict=True)
+            )
             yield index, np.where([why is None for why in whys], row, np.float32(np.nan)), whys
 
 

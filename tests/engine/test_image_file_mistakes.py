@@ -98,6 +98,20 @@ def test_tiny_images_are_refused(run: Run, tmp_path: Path) -> None:
     assert reasons["ssim"] == METRICS["ssim"].unscored
 
 
+@pytest.mark.parametrize(("width", "height", "small"), [(8, 8, True), (12, 8, True), (9, 9, False), (12, 12, False)])
+def test_too_small_is_told_from_flat(run: Run, tmp_path: Path, width: int, height: int, small: bool) -> None:
+    Image.effect_noise((width, height), 60).save(tmp_path / "noise.png")
+    Image.new("RGB", (width, height), (9, 90, 200)).save(tmp_path / "flat.png")
+    reasons = {}
+    for name in ("noise", "flat"):
+        found = scores(run(f"{name}.png", f"{name}.png", "--json"))["per_image"][0]
+        reasons[name] = found["reasons"]
+        assert ("spectral_ev" in found["reasons"]) == (name == "flat" or small)
+        assert ("frc" in found["reasons"]) == (name == "flat")
+    flat = METRICS["spectral_ev"].unscored
+    assert reasons["flat"]["spectral_ev"] == (METRICS["spectral_ev"].too_small if small else flat)
+
+
 def test_mistakes_with_files_and_folders(run: Run, many: Path, tmp_path: Path) -> None:
     original, recon = many / "original", many / "recon"
     mistake(run(original, many / "nowhere"), "nowhere: no such file or folder")
