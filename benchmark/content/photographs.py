@@ -16,7 +16,7 @@ from typing import Literal
 
 from benchmark.content.archives import Archive, download_archive, downloads_folder, unpack
 from benchmark.errors import IntegrityError, SpecError, UserError
-from benchmark.files.cache import cache_root
+from benchmark.files.cache import cache_root, coco_folder
 from benchmark.files.canonical import sha256_file
 from benchmark.files.storing import ANOTHER_CACHE, storing, write_text
 from benchmark.suites.spec import CocoData, ImagenetData
@@ -93,10 +93,6 @@ class DataState:
     note: str
 
 
-def _fetched() -> Path:
-    return cache_root() / "data" / "coco"
-
-
 def _record(name: str) -> Path:
     return cache_root() / "data" / f"{name}.json"
 
@@ -147,7 +143,7 @@ def _check(folder: Path, release: Release) -> None:
 
 def _ready(release: Release) -> bool:
     try:
-        _check(_fetched(), release)
+        _check(coco_folder(), release)
     except UserError:
         return False
     return True
@@ -193,7 +189,7 @@ def fetch_coco(*, base_url: str | None = None, release: Release = COCO, keep: bo
     url = (base_url or release.base_url).rstrip("/")
     if not url.startswith(("https://", "http://")):
         raise SpecError("not an address of the web", where=url, cure="it must start with https:// or http://")
-    folder = _fetched()
+    folder = coco_folder()
     with _alone():
         if not _ready(release):
             unfinished = folder.with_name(f"{folder.name}.part")
@@ -254,8 +250,8 @@ def locate_photographs(name: Name) -> Path:
         if not folder.is_dir():
             raise SpecError(f"the folder of {name} is gone", where=str(folder), cure=CURES[name])
         return folder
-    if name == "coco" and _fetched().is_dir():
-        return _fetched()
+    if name == "coco" and coco_folder().is_dir():
+        return coco_folder()
     raise SpecError(f"the photographs of {name} are not here", cure=CURES[name])
 
 

@@ -84,10 +84,14 @@ def _orientation(image: ImageFile) -> int:
     return found if isinstance(found, int) and 1 <= found <= 8 else UPRIGHT
 
 
-def _refuse_unusual(image: ImageFile, where: str, shape: tuple[int, int] | None, modes: tuple[str, ...]) -> None:
-    width, height = image.size
+def _refuse_other_size(image: ImageFile, where: str, shape: tuple[int, int] | None, cure: str | None) -> None:
+    height, width = image.height, image.width
     if shape is not None and (height, width) != shape:
-        raise IntegrityError(f"is {height}x{width} pixels, must be {shape[0]}x{shape[1]}", where=where)
+        raise IntegrityError(f"is {height}x{width} pixels, must be {shape[0]}x{shape[1]}", where=where, cure=cure)
+
+
+def _refuse_unusual(image: ImageFile, where: str, modes: tuple[str, ...]) -> None:
+    width, height = image.size
     if Image.MAX_IMAGE_PIXELS is not None and width * height > Image.MAX_IMAGE_PIXELS:
         raise Image.DecompressionBombError
     if image.format != "MPO" and (frames := getattr(image, "n_frames", 1)) > 1:
@@ -172,7 +176,8 @@ def read_image(
     """
     where = where or str(source)
     with _open(source, where, cure) as (image, content):
-        _refuse_unusual(image, where, shape, MODES)
+        _refuse_other_size(image, where, shape, cure)
+        _refuse_unusual(image, where, MODES)
         _refuse_turned_tiff(image, where, upright=upright)
         _decode(image)
         _refuse_cut_jpeg(image, content, where, cure)
@@ -200,7 +205,8 @@ def read_mask(
     with _open(source, where, cure) as (image, content):
         if lossy := drops_detail(image.format, content, image.info.get("compression")):
             raise SpecError(f"{lossy} does not keep the zeros of a mask", where=where, cure="save the mask as PNG")
-        _refuse_unusual(image, where, shape, MODES + DEEP_GRAY)
+        _refuse_other_size(image, where, shape, cure)
+        _refuse_unusual(image, where, MODES + DEEP_GRAY)
         _refuse_turned_tiff(image, where, upright=upright)
         _decode(image)
         shown = _turn(image) if upright else image

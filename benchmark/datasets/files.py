@@ -9,9 +9,15 @@ from pathlib import Path
 from benchmark.datasets.decoding import EXTENSIONS
 from benchmark.errors import SpecError, first_line
 
-__all__ = ["list_images", "pair_files"]
+__all__ = ["find_file", "list_images", "pair_files"]
 
 NAMED = 3
+
+
+def find_file(folder: Path, name: str) -> Path:
+    """Return the path of a file of a folder, whichever Unicode form of its name is there; `name` itself if none is."""
+    forms = (name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name))
+    return next((folder / form for form in forms if (folder / form).exists()), folder / name)
 
 
 def list_images(folder: Path) -> dict[str, Path]:
