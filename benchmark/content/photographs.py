@@ -23,6 +23,7 @@ from benchmark.suites.spec import CocoData, ImagenetData
 
 __all__ = ["COCO", "Archive", "DataState", "Release", "adopt", "fetch_coco", "find_state", "locate_photographs"]
 
+OWN = "a data set of your own goes with a suite file of your own and --data-dir"
 Name = Literal["coco", "imagenet"]
 CURES = {
     "coco": "invbench data fetch coco; or, if you have COCO 2017: invbench data fetch coco --coco-dir DIR",
@@ -130,7 +131,7 @@ def _check(folder: Path, release: Release) -> None:
         raise SpecError("no such file", where=str(path), cure=f"the folder must hold {release.split}/ and annotations/")
     if (digest := sha256_file(path)) != release.annotations_sha256:
         message = f"its SHA-256 is {digest[:12]}, that of COCO's own file is {release.annotations_sha256[:12]}"
-        raise IntegrityError(message, where=str(path), cure="take it from annotations_trainval2017.zip again")
+        raise IntegrityError(message, where=str(path), cure=f"take it from annotations_trainval2017.zip again; {OWN}")
     names = [image.file_name for image in read_annotations(path).images]
     if len(names) != release.images:
         raise IntegrityError(f"lists {len(names):,} photographs, not {release.images:,}", where=str(path))

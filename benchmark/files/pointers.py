@@ -30,7 +30,7 @@ def refuse_pointer(source: Path | bytes, where: str | None = None) -> None:
         SpecError: it is one.
     """
     beginning = source if isinstance(source, bytes) else b""
-    if isinstance(source, Path):
+    if isinstance(source, Path) and source.is_file():
         with suppress(OSError), source.open("rb") as file:
             beginning = file.read(len(MARK))
     if is_pointer(beginning):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -29,5 +30,7 @@ def test_other_files_are_none(tmp_path: Path, content: bytes) -> None:
 
 
 def test_what_cannot_be_read_is_left_to_its_reader(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    refuse_pointer(tmp_path / "pipe")
     refuse_pointer(tmp_path)
     refuse_pointer(tmp_path / "absent")
