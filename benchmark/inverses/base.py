@@ -30,12 +30,14 @@ from benchmark.targets.base import Target
 from benchmark.targets.taps import Features
 
 __all__ = [
-    "MAX_BYTES", "Inverse", "build_inverse", "count_bytes", "load_inverse", "read_config", "rebuild_inverse",
-    "save_inverse",
+    "MAX_BYTES", "Inverse", "build_inverse", "count_bytes", "load_inverse", "pack_inverse", "read_config",
+    "rebuild_inverse", "save_inverse",
 ]  # fmt: skip
 
 MAX_BYTES = 8 * 10**9
 """Largest inverse that is loaded; the reference work's largest has a twentieth of it."""
+
+ANOTHER_SEED = 314_159_265  # which no training is likely to have
 
 
 class Inverse(nn.Module, ABC):
@@ -143,6 +145,20 @@ def _unwrap(inverse: nn.Module) -> Inverse:
     return inner
 
 
+def pack_inverse(inverse: nn.Module) -> tuple[InverseConfig, dict[str, Tensor]]:
+    """Return what `save_inverse` would write: the configuration and the tensors by name, on the CPU.
+
+    Raises:
+        SpecError: the constructor would not make this inverse again, or a number does not fit.
+    """
+    inner = _unwrap(inverse)
+    config, inverse_class = inner.config, type(inner)
+    tensors = pack(inner, _outline(inverse_class, config), config.storage)
+    if unstored_of(inner):
+        refuse_lost(inner, build_bounded(partial(inverse_class, config), MAX_BYTES, ANOTHER_SEED))
+    return config, tensors
+
+
 def save_inverse(inverse: nn.Module, folder: Path) -> None:
     """Write `config.json` and `model.safetensors` to `folder`; numbers as the configuration's `storage` says.
 
@@ -150,14 +166,10 @@ def save_inverse(inverse: nn.Module, folder: Path) -> None:
     one with compiled parts, is written as if it were not compiled; one in half precision as its constructor makes it.
 
     Raises:
-        SpecError: the constructor would not make this inverse again, or a number does not fit.
+        SpecError: as `pack_inverse`.
     """
     with located(folder):
-        inner = _unwrap(inverse)
-        config, inverse_class = inner.config, type(inner)
-        tensors = pack(inner, _outline(inverse_class, config), config.storage)
-        if unstored_of(inner):
-            refuse_lost(inner, build_bounded(partial(inverse_class, config), MAX_BYTES, seed=1))
+        config, tensors = pack_inverse(inverse)
     write_text(folder / "config.json", json.dumps(config.model_dump(mode="json"), indent=1) + "\n")
     with replacing(folder / "model.safetensors") as temporary:
         try:

@@ -248,7 +248,12 @@ class Odd(Inverse):
         (
             "return {tap: self.recon(item) for tap, item in features.items()}",
             "float('nan')",
-            "the loss is not finite at",
+            "inverse.py: tensor 'shade' is not finite",
+        ),
+        (
+            "return {tap: self.recon(item) for tap, item in features.items()}",
+            "0.5)); self.noise = (torch.randn((3,)",
+            r"inverse.py: 'noise' is not stored, and the constructor gives it another value \(make it a parameter",
         ),
         ("return {tap: self.recon(item) / bar for tap, item in features.items()}", 0.5, "line 16: NameError"),
     ],
