@@ -172,6 +172,13 @@ def test_an_architecture_with_weights_is_trained_and_evaluated(checkout: Path, r
 
 
 @pytest.mark.slow
+def test_an_inverse_that_needs_gradients_is_evaluated(checkout: Path, run: Run) -> None:
+    (checkout / "submissions" / "my-descent").mkdir()
+    follow("Gradients", checkout, run, IN_FULL.replace("STEPS = 100", "STEPS = 1"))
+    assert "my-descent (partial)" in run("invbench eval --submission submissions/my-descent --trust-code")
+
+
+@pytest.mark.slow
 def test_a_metric_is_added(checkout: Path, run: Run) -> None:
     printed = follow("Add a metric", checkout, run)
     assert "### `mae`: Mean absolute error" in (checkout / "docs" / "metrics.md").read_text(encoding="utf-8")

@@ -21,7 +21,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         "benchmark.engine.lock_builder": "",
     },
     "content/test_photographs.py": {"benchmark.errors": ""},
-    "datasets/test_imagenet.py": {"benchmark.datasets.stored": ""},
+    "datasets/test_decoding.py": {"benchmark.datasets.containers": ""},
     "datasets/test_coco.py": {"benchmark.datasets.base": ""},
     "diagnostics/test_batteries.py": {
         "benchmark.diagnostics.batteries_attack": "measure_attack",
@@ -48,6 +48,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "engine/test_sources.py": {"leaderboard.data.frames": "frames"},
     "engine/test_tampering.py": {"benchmark.engine.rescore": ""},
     "files/test_paths.py": {"benchmark.engine.provenance": "provenance"},
+    "inverses/test_building.py": {"benchmark.inverses.faults": ""},
     "inverses/test_descent.py": {"benchmark.inverses.deep_prior": "", "benchmark.inverses.optimize": ""},
     "inverses/test_inverses.py": {f"benchmark.inverses.{name}": "" for name in ("base", "mean", "ridge", "spec")}
     | {"benchmark.inverses.copy": '"copy"'},

@@ -139,7 +139,7 @@ def _run_again(
     from benchmark.engine.jobs import Options
     from benchmark.engine.rescore import check_inverses
     from benchmark.errors import IntegrityError
-    from benchmark.inverses.code import blame
+    from benchmark.inverses.faults import blame
     from benchmark.records.scores import scores_from_table
     from benchmark.submissions.candidates import open_submission
 

@@ -130,7 +130,7 @@ def _compute(
     from benchmark.engine.ranks import evaluate_rank
     from benchmark.engine.torchrun import find_rank
     from benchmark.files.cache import cache_root
-    from benchmark.inverses.code import blame
+    from benchmark.inverses.faults import blame
     from benchmark.submissions.candidates import from_references, open_submission
 
     rank = None if request.merging or request.shard else find_rank()

@@ -35,7 +35,7 @@ def _renew(
 ) -> dict[str, Any]:
     from benchmark.engine.evaluation import find_keys
     from benchmark.engine.processes import evaluate_by_processes
-    from benchmark.inverses.code import blame
+    from benchmark.inverses.faults import blame
     from benchmark.records.store import RecordStore, record_folder
     from benchmark.submissions.candidates import open_submission
 

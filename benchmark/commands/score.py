@@ -48,8 +48,9 @@ def score_files(
 ) -> None:
     """Score RECON against ORIGINAL: two images, or two folders of images paired by name without extension.
 
-    Files are png, jpg, webp, bmp or tif with 8 bits a channel, turned upright and read as RGB without color
-    management; nothing is resized. Transparent pixels, 16 bits and several frames are refused.
+    Files are png, jpg, webp, bmp or tif with 8 bits a channel, turned upright by their EXIF orientation and read as
+    RGB without color management; nothing is resized. Transparent pixels, 16 bits, several frames, files cut short and
+    masks in lossy encodings are refused.
 
     \b
     Examples:

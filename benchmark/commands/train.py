@@ -253,7 +253,7 @@ def train_inverse_command(
 
     from benchmark.content.content import Content
     from benchmark.engine.torchrun import find_rank
-    from benchmark.inverses.code import blame
+    from benchmark.inverses.faults import blame
     from benchmark.train.choosing import refuse
     from benchmark.train.inverses import train_inverse
     from benchmark.train.processes import join

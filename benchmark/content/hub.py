@@ -230,13 +230,23 @@ def check_size(size: int | None, max_bytes: int, where: str) -> None:
 
 
 def check_cached(path: Path, revision: str, name: str, where: str) -> None:
-    """Refuse a path outside of the cache, or under another commit: the Hub's answers choose both."""
-    from huggingface_hub.constants import HF_HUB_CACHE
+    """Refuse a path under another commit, or a link that is not the client's own: the Hub's answers choose both.
 
-    if path.parents[name.count("/")].name != revision:
+    The client stores contents in `blobs` of the repository's folder, by their hash, and links to them from `snapshots`.
+    What the user has put elsewhere, behind links of their own, is followed: the cache, the folder of a repository,
+    its `blobs`, or a single one of them.
+    """
+    depth = name.count("/")
+    snapshot = path.parents[depth]
+    if snapshot.name != revision:
         raise IntegrityError("the Hub answered with another commit", where=where, cure="check HF_ENDPOINT")
-    cache = Path(HF_HUB_CACHE).expanduser().resolve()
-    if not path.resolve().is_relative_to(cache):
+    if not path.is_symlink():
+        return  # a file of its own: so the client stores it where links cannot be made
+    blob = path.parent / path.readlink()
+    folders = {root / "blobs" for root in (path.parents[depth + 2], snapshot.resolve().parents[1])}
+    if blob.name in ("", ".", "..") or blob.parent.resolve() not in {folder.resolve() for folder in folders}:
         raise IntegrityError(
-            f"the cached file leads out of {cache}", where=where, cure=f"delete it, then it is fetched again: {path}"
+            f"the cached file leads out of {path.parents[depth + 2]}",
+            where=where,
+            cure=f"delete it, then it is fetched again: {path}",
         )

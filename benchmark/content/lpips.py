@@ -17,6 +17,7 @@ from torch import Tensor
 
 from benchmark.errors import IntegrityError, SpecError, first_line
 from benchmark.files.cache import cache_root
+from benchmark.files.pointers import refuse_pointer
 from benchmark.files.storing import ANOTHER_CACHE, write_bytes
 from benchmark.metrics.perceptual import check_trunk
 
@@ -56,6 +57,7 @@ def _load_checkpoint(source: Path) -> object:
 def _read_weights(source: Path, cure: str) -> dict[str, Tensor]:
     """Return the named plain tensors of a file."""
     where = str(source)
+    refuse_pointer(source)
     try:
         loaded = _load_checkpoint(source)
     except FileNotFoundError:

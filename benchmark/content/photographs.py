@@ -16,13 +16,14 @@ from typing import Literal
 
 from benchmark.content.archives import Archive, download_archive, downloads_folder, unpack
 from benchmark.errors import IntegrityError, SpecError, UserError
-from benchmark.files.cache import cache_root
+from benchmark.files.cache import cache_root, coco_folder
 from benchmark.files.canonical import sha256_file
 from benchmark.files.storing import ANOTHER_CACHE, storing, write_text
 from benchmark.suites.spec import CocoData, ImagenetData
 
 __all__ = ["COCO", "Archive", "DataState", "Release", "adopt", "fetch_coco", "find_state", "locate_photographs"]
 
+OWN = "a data set of your own goes with a suite file of your own and --data-dir"
 Name = Literal["coco", "imagenet"]
 CURES = {
     "coco": "invbench data fetch coco; or, if you have COCO 2017: invbench data fetch coco --coco-dir DIR",
@@ -93,10 +94,6 @@ class DataState:
     note: str
 
 
-def _fetched() -> Path:
-    return cache_root() / "data" / "coco"
-
-
 def _record(name: str) -> Path:
     return cache_root() / "data" / f"{name}.json"
 
@@ -134,7 +131,7 @@ def _check(folder: Path, release: Release) -> None:
         raise SpecError("no such file", where=str(path), cure=f"the folder must hold {release.split}/ and annotations/")
     if (digest := sha256_file(path)) != release.annotations_sha256:
         message = f"its SHA-256 is {digest[:12]}, that of COCO's own file is {release.annotations_sha256[:12]}"
-        raise IntegrityError(message, where=str(path), cure="take it from annotations_trainval2017.zip again")
+        raise IntegrityError(message, where=str(path), cure=f"take it from annotations_trainval2017.zip again; {OWN}")
     names = [image.file_name for image in read_annotations(path).images]
     if len(names) != release.images:
         raise IntegrityError(f"lists {len(names):,} photographs, not {release.images:,}", where=str(path))
@@ -147,7 +144,7 @@ def _check(folder: Path, release: Release) -> None:
 
 def _ready(release: Release) -> bool:
     try:
-        _check(_fetched(), release)
+        _check(coco_folder(), release)
     except UserError:
         return False
     return True
@@ -193,7 +190,7 @@ def fetch_coco(*, base_url: str | None = None, release: Release = COCO, keep: bo
     url = (base_url or release.base_url).rstrip("/")
     if not url.startswith(("https://", "http://")):
         raise SpecError("not an address of the web", where=url, cure="it must start with https:// or http://")
-    folder = _fetched()
+    folder = coco_folder()
     with _alone():
         if not _ready(release):
             unfinished = folder.with_name(f"{folder.name}.part")
@@ -254,8 +251,8 @@ def locate_photographs(name: Name) -> Path:
         if not folder.is_dir():
             raise SpecError(f"the folder of {name} is gone", where=str(folder), cure=CURES[name])
         return folder
-    if name == "coco" and _fetched().is_dir():
-        return _fetched()
+    if name == "coco" and coco_folder().is_dir():
+        return coco_folder()
     raise SpecError(f"the photographs of {name} are not here", cure=CURES[name])
 
 

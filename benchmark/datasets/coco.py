@@ -14,6 +14,7 @@ What an annotation file may hold, and what becomes of it:
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -27,16 +28,20 @@ from pycocotools import mask as coco_mask
 from pydantic import BaseModel, Field, ValidationError
 
 from benchmark.datasets.base import ImageSet, Sample, resize, stamp
-from benchmark.datasets.stored import read_stored
+from benchmark.datasets.decoding import read_image
+from benchmark.datasets.files import find_file
 from benchmark.errors import IntegrityError, SpecError
+from benchmark.files.cache import coco_folder
 from benchmark.files.canonical import digest_of
 from benchmark.files.declarations import explain
+from benchmark.files.pointers import refuse_pointer
 from benchmark.suites.spec import CocoData
 
 __all__ = ["Annotations", "ChosenImage", "annotation_file", "open_coco", "read_annotations", "select"]
 
-CURE = "get COCO again with: invbench data fetch coco; or name your own copy with --coco-dir"
-DAMAGED = "if it is damaged, delete it; then: invbench data fetch coco"
+AGAIN = "get it again with: invbench data fetch coco, which also takes a copy that you have, with --coco-dir"
+DAMAGED = "delete it; then: invbench data fetch coco"
+CORRECT = "correct it in that file"
 Side = Annotated[int, Field(gt=0, le=1 << 14)]
 # Far beyond any image: COCO's library allocates memory by the length of a polygon's sides.
 Coordinate = Annotated[float, Field(ge=-(1 << 16), le=1 << 16, allow_inf_nan=False)]
@@ -213,10 +218,17 @@ def select(annotations: Annotations, spec: CocoData) -> tuple[ChosenImage, ...]:
                 )
             )
     if len(choices) < spec.images:
+        listed = f"{len(annotations.images):,} photographs"
         raise SpecError(
-            f"{len(choices):,} of {len(annotations.images):,} photographs are eligible, the suite takes {spec.images:,}"
+            f"{len(choices):,} of {listed} are eligible, the suite takes {spec.images:,}",
+            cure="let the suite take fewer images or a wider share of the frame, or annotate more",
         )
     return tuple(choices)
+
+
+def _advise(folder: Path, own: str, official: str = AGAIN) -> str:
+    """Return what to do about a fault in a folder: it is what was fetched, or a copy or a data set of the user's."""
+    return official if folder.resolve() == coco_folder().resolve() else f"{own}; if it is COCO's own: {official}"
 
 
 def annotation_file(split: str) -> str:
@@ -225,33 +237,46 @@ def annotation_file(split: str) -> str:
 
 
 def read_annotations(path: Path) -> Annotations:
-    """Read an annotation file of COCO's instances.
+    """Read an annotation file in the format of COCO's instances.
 
     Raises:
-        SpecError: absent.
+        SpecError: absent, or a pointer of Git LFS.
         IntegrityError: not such a file; names the field.
     """
+    folder = path.parents[1]
+    refuse_pointer(path)
     try:
-        return Annotations.model_validate_json(path.read_bytes())
+        return Annotations.model_validate_json(path.read_bytes().removeprefix(codecs.BOM_UTF8))
     except OSError as error:
-        raise SpecError(f"cannot be read: {error.strerror}", where=str(path), cure=CURE) from None
+        cure = _advise(folder, "--data-dir takes the folder that holds annotations/ beside the photographs'")
+        raise SpecError(f"cannot be read: {error.strerror}", where=str(path), cure=cure) from None
     except ValidationError as error:
-        raise IntegrityError(explain(error, str(path)).message, where=str(path), cure=CURE) from None
+        cure = _advise(folder, CORRECT)
+        raise IntegrityError(explain(error, str(path)).message, where=str(path), cure=cure) from None
+
+
+def _read_photograph(folder: Path, split: str, listed: _ListedImage | ChosenImage) -> npt.NDArray[np.uint8]:
+    """Read a photograph of the size that the annotation file says; see `read_image`."""
+    path = find_file(folder / split, listed.file_name)
+    if path.exists():
+        cure = _advise(folder, "replace it, or correct what the annotation file says of it", DAMAGED)
+    else:
+        cure = _advise(folder, "add it, or take it out of the annotation file")
+    return read_image(path, shape=(listed.height, listed.width), cure=cure)
 
 
 class _UnchosenImages(ImageSet):
     """The listed photographs of a folder, without masks of their own."""
 
-    def __init__(self, folder: Path, images: list[_ListedImage]) -> None:
-        self.folder, self.images = folder, images
+    def __init__(self, folder: Path, split: str, images: list[_ListedImage]) -> None:
+        self.folder, self.split, self.images = folder, split, images
         self.ids = tuple(f"{image.id:012d}" for image in images)
 
     def source(self, index: int) -> Path:
-        return self.folder / self.images[index].file_name
+        return find_file(self.folder / self.split, self.images[index].file_name)
 
     def load(self, index: int, size: tuple[int, int]) -> Sample:
-        listed, path = self.images[index], self.source(index)
-        image = read_stored(path, str(path), shape=(listed.height, listed.width), cure=CURE)
+        image = _read_photograph(self.folder, self.split, self.images[index])
         pixels, mask = resize(image, np.ones(image.shape[:2], np.bool_), size)
         return Sample(self.ids[index], pixels, mask)
 
@@ -259,7 +284,7 @@ class _UnchosenImages(ImageSet):
         return {}
 
     def fingerprint(self) -> str:
-        return digest_of(stamp(self.folder / image.file_name for image in self.images))
+        return digest_of(stamp(self.source(index) for index in range(len(self.images))))
 
 
 class _Coco(ImageSet):
@@ -270,15 +295,14 @@ class _Coco(ImageSet):
     def unused(self) -> ImageSet:
         chosen = {choice.image_id for choice in self.choices}
         others = sorted((image for image in self.images if image.id not in chosen), key=lambda image: image.id)
-        return _UnchosenImages(self.folder / self.split, others)
+        return _UnchosenImages(self.folder, self.split, others)
 
     def source(self, index: int) -> Path:
-        return self.folder / self.split / self.choices[index].file_name
+        return find_file(self.folder / self.split, self.choices[index].file_name)
 
     def load(self, index: int, size: tuple[int, int]) -> Sample:
-        choice, path = self.choices[index], self.source(index)
-        cure = DAMAGED if path.exists() else CURE
-        image = read_stored(path, str(path), shape=(choice.height, choice.width), cure=cure)
+        choice = self.choices[index]
+        image = _read_photograph(self.folder, self.split, choice)
         pixels, mask = resize(image, choice.mask(), size)
         return Sample(choice.id, pixels, mask, focal_category=choice.category)
 
@@ -287,8 +311,7 @@ class _Coco(ImageSet):
         return {name: self.folder / name}
 
     def fingerprint(self) -> str:
-        paths = (self.folder / self.split / choice.file_name for choice in self.choices)
-        return digest_of([super().fingerprint(), stamp(paths)])
+        return digest_of([super().fingerprint(), stamp(self.source(index) for index in range(len(self.choices)))])
 
 
 def open_coco(spec: CocoData, folder: Path) -> ImageSet:
@@ -304,4 +327,4 @@ def open_coco(spec: CocoData, folder: Path) -> ImageSet:
         return _Coco(folder, spec.split, select(annotations, spec), annotations.images)
     except (SpecError, IntegrityError) as error:
         where = f"{path}: {error.where}" if error.where else str(path)
-        raise type(error)(error.message, where=where, cure=CURE) from None
+        raise type(error)(error.message, where=where, cure=_advise(folder, error.cure or CORRECT)) from None

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmark.datasets.base import ImageSet, Sample, resize, stamp
-from benchmark.datasets.stored import read_stored
+from benchmark.datasets.decoding import read_image
 from benchmark.errors import SpecError, first_line
 
 __all__ = ["ChosenPhotographs", "open_folder"]
@@ -41,7 +41,7 @@ class _Folder(ImageSet):
 
     def load(self, index: int, size: tuple[int, int]) -> Sample:
         path = self.source(index)
-        image = read_stored(path, str(path), cure=REPLACE)
+        image = read_image(path, cure=REPLACE)
         pixels, mask = resize(image, np.ones(image.shape[:2], np.bool_), size)
         return Sample(self.ids[index], pixels, mask)
 

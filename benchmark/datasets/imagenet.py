@@ -1,8 +1,8 @@
 """ImageNet-1k photographs in class folders, `n01440764/*.JPEG`; the focal mask is the whole frame.
 
 Photographs are read as torchvision's image folders read them: the format is told from the content (some files named
-.JPEG are PNG), the first frame counts, grayscale and CMYK become RGB, and EXIF orientation is not applied, because
-the classifiers of the field were trained and tested that way.
+.JPEG are PNG), grayscale and CMYK become RGB, and EXIF orientation is not applied, because the classifiers of the field
+were trained and tested that way.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.datasets.base import ImageSet, Sample, resize, stamp
-from benchmark.datasets.stored import read_stored
+from benchmark.datasets.decoding import read_image
 from benchmark.errors import SpecError
 from benchmark.files.canonical import digest_of
 from benchmark.suites.spec import ImagenetData
@@ -39,7 +39,7 @@ class _Imagenet(ImageSet):
 
     def load(self, index: int, size: tuple[int, int]) -> Sample:
         path = self.paths[index]
-        image = read_stored(path, str(path), cure=GET_AGAIN)
+        image = read_image(path, cure=GET_AGAIN)
         pixels, mask = resize(image, np.ones(image.shape[:2], np.bool_), size)
         return Sample(path.stem, pixels, mask, focal_category=path.parent.name)
 

@@ -1,7 +1,8 @@
 """Photographs in Parquet files, as they are published on the Hub: read as a suite's images, and written from any.
 
 Columns: `id` (text), `image` (encoded bytes), `mask` (encoded bytes; true where a channel is not zero; null or no such
-column: the whole frame), and `category` (text; may be absent). Images are encoded and decoded one at a time.
+column: the whole frame), and `category` (text, or class labels with names; may be absent). Images are encoded and
+decoded one at a time, by the reader and the rules of image files.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from benchmark.datasets.base import ImageSet, Sample, resize
-from benchmark.datasets.stored import read_stored
+from benchmark.datasets.decoding import read_image, read_mask
 from benchmark.errors import IntegrityError, SpecError, first_line
+from benchmark.files.pointers import refuse_pointer
 from benchmark.files.storing import replacing
 from benchmark.suites.spec import HubData
 
@@ -39,15 +41,9 @@ def _read_cell(row: dict[str, Any], column: str, where: str) -> bytes | None:
     return bytes(cell["bytes"])
 
 
-def _read_mask(content: bytes, where: str, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    if content.startswith(b"\xff\xd8"):
-        raise SpecError("JPEG does not keep the zeros of a mask", where=where, cure="write masks as PNG")
-    return read_stored(content, where, shape=shape).max(axis=2) > 0
-
-
 class _Parquet(ImageSet):
-    def __init__(self, rows: Dataset, files: dict[str, Path], where: str) -> None:
-        self._rows, self._files, self._where = rows, files, where
+    def __init__(self, rows: Dataset, categories: list[str], files: dict[str, Path], where: str) -> None:
+        self._rows, self._categories, self._files, self._where = rows, categories, files, where
         self.ids = tuple(rows["id"])
 
     def load(self, index: int, size: tuple[int, int]) -> Sample:
@@ -56,36 +52,57 @@ class _Parquet(ImageSet):
         content = _read_cell(row, "image", where)
         if content is None:
             raise SpecError("has no pixels", where=where)
-        image = read_stored(content, where)
+        image = read_image(content, where)
         shape = (image.shape[0], image.shape[1])
         covered = _read_cell(row, "mask", where)
-        mask = np.ones(shape, np.bool_) if covered is None else _read_mask(covered, f"{where}, its mask", shape)
+        mask = np.ones(shape, np.bool_) if covered is None else read_mask(covered, f"{where}, its mask", shape=shape)
         pixels, mask = resize(image, mask, size)
-        return Sample(row["id"], pixels, mask, focal_category=row.get("category") or "")
+        return Sample(row["id"], pixels, mask, focal_category=self._categories[index])
 
     def files(self) -> dict[str, Path]:
         return dict(self._files)
 
 
-def _open_rows(paths: list[Path], where: str) -> Dataset:
-    """Return the rows of Parquet files with the known columns, images not decoded."""
+def _read_categories(rows: Dataset) -> list[str]:
+    """Return the categories of the rows of one file: of class labels the names that the file gives them."""
+    from datasets import ClassLabel, Value
+
+    if "category" not in rows.column_names:
+        return [""] * len(rows)
+    kind = rows.features["category"]
+    if isinstance(kind, ClassLabel):
+        return ["" if label is None or label < 0 else kind.names[label] for label in rows["category"]]
+    return [category or "" for category in rows.cast_column("category", Value("string"))["category"]]
+
+
+def _open_file(path: Path) -> tuple[Dataset, list[str]]:
+    """Return the rows of a Parquet file with the known columns, images not decoded, and their categories."""
     from datasets import Image as Encoded
     from datasets import Value, load_dataset
 
-    for path in paths:
-        if not path.is_file():
-            raise SpecError("no such file", where=str(path))
+    if not path.is_file():
+        raise SpecError("no such file", where=str(path))
+    refuse_pointer(path)
+    rows = load_dataset("parquet", data_files=[str(path)], split="train")
+    categories = _read_categories(rows)
+    kinds = {"id": Value("string"), "image": Encoded(decode=False)}
+    if absent := sorted(kinds.keys() - set(rows.column_names)):
+        raise SpecError(f"has no column '{absent[0]}'", where=str(path))
+    kinds |= {"mask": Encoded(decode=False)}
+    rows = rows.select_columns([name for name in kinds if name in rows.column_names])
+    for name in rows.column_names:
+        if rows.features[name] != kinds[name]:
+            rows = rows.cast_column(name, kinds[name])
+    return rows, categories
+
+
+def _open_rows(paths: list[Path], where: str) -> tuple[Dataset, list[str]]:
+    """Return the rows of Parquet files, one file after the other, and their categories."""
+    from datasets import concatenate_datasets
+
     try:
-        rows = load_dataset("parquet", data_files=[str(path) for path in paths], split="train")
-        kinds = {"id": Value("string"), "image": Encoded(decode=False)}
-        if absent := sorted(kinds.keys() - set(rows.column_names)):
-            raise SpecError(f"has no column '{absent[0]}'", where=where)
-        kinds |= {"mask": Encoded(decode=False), "category": Value("string")}
-        rows = rows.select_columns([name for name in kinds if name in rows.column_names])
-        for name in rows.column_names:
-            if rows.features[name] != kinds[name]:
-                rows = rows.cast_column(name, kinds[name])
-        return rows
+        parts = [_open_file(path) for path in paths]
+        return concatenate_datasets([rows for rows, _ in parts]), [name for _, names in parts for name in names]
     except SpecError:
         raise
     except Exception as error:  # The readers of Parquet and Arrow fail in many ways on damaged files.
@@ -102,10 +119,10 @@ def open_parquet(spec: HubData, folder: Path) -> ImageSet:
     """
     paths = {name: folder / name for name in spec.files}
     where = f"{folder}/{spec.files[0]}" if len(spec.files) == 1 else f"{len(spec.files)} files in {folder}"
-    rows = _open_rows(list(paths.values()), where)
+    rows, categories = _open_rows(list(paths.values()), where)
     if len(rows) != spec.images:
         raise IntegrityError(f"holds {len(rows)} images, the suite says {spec.images}", where=where)
-    images = _Parquet(rows, {f"{spec.repo_id}/{name}": path for name, path in paths.items()}, where)
+    images = _Parquet(rows, categories, {f"{spec.repo_id}/{name}": path for name, path in paths.items()}, where)
     if None in images.ids:
         raise SpecError(f"image {images.ids.index(None)} has no id", where=where)
     if len(set(images.ids)) != len(images.ids):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from benchmark.datasets.base import Sample
+from benchmark.datasets.decoding import read_image, read_mask
 from benchmark.diagnostics.batteries_answers import ANSWERS, Prior, dominant_color, own_color, radius, scale_chroma
 from benchmark.diagnostics.batteries_scores import Scored, score_answers
 from benchmark.engine.scorer import TILE, Tile
@@ -75,14 +76,15 @@ def read_images(path: Path, count: int = IMAGES) -> list[Sample]:
         SpecError: it is not such a file, or holds fewer images.
     """
     import pyarrow.parquet as pq
-    from PIL import Image
 
-    def pixels(cell: dict[str, bytes]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-        return np.array(Image.open(io.BytesIO(cell["bytes"])))
+    def sample(row: dict[str, Any]) -> Sample:
+        where = f"{path}: image '{row['id']}'"
+        image = read_image(row["image"]["bytes"], where)
+        return Sample(row["id"], image, read_mask(row["focal_mask"]["bytes"], f"{where}, its mask"))
 
     try:
         rows = pq.read_table(path, columns=["id", "image", "focal_mask"]).slice(0, count).to_pylist()
-        samples = [Sample(row["id"], pixels(row["image"]), pixels(row["focal_mask"]) > 0) for row in rows]
+        samples = [sample(row) for row in rows]
     except (KeyError, OSError, TypeError, ValueError) as error:
         message = f"is not a Parquet file of images and focal masks: {error}".splitlines()[0]
         raise SpecError(message, where=str(path)) from None

@@ -11,7 +11,7 @@ import torch
 
 from benchmark.content.content import Content
 from benchmark.engine.precision import float32
-from benchmark.engine.reading import read_features
+from benchmark.engine.reading import apply, read_features
 from benchmark.files.canonical import sha256_file
 from benchmark.files.pixels import to_pixels, to_tensor
 from benchmark.inverses.base import Inverse
@@ -59,8 +59,7 @@ def _psnr_db(first: np.ndarray, second: np.ndarray) -> float:
 def _alone(inverse: Inverse, features: Mapping[str, Features], tap: str) -> np.ndarray:
     """The pixels (H, W, 3) of the recon of one image, from the features of a tap and nothing else."""
     given = {name: item for name, item in features.items() if name in (tap, INPUT)}
-    with torch.no_grad():
-        recon = inverse.invert(given)[tap]
+    recon = apply(inverse.invert, given)[tap]
     return np.asarray(to_pixels(torch.nan_to_num(recon.float()).clamp(0, 1))[0])
 
 

@@ -5,10 +5,11 @@ Needs no suite and no target. Which metrics apply follows from their declaration
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +18,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmark.content.lpips import perceptual_path
-from benchmark.datasets.files import pair_files, read_image, read_mask
+from benchmark.datasets.decoding import orientation_of, read_image, read_mask
+from benchmark.datasets.files import pair_files
 from benchmark.engine.precision import float32
 from benchmark.engine.score_report import Inputs, Report
-from benchmark.engine.scorer import load_metric
+from benchmark.engine.scorer import fits, load_metric
 from benchmark.errors import SpecError, UserError
 from benchmark.files.pixels import to_tensor
 from benchmark.metrics.case import Case, FocalMask, Networks, View
@@ -31,6 +33,7 @@ __all__ = ["choose_metrics", "score"]
 
 FILES = ("seen", "mask", "baseline")
 MIN_SIDE_PX = 8
+STRIP = "save the pixels as they are stored, without the tag"
 MAX_BATCH_PX = 2**22
 NOT_INSTALLED = "the perceptual network is not installed (run: invbench data lpips)"
 SEEN_GRAY, SEEN_COLORED = "the seen image is gray", "the seen image is not gray"
@@ -38,9 +41,12 @@ SEEN_GRAY, SEEN_COLORED = "the seen image is gray", "the seen image is not gray"
 
 @dataclass(frozen=True)
 class _Item:
+    """An image: its name, its files by role, its size, and the EXIF orientation of each file, 1 to 8."""
+
     name: str
     files: dict[str, Path]
     size: tuple[int, int]
+    orientations: dict[str, int]
 
 
 def _why_not(metric: Metric, given: Collection[str]) -> str | None:
@@ -76,15 +82,33 @@ def choose_metrics(
 
 def _measure_sizes(name: str, files: dict[str, Path]) -> _Item:
     """Read all files of an image, so that mistakes show before anything is computed, and compare their sizes."""
-    shapes = {role: (read_mask if role == "mask" else read_image)(path).shape for role, path in files.items()}
+    shapes = {role: _reader(role)(path, upright=True).shape for role, path in files.items()}
+    turned = {role: orientation_of(path) for role, path in files.items()}
     height, width = shapes["original"][:2]
     for role, shape in shapes.items():
         if shape[:2] != (height, width):
             message = f"is {shape[1]}x{shape[0]}, but {files['original']} is {width}x{height} (width x height)"
-            raise SpecError(message, where=str(files[role]), cure="bring them to one size; nothing is resized here")
+            cure = "bring them to one size; nothing is resized here"
+            if turned[role] != turned["original"]:
+                cure = f"EXIF orientation turned one of them: {STRIP}"
+            raise SpecError(message, where=str(files[role]), cure=cure)
     if min(height, width) < MIN_SIDE_PX:
         raise SpecError(f"is {width}x{height}; both sides must be at least {MIN_SIDE_PX}", where=str(files["original"]))
-    return _Item(name, files, (height, width))
+    return _Item(name, files, (height, width), turned)
+
+
+def _reader(role: str) -> Callable[..., npt.NDArray[Any]]:
+    return read_mask if role == "mask" else read_image
+
+
+def _note_turned(items: Sequence[_Item]) -> tuple[str, ...]:
+    """Say which images have files of different EXIF orientation: turned upright, these may not match any more."""
+    mixed = [item for item in items if len(set(item.orientations.values())) > 1]
+    if not mixed:
+        return ()
+    count = f"{len(mixed)} of {len(items)} images were" if len(items) > 1 else "the files were"
+    files = ", ".join(f"{mixed[0].files[role]}: {code}" for role, code in mixed[0].orientations.items())
+    return (f"{count} turned by different EXIF orientations ({files}). If they do not match now, {STRIP}.",)
 
 
 def _iter_batches(items: Sequence[_Item], batch_size: int) -> Iterator[list[int]]:
@@ -99,12 +123,12 @@ def _iter_batches(items: Sequence[_Item], batch_size: int) -> Iterator[list[int]
 
 def _load_case(items: Sequence[_Item], networks: Networks, device: torch.device) -> Case:
     def view(role: str) -> View:
-        pixels = np.stack([read_image(item.files[role]) for item in items])
+        pixels = np.stack([read_image(item.files[role], upright=True) for item in items])
         return View(to_tensor(pixels, device).contiguous())
 
     original, roles = view("original"), items[0].files
     if "mask" in roles:
-        pixels = torch.from_numpy(np.stack([read_mask(item.files["mask"]) for item in items]))
+        pixels = torch.from_numpy(np.stack([read_mask(item.files["mask"], upright=True) for item in items]))
     else:
         pixels = torch.ones(len(items), *items[0].size, dtype=torch.bool)
     return Case(
@@ -117,7 +141,7 @@ def _load_case(items: Sequence[_Item], networks: Networks, device: torch.device)
     )
 
 
-def _reason(metric: Metric, value: float, gray: bool, networks: Networks) -> str | None:
+def _reason(metric: Metric, value: float, gray: bool, networks: Networks, size: tuple[int, int]) -> str | None:
     """Return why a score must not stand; None if it may."""
     if metric.recolored and gray:
         return SEEN_GRAY
@@ -125,7 +149,9 @@ def _reason(metric: Metric, value: float, gray: bool, networks: Networks) -> str
         return SEEN_COLORED
     if "perceptual" in metric.needs and networks.perceptual is None:
         return NOT_INSTALLED
-    return None if np.isfinite(value) else metric.unscored
+    if np.isfinite(value):
+        return None
+    return metric.unscored if fits(metric.id, *size) else metric.too_small
 
 
 def _is_gray(images: Tensor) -> list[bool]:
@@ -161,7 +187,9 @@ def _iter_scores(
             measured = torch.stack([function(case) for function in functions], dim=1).cpu().numpy()
             grays = _is_gray(case.seen.rgb)
         for index, gray, row in zip(batch, grays, measured, strict=True):
-            whys = tuple(_reason(m, value, gray, networks) for m, value in zip(metrics, row, strict=True))
+            whys = tuple(
+                _reason(m, value, gray, networks, items[index].size) for m, value in zip(metrics, row, strict=True)
+            )
             yield index, np.where([why is None for why in whys], row, np.float32(np.nan)), whys
 
 
@@ -221,5 +249,6 @@ def score(
         tuple(reasons),
         not_applicable,
         str(device),
+        _note_turned(items),
     )
     return _drop_foreign(report) if metrics is None else report

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmark.engine.precision import OFFICIAL, Arithmetic, float32
-from benchmark.engine.reading import with_seeds
+from benchmark.engine.reading import apply, with_seeds
 from benchmark.engine.scorer import Tile, in_batches, load_metric
 from benchmark.inverses.base import Inverse
 from benchmark.metrics.case import Case, FocalMask, View
@@ -96,7 +96,7 @@ class LayerScorer:
     def _invert(self, given: Features, through: str, ids: Sequence[str]) -> Tensor:
         """Return the recons (N, 3, H, W) that the inverse of a tap makes of some features."""
         with self.arithmetic.autocast(self.target.device):
-            return self.inverse.invert({through: with_seeds(given, through, ids)})[through].float()
+            return apply(self.inverse.invert, {through: with_seeds(given, through, ids)})[through].float()
 
 
 def _rows(matrix: Array) -> tuple[tuple[float | None, ...], ...]:

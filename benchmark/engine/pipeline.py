@@ -12,7 +12,7 @@ from torch import Tensor
 
 from benchmark.engine.layer_transfer import LayerScorer
 from benchmark.engine.precision import OFFICIAL, Arithmetic
-from benchmark.engine.reading import read_features
+from benchmark.engine.reading import apply, read_features
 from benchmark.engine.scorer import Scorer, Tile, check_recons
 from benchmark.engine.stopwatch import Stopwatch
 from benchmark.errors import SpecError, UserError
@@ -82,7 +82,7 @@ class Pipeline:
             with self.watch.stage("target"):
                 features = read_features(self._target, seen, ids, reads_input=self._reads_input)
             with self.watch.stage("inverse"):
-                recons = self._apply(features)
+                recons = apply(self._apply, features)
         check_recons(recons, self._target.spec.tap_names, seen.shape)
         return recons
 

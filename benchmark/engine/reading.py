@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from benchmark.suites.spec import INPUT
 from benchmark.targets.base import Target
 from benchmark.targets.taps import Features
 
-__all__ = ["read_features", "seed_of", "with_seeds"]
+__all__ = ["apply", "read_features", "seed_of", "with_seeds"]
 
 
 def seed_of(image_id: str, tap: str) -> int:
@@ -34,3 +35,11 @@ def read_features(target: Target, seen: Tensor, ids: Sequence[str], *, reads_inp
     names = target.spec.tap_names
     found = {name: Features(seen) for name in (*names, INPUT)} if reads_input else target.features(seen, names)
     return {name: with_seeds(item, name, ids) for name, item in found.items()}
+
+
+def apply(
+    invert: Callable[[Mapping[str, Features]], Mapping[str, Tensor]], features: Mapping[str, Features]
+) -> dict[str, Tensor]:
+    """Return the recons by tap that an inverse makes of features, without the gradients that it may have needed."""
+    with torch.no_grad():  # so that afterwards the mode is what it was, whatever the inverse leaves behind
+        return {tap: recon.detach() for tap, recon in invert(features).items()}

@@ -51,6 +51,7 @@ class Report:
         reasons: why not, by image and metric; None where scored.
         not_applicable: why the other metrics do not apply, by id.
         device: that it ran on.
+        notes: what a reader should know of how the files were read.
     """
 
     inputs: Inputs
@@ -61,6 +62,7 @@ class Report:
     reasons: tuple[tuple[str | None, ...], ...]
     not_applicable: dict[str, str]
     device: str
+    notes: tuple[str, ...] = ()
 
     def summary(self, column: int) -> float | None:
         """Return what stands for all images under a metric: its declared aggregate over those that were scored."""
@@ -110,7 +112,8 @@ def render_table(report: Report) -> str:
     for name, why in report.not_applicable.items():
         by_reason.setdefault(why, []).append(name)
     lines = [f"  {', '.join(names)}: {why}" for why, names in by_reason.items()]
-    return "\n".join([text, *(["", "Not applicable:", *lines] if lines else [])])
+    notes = [f"Note: {note}" for note in report.notes]
+    return "\n".join([text, *(["", "Not applicable:", *lines] if lines else []), *(["", *notes] if notes else [])])
 
 
 def to_json(report: Report) -> dict[str, Any]:
@@ -136,6 +139,7 @@ def to_json(report: Report) -> dict[str, Any]:
             for column, metric in enumerate(report.metrics)
         },
         "not_applicable": report.not_applicable,
+        "notes": list(report.notes),
         "per_image": [
             {
                 "image": name,

@@ -28,8 +28,8 @@ from benchmark.records.scores import NOT_APPLICABLE, SCORED, applies, defines
 from benchmark.suites.spec import HUE_PERTURBATIONS, POOLED, Condition, Suite
 
 __all__ = [
-    "TILE", "Invert", "Scorer", "Tile", "check_recons", "in_batches", "iter_tiles", "load_finish", "load_metric",
-    "load_parts",
+    "TILE", "Invert", "Scorer", "Tile", "check_recons", "fits", "in_batches", "iter_tiles", "load_finish",
+    "load_metric", "load_parts",
 ]  # fmt: skip
 
 TILE = 8
@@ -52,6 +52,12 @@ def load_metric(metric_id: str) -> Callable[[Case], Tensor]:
         return load_parts(metric_id)
     parts, finish = load_parts(metric_id), load_finish(metric_id)
     return lambda case: finish(parts(case))
+
+
+def fits(metric_id: str, height: int, width: int) -> bool:
+    """Whether an image is large enough to be scored by a metric."""
+    metric = get_metric(metric_id)
+    return metric.fits is None or bool(_load(metric.fits)(height, width))
 
 
 def load_parts(metric_id: str) -> Callable[[Case], Tensor]:

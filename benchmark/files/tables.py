@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmark.errors import SpecError, first_line
+from benchmark.files.pointers import refuse_pointer
 
 __all__ = ["MAX_FILE_BYTES", "MAX_ROWS", "MAX_TABLE_BYTES", "read_page_header", "read_table"]
 
@@ -150,6 +151,7 @@ def read_table(path: Path, schema: pa.Schema, rows: int | None = None) -> pa.Tab
             raise SpecError("is no file" if path.exists() else "no such file", where=where)
         if (size := path.stat().st_size) > MAX_FILE_BYTES:
             raise SpecError(f"takes {size:,} bytes, more than the {MAX_FILE_BYTES:,} allowed", where=where)
+        refuse_pointer(path)
         with path.open("rb") as raw:
             _check_footer(raw, size)
             file = pq.ParquetFile(raw)

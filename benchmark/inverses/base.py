@@ -3,36 +3,48 @@
 from __future__ import annotations
 
 import json
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from copy import deepcopy
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import ClassVar
 
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_model
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from benchmark.errors import IntegrityError, SpecError, first_line
+from benchmark.errors import IntegrityError, SpecError, first_line, located
 from benchmark.files.declarations import explain
+from benchmark.files.pointers import refuse_pointer
 from benchmark.files.storing import replacing, write_text
-from benchmark.inverses.spec import InverseConfig, get_method
+from benchmark.inverses.building import build_bounded, build_outline, unstored_of
+from benchmark.inverses.faults import blame
+from benchmark.inverses.spec import METHODS, InverseConfig, get_method
+from benchmark.inverses.weights import count_stored, fill, pack, read_tensors, refuse_lost
 from benchmark.targets.base import Target
 from benchmark.targets.taps import Features
 
-__all__ = ["MAX_BYTES", "Inverse", "build_inverse", "count_bytes", "load_inverse", "read_config", "save_inverse"]
+__all__ = [
+    "MAX_BYTES", "Inverse", "build_inverse", "count_bytes", "load_inverse", "pack_inverse", "read_config",
+    "rebuild_inverse", "save_inverse",
+]  # fmt: skip
 
 MAX_BYTES = 8 * 10**9
 """Largest inverse that is loaded; the reference work's largest has a twentieth of it."""
+
+ANOTHER_SEED = 314_159_265  # which no training is likely to have
 
 
 class Inverse(nn.Module, ABC):
     """Maps features to reconstructions.
 
-    A subclass is built from its configuration alone, so that shapes are known before any weight is read. The recon of a
+    A subclass is built from its configuration alone, so that shapes are known before any weight is read. Parameters and
+    persistent buffers are stored; all else that it holds must follow from the configuration. The recon of a
     tap is a function of that tap's features, the weights and the seed of the image and the tap, and of nothing else:
     not of other taps, not of earlier calls. `invbench verify` looks for what breaks this.
 
@@ -71,41 +83,97 @@ class Inverse(nn.Module, ABC):
         """
 
 
+def _find_class(method: str) -> type[Inverse]:
+    module, name = get_method(method).implementation.split(":")
+    found: type[Inverse] = getattr(import_module(module), name)
+    return found
+
+
 def build_inverse(config: InverseConfig) -> Inverse:
     """Return the inverse that a configuration describes, with fresh weights.
 
     Raises:
         NotFoundError: no such method.
     """
-    module, name = get_method(config.method).implementation.split(":")
-    inverse_class: type[Inverse] = getattr(import_module(module), name)
-    return inverse_class(config)
+    return _find_class(config.method)(config)
 
 
-def _stored_type(tensor: Tensor, config: InverseConfig) -> torch.dtype:
-    """Return the type that a tensor of an inverse has in its file."""
-    return torch.float16 if config.storage == "float16" and tensor.is_floating_point() else tensor.dtype
-
-
-def save_inverse(inverse: Inverse, folder: Path) -> None:
-    """Write `config.json` and `model.safetensors` to `folder`; numbers as the configuration's `storage` says.
+@contextmanager
+def _told(inverse_class: type[Inverse]) -> Iterator[None]:
+    """Turn what a constructor raises into one line: of the file that holds it, or of the configuration.
 
     Raises:
-        SpecError: a number is too large for float16.
+        SpecError: instead of whatever else.
     """
-    stored: nn.Module = inverse
-    if inverse.config.storage == "float16":
-        stored = deepcopy(inverse).half()
-        for name, tensor in stored.state_dict().items():
-            if not tensor.isfinite().all():
-                finite = bool(inverse.state_dict()[name].isfinite().all())
-                message = f"tensor '{name}' {'does not fit float16' if finite else 'is not finite'}"
-                raise SpecError(message, where=str(folder), cure="set 'storage' to float32" if finite else None)
-    config = inverse.config.model_dump(mode="json")
-    write_text(folder / "config.json", json.dumps(config, indent=1) + "\n")
+    method = getattr(inverse_class, "method", inverse_class.__name__)
+    file = getattr(sys.modules.get(inverse_class.__module__), "__file__", None)
+    try:
+        with blame(Path(file) if file and method not in METHODS else None):
+            yield
+    except KeyError as error:
+        message = f"describes no '{method}' inverse: {error} is missing in 'architecture' or 'sequences'"
+        raise SpecError(message, where="config.json") from None
+    except (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        message = f"describes no '{method}' inverse: {first_line(error)}"
+        raise SpecError(message, where="config.json") from None
+
+
+def rebuild_inverse(config: InverseConfig) -> Inverse:
+    """Return the inverse that a configuration describes, as every process builds it: nothing depends on a seed.
+
+    Raises:
+        NotFoundError: no such method.
+        SpecError: the configuration does not fit the method, or describes more than `MAX_BYTES`.
+    """
+    inverse_class = _find_class(config.method)
+    with _told(inverse_class):
+        return build_bounded(partial(inverse_class, config), MAX_BYTES)
+
+
+def _outline(inverse_class: type[Inverse], config: InverseConfig) -> Inverse:
+    """Return an inverse without memory for its weights, if its code allows that; see `build_outline`."""
+    with _told(inverse_class):
+        foreign = inverse_class.__module__.partition(".")[0] != __name__.partition(".")[0]
+        return build_outline(partial(inverse_class, config), MAX_BYTES, foreign=foreign)
+
+
+def _unwrap(inverse: nn.Module) -> Inverse:
+    """Return the inverse inside what `torch.compile` made of it."""
+    inner = getattr(inverse, "_orig_mod", inverse)
+    if not isinstance(inner, Inverse):
+        raise SpecError(f"a {type(inner).__name__} is no inverse", cure="save the module that it wraps")
+    return inner
+
+
+def pack_inverse(inverse: nn.Module) -> tuple[InverseConfig, dict[str, Tensor]]:
+    """Return what `save_inverse` would write: the configuration and the tensors by name, on the CPU.
+
+    Raises:
+        SpecError: the constructor would not make this inverse again, or a number does not fit.
+    """
+    inner = _unwrap(inverse)
+    config, inverse_class = inner.config, type(inner)
+    tensors = pack(inner, _outline(inverse_class, config), config.storage)
+    if unstored_of(inner):
+        refuse_lost(inner, build_bounded(partial(inverse_class, config), MAX_BYTES, ANOTHER_SEED))
+    return config, tensors
+
+
+def save_inverse(inverse: nn.Module, folder: Path) -> None:
+    """Write `config.json` and `model.safetensors` to `folder`; numbers as the configuration's `storage` says.
+
+    Whatever is written `load_inverse` reads. Of tensors that share their memory one is written. A compiled inverse, or
+    one with compiled parts, is written as if it were not compiled; one in half precision as its constructor makes it.
+
+    Raises:
+        SpecError: as `pack_inverse`.
+    """
+    with located(folder):
+        config, tensors = pack_inverse(inverse)
+    write_text(folder / "config.json", json.dumps(config.model_dump(mode="json"), indent=1) + "\n")
     with replacing(folder / "model.safetensors") as temporary:
         try:
-            save_model(stored, str(temporary))
+            save_file(tensors, str(temporary))
         except SafetensorError as error:  # also what it calls a full disk
             raise OSError(str(error)) from None
 
@@ -116,6 +184,7 @@ def read_config(path: Path) -> InverseConfig:
     Raises:
         SpecError: absent, or not such a configuration; names the field.
     """
+    refuse_pointer(path)
     try:
         return InverseConfig.model_validate_json(path.read_bytes())
     except FileNotFoundError:
@@ -124,32 +193,16 @@ def read_config(path: Path) -> InverseConfig:
         raise explain(error, str(path)) from None
 
 
-def _build_on_meta(config: InverseConfig) -> Inverse:
-    """Return the inverse of a configuration without memory for its weights.
-
-    Raises:
-        SpecError: its numbers do not fit together.
-    """
-    try:
-        with torch.device("meta"):
-            return build_inverse(config)
-    except KeyError as error:
-        message = f"describes no '{config.method}' inverse: {error} is missing in 'architecture' or 'sequences'"
-        raise SpecError(message, where="config.json") from None
-    except (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        message = f"describes no '{config.method}' inverse: {first_line(error)}"
-        raise SpecError(message, where="config.json") from None
-
-
 def count_bytes(config: InverseConfig) -> int:
-    """Return how many bytes the tensors of an inverse take in its file, without making them.
+    """Return how many bytes the tensors of an inverse take in its file, at most.
+
+    Without making them, unless the code of a submission asks for their values as it builds them.
 
     Raises:
         SpecError: the configuration's numbers do not fit together, or ask for more than `MAX_BYTES`.
     """
-    tensors = _build_on_meta(config).state_dict().values()
-    size = sum(tensor.numel() * _stored_type(tensor, config).itemsize for tensor in tensors)
-    if size > MAX_BYTES:
+    outline = _outline(_find_class(config.method), config)
+    if (size := count_stored(outline, config.storage)) > MAX_BYTES:
         message = f"describes {size / 1e9:.1f} GB of weights; {MAX_BYTES / 1e9:.0f} GB are allowed"
         raise SpecError(message, where="config.json")
     return size
@@ -158,8 +211,9 @@ def count_bytes(config: InverseConfig) -> int:
 def load_inverse(folder: Path, device: torch.device) -> Inverse:
     """Read a stored inverse, frozen and in eval mode. Only safetensors are read and nothing is executed.
 
-    Names, shapes and types of the tensors are compared with the configuration before any is allocated. What is stored
-    as float16 is computed with as float32.
+    Names and shapes of the tensors are compared with the configuration before any is allocated. Then the inverse is
+    built for real, so that what its constructor computes is there, and given its weights. What is stored as float16 is
+    computed with in the type that the constructor chose, float32 as a rule.
 
     Raises:
         SpecError: a file is absent or malformed.
@@ -167,31 +221,14 @@ def load_inverse(folder: Path, device: torch.device) -> Inverse:
     """
     config = read_config(folder / "config.json")
     count_bytes(config)
-    inverse = _build_on_meta(config)
     path = folder / "model.safetensors"
-    expected = inverse.state_dict()
     try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            names = set(file.keys())
-            if differing := sorted(names ^ expected.keys()):
-                what = "unexpected" if differing[0] in names else "missing"
-                raise IntegrityError(f"{what} tensor '{differing[0]}'", where=str(path))
-            for name, tensor in expected.items():
-                shape = tuple(file.get_slice(name).get_shape())
-                if shape != tuple(tensor.shape):
-                    raise IntegrityError(
-                        f"tensor '{name}' is {shape}, its config says {tuple(tensor.shape)}", where=str(path)
-                    )
-            weights = {name: file.get_tensor(name) for name in expected}
+        refuse_pointer(path)
+        tensors = read_tensors(path, _outline(_find_class(config.method), config), config.storage)
     except FileNotFoundError:
         raise SpecError("no such file", where=str(path), cure="train it: invbench train inverse --help") from None
     except SafetensorError as error:
         raise IntegrityError(f"not a safetensors file: {error}", where=str(path)) from None
-    for name, tensor in weights.items():
-        if tensor.dtype != (wanted := _stored_type(expected[name], config)):
-            raise IntegrityError(f"tensor '{name}' is {tensor.dtype}, not {wanted}", where=str(path))
-        if not torch.isfinite(tensor).all():
-            raise IntegrityError(f"tensor '{name}' is not finite", where=str(path))
-        weights[name] = tensor.to(expected[name].dtype)
-    inverse.load_state_dict(weights, strict=True, assign=True)
+    inverse = rebuild_inverse(config)
+    fill(inverse, tensors)
     return inverse.eval().requires_grad_(False).to(device)

@@ -6,19 +6,17 @@ import importlib.util
 import inspect
 import re
 import sys
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from benchmark.errors import SpecError, UserError
+from benchmark.errors import SpecError
 from benchmark.files.declarations import explain
 from benchmark.inverses.base import Inverse
+from benchmark.inverses.faults import blame
 from benchmark.inverses.spec import METHODS, TRUSTED, Method
 
-__all__ = ["blame", "load_code"]
+__all__ = ["load_code"]
 
 
 def load_code(path: Path, *, trained: bool) -> Method:
@@ -66,26 +64,3 @@ def load_code(path: Path, *, trained: bool) -> Method:
     except ValidationError as error:
         raise explain(error, str(path)) from None
     return TRUSTED[method]
-
-
-@contextmanager
-def blame(path: Path | None) -> Iterator[None]:
-    """Turn what the code at `path` raises into one line that names file and line; None: there is no such code.
-
-    Raises:
-        SpecError: instead of an exception that came through a line of `path`, or of a syntax error in it.
-    """
-    path = path and path.absolute()
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        lines = [frame.lineno for frame in frames if path and Path(frame.filename) == path]
-        if isinstance(error, SyntaxError) and path and error.filename == str(path):
-            lines.append(error.lineno)
-        if not lines:
-            raise
-        message = f"line {lines[-1]}: {type(error).__name__}: {' '.join(str(error).split()):.300}"
-        raise SpecError(message, where=str(path), cure="fix it") from None

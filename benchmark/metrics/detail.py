@@ -18,6 +18,7 @@ from benchmark.metrics.case import Case, View, of_both
 
 __all__ = [
     "SSIM_RADIUS",
+    "holds_bands",
     "luma",
     "mse_norm",
     "octave_bands",
@@ -148,6 +149,11 @@ def octave_bands(height: int, width: int, device: torch.device) -> Bands:
     bins = torch.cat([members[index] for index in kept]) if kept else squared.new_zeros(0)
     of_bands = [torch.ones(len(members[index]), 1, device=device) for index in kept]
     return Bands(hann_y[:, None] * hann_x, bins, torch.block_diag(*of_bands), tuple(cut[index] for index in kept))
+
+
+def holds_bands(height: int, width: int) -> bool:
+    """Whether an image of a size is large enough for an octave band that counts."""
+    return bool(octave_bands(height, width, torch.device("cpu")).limits)
 
 
 def _band_energy(centered: Tensor, bands: Bands) -> Tensor:

@@ -97,7 +97,7 @@ def _section(metric: Metric) -> str:
         "range": range_in_words(metric),
         "role": role_in_words(metric),
         "computed under": UNDER[metric.perturbations],
-        "not scored": metric.unscored,
+        "not scored": metric.unscored + (f"; or {metric.too_small}" if metric.too_small else ""),
         "perfect recon": "depends on the image" if metric.identity is None else f"{metric.identity:g}",
         "tolerance": f"{metric.tolerance:g} an image, {metric.mean_tolerance:g} in the mean",
         "source": metric.source,

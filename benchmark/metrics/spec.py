@@ -30,7 +30,9 @@ class Metric(Frozen):
         aggregate: what stands for all images.
         rankable: whether a suite may put it into an axis.
         formula: what is computed.
-        unscored: why an image can be left without a score.
+        unscored: why an image can be left without a score; stored in records.
+        fits: `module:name` of a function `(height, width) -> bool`: whether an image is large enough to be scored.
+        too_small: why not, if it is not. Suites have no such images.
         identity: its value for a perfect recon; None where that depends on the image.
         tolerance: largest difference of an image's score allowed between two machines in float32.
         mean_tolerance: largest signed mean difference allowed over the images.
@@ -61,6 +63,8 @@ class Metric(Frozen):
     reference: str
     function: str
     finish: str | None = None
+    fits: str | None = None
+    too_small: str = ""
 
     @property
     def recolored(self) -> bool:
@@ -197,6 +201,8 @@ METRICS: dict[str, Metric] = {
             source="defined by this benchmark",
             reference="numpy FFT, 1e-5",
             function="benchmark.metrics.detail:spectral_ev",
+            fits="benchmark.metrics.detail:holds_bands",
+            too_small="the image is too small to hold a band of 8 frequencies",
         ),
         Metric(
             id="lpips_alex",

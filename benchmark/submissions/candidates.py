@@ -13,7 +13,7 @@ from benchmark.content import hub
 from benchmark.errors import NotFoundError, SpecError, did_you_mean
 from benchmark.files.canonical import sha256_file
 from benchmark.files.fields import shown_as
-from benchmark.inverses.base import MAX_BYTES, Inverse, build_inverse, count_bytes, load_inverse, read_config
+from benchmark.inverses.base import MAX_BYTES, Inverse, count_bytes, load_inverse, read_config, rebuild_inverse
 from benchmark.inverses.code import load_code
 from benchmark.inverses.folding import fold_batch_norms
 from benchmark.inverses.spec import InverseConfig, get_method
@@ -182,7 +182,7 @@ def load_candidate(
         config = InverseConfig(
             method=candidate.method, target=spec.id, target_sha256="0" * 64, input_size=spec.input_size, taps={}
         )
-        return build_inverse(config).eval(), InverseInfo(files=code, parameters=0)
+        return rebuild_inverse(config).eval().to(device), InverseInfo(files=code, parameters=0)
     stored = candidate.inverses[spec.id]
     inverse = load_inverse(stored.folder, device)
     config, where = inverse.config, str(stored.folder / "config.json")

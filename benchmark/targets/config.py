@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import SpecError
+from benchmark.files.pointers import refuse_pointer
 
 __all__ = ["CONFIG", "read_json_object", "read_network_config"]
 
@@ -44,6 +45,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
             raise SpecError("absent", where=str(path))
         if path.stat().st_size > MAX_BYTES:
             raise SpecError("larger than 16 MiB", where=str(path))
+        refuse_pointer(path)
         value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_not_a_number)
     except OSError as error:
         raise SpecError(f"cannot be read: {error.strerror}", where=str(path)) from None
@@ -82,6 +84,9 @@ def read_network_config(folder: Path) -> dict[str, Any]:
     Left out is how to run the network (number type, attention, outputs).
 
     Raises:
-        SpecError: absent, malformed, or it asks for code, files, quantization or absurd numbers.
+        SpecError: absent, malformed, or it asks for code, files, quantization or absurd numbers; or weights beside it
+            are pointers of Git LFS.
     """
+    for path in sorted(folder.glob("*.safetensors")):
+        refuse_pointer(path)
     return _clean(read_json_object(folder / CONFIG), str(folder / CONFIG))

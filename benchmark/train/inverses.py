@@ -15,10 +15,10 @@ from tqdm import tqdm
 
 from benchmark.engine.devices import get_device_name
 from benchmark.engine.precision import float32
-from benchmark.errors import UserError
+from benchmark.errors import UserError, located
 from benchmark.files.canonical import sha256_file
 from benchmark.files.import_graph import code_digest
-from benchmark.inverses.base import Inverse, build_inverse, count_bytes, save_inverse
+from benchmark.inverses.base import Inverse, build_inverse, count_bytes, pack_inverse, save_inverse
 from benchmark.inverses.knn import BLOCK, KnnInverse, encode
 from benchmark.inverses.mean import MeanInverse
 from benchmark.inverses.recipes import InverseRecipe, Shape
@@ -187,11 +187,12 @@ def _build(method: str, target: Target, folder: Path, stated: Stated, descent: _
     """The inverse that a recipe describes, with fresh weights."""
     shape = descent.recipe.shape(target.spec.family)
     config = _config(target, folder / "model.safetensors", method, shape, stated)
-    if not descent.code:
-        count_bytes(config)  # says in one line what does not fit
+    count_bytes(config)  # says in one line what does not fit
     inverse = build_inverse(config.model_copy(update={"storage": descent.recipe.storage}))
     if not any(parameter.requires_grad for parameter in inverse.parameters()):
         raise UserError(f"method '{method}' has nothing to train: no parameters")
+    with located(descent.code or method):
+        pack_inverse(inverse)  # what could not be saved is told before it is trained
     return inverse.to(target.device).train()
 
 

@@ -17,7 +17,7 @@ from benchmark.train.traits import Traits
 
 __all__ = ["KnownPhotographs", "open_known"]
 
-FORMAT = 1
+FORMAT = 2
 PATIENCE_S = 120
 TABLE = """CREATE TABLE IF NOT EXISTS photographs (
     path BLOB, height INTEGER, width INTEGER, bytes INTEGER, changed_ns INTEGER,

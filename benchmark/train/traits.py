@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from benchmark.datasets.base import resize
-from benchmark.datasets.stored import read_stored
+from benchmark.datasets.decoding import read_image
 from benchmark.errors import UserError, first_line
 
 __all__ = ["PATTERN_BITS", "Traits", "examine", "find_pattern", "hash_pixels"]
@@ -64,7 +64,7 @@ def examine(path: Path, size: tuple[int, int]) -> Traits:
     except OSError as error:
         return Traits(b"", b"", b"", first_line(error))
     try:
-        image = read_stored(content, str(path))
+        image = read_image(content, str(path))
     except UserError as error:
         return Traits(hashlib.sha256(content).digest(), b"", b"", error.message)
     pixels, _ = resize(image, np.ones(image.shape[:2], np.bool_), size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -234,6 +235,63 @@ def test_a_cached_file_that_leads_out_of_the_cache_is_refused(hub: Any, tmp_path
     assert outcome["kinds"][0] == "IntegrityError" and "leads out of" in outcome["text"]
     path.unlink()
     assert run_one(hub, tmp_path, "fetch_file", "me/net", commit, "config.json") == {"value": str(path)}
+
+
+@pytest.mark.parametrize(
+    "target", ["../../../elsewhere", "../../blobs/../../elsewhere", "../../refs/main", "../../blobs/.."]
+)
+def test_a_link_that_a_false_hash_would_make_is_refused(hub: Any, tmp_path: Path, target: str) -> None:
+    commit = hub.add_repo("me/net", FILES)
+    path = Path(run_one(hub, tmp_path, "fetch_file", "me/net", commit, "config.json")["value"])
+    (path.parents[3] / "elsewhere").write_bytes(CONFIG)
+    path.unlink()
+    path.symlink_to(target)
+    outcome = run_one(hub, tmp_path, "fetch_file", "me/net", commit, "config.json")
+    assert outcome.get("kinds", [""])[0] == "IntegrityError" or outcome == {"value": str(path)}
+    if "value" in outcome:  # it led to no file, and was replaced
+        assert path.readlink().parent.name == "blobs" and path.read_bytes() == CONFIG
+
+
+@pytest.mark.parametrize(
+    "moved", ["models--me--net", "models--me--net/blobs", "models--me--net/snapshots", "blob", "hub"]
+)
+@pytest.mark.parametrize("name", ["config.json", "deep/er/data.json"])
+def test_what_lies_on_another_disk_behind_links_is_read(hub: Any, tmp_path: Path, moved: str, name: str) -> None:
+    commit = hub.add_repo("me/net", FILES | {"deep/er/data.json": CONFIG})
+    load = step("fetch_file", "me/net", commit, name, sha256=digest(CONFIG), max_bytes=10**6)
+    (first,) = run(hub, tmp_path, load)
+    path, disk = Path(first["value"]), tmp_path / "disk"
+    place = path.resolve() if moved == "blob" else tmp_path / "hub" / moved if moved != "hub" else tmp_path / "hub"
+    disk.mkdir()
+    if moved.endswith("snapshots"):  # the links in there are relative: what they lead to moves along
+        shutil.copytree(place.parent / "blobs", disk / "blobs")
+    shutil.move(place, disk / place.name)
+    place.symlink_to(disk / place.name)
+    hub.log.clear()
+    assert run(hub, tmp_path, load) == run(hub, tmp_path, load, HF_HUB_OFFLINE="1") == [first]
+    assert sent(hub) == []
+
+
+def test_files_are_fetched_into_folders_on_another_disk(hub: Any, tmp_path: Path) -> None:
+    commit = hub.add_repo("me/net", FILES)
+    (tmp_path / "disk/net").mkdir(parents=True)
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "hub/models--me--net").symlink_to(tmp_path / "disk/net")
+    pins = {name: digest(content) for name, content in FILES.items()}
+    for _ in range(2):
+        (found,) = run(hub, tmp_path, step("fetch_files", "me/net", commit, list(FILES), sha256=pins))
+        assert Path(found["value"]) == tmp_path / f"hub/models--me--net/snapshots/{commit}"
+
+
+def test_a_cache_without_links_is_read(hub: Any, tmp_path: Path) -> None:
+    commit = hub.add_repo("me/net", FILES)
+    (first,) = run(hub, tmp_path, load := step("fetch_files", "me/net", commit, list(FILES)))
+    for path in Path(first["value"]).iterdir():
+        content = path.read_bytes()
+        path.unlink()
+        path.write_bytes(content)
+    shutil.rmtree(tmp_path / "hub/models--me--net/blobs")
+    assert run(hub, tmp_path, load, HF_HUB_OFFLINE="1") == [first]
 
 
 def test_a_cache_behind_a_link_is_used(hub: Any, tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_a_photograph_is_read_as_it_is_stored_and_a_single_pixel_is_one(tmp_path
         (b"", "not an image of a known format"),
         (b"not an image", "not an image of a known format"),
         ("cut", "cannot be read as an image: .*[Tt]runcated"),
-        ("deep", "has samples of type 'I;16', not 8-bit ones"),
+        ("deep", "has 16 bits a channel, not 8"),
     ],
 )
 def test_what_cannot_be_read_is_one_line_that_names_the_file(tmp_path: Path, content: object, message: str) -> None:

@@ -14,7 +14,7 @@ import datasets
 import numpy as np
 import numpy.typing as npt
 import pytest
-from datasets import Dataset, Features, Value
+from datasets import ClassLabel, Dataset, Features, Value
 from datasets import Image as Encoded
 from PIL import Image
 
@@ -330,3 +330,70 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
 
     grown = peak(800) - peak(100)
     assert grown < 100, f"{grown} MB more for 700 more images, which are 161 MB"
+
+
+def test_class_labels_are_read_by_their_names_in_every_file(tmp_path: Path) -> None:
+    names = {"a": ["cat", "dog", "07"], "b": ["07", "cat"]}
+    labels: dict[str, list[int | None]] = {"a": [1, 0, 2, None], "b": [1, 0, -1]}
+    for file, values in labels.items():
+        rows = [{"id": f"{file}{k}", "image": png(RGB), "category": label} for k, label in enumerate(values)]
+        write_rows(tmp_path / f"{file}.parquet", rows, category=ClassLabel(names=names[file]))
+    found = open_parquet(make_spec(7, "a.parquet", "b.parquet"), tmp_path)
+    categories = [found.load(index, SIZE).focal_category for index in range(7)]
+    assert categories == ["dog", "cat", "07", "", "cat", "07", ""]
+
+
+def test_categories_of_other_types_are_read_as_text(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {
+        "large": (pa.array(["cat", None], pa.large_string()), ["cat", ""]),
+        "dictionary": (pa.array(["cat", "dog"]).dictionary_encode(), ["cat", "dog"]),
+        "numbers": (pa.array([3, 14]), ["3", "14"]),
+    }
+    for name, (column, wanted) in columns.items():
+        table = pa.table({"id": ["a", "b"], "image": [png(RGB), png(RGB)], "category": column})
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+        found = open_parquet(make_spec(2, f"{name}.parquet"), tmp_path)
+        assert [found.load(index, SIZE).focal_category for index in range(2)] == wanted
+
+
+def test_files_with_and_without_masks_follow_each_other(tmp_path: Path) -> None:
+    mask = (GRAY > 90).astype(np.uint8)
+    write_rows(tmp_path / "a.parquet", [{"id": "a", "image": png(RGB), "mask": png(mask)}])
+    write_rows(tmp_path / "b.parquet", [{"id": "b", "image": png(RGB)}])
+    for files in (("a.parquet", "b.parquet"), ("b.parquet", "a.parquet")):
+        found = open_parquet(make_spec(2, *files), tmp_path)
+        for index, name in enumerate(found.ids):
+            np.testing.assert_array_equal(found.load(index, SIZE).focal_mask, mask > 0 if name == "a" else True)
+
+
+def test_what_score_refuses_is_refused_by_row(tmp_path: Path) -> None:
+    hidden, deep = np.dstack([RGB, GRAY]), (GRAY.astype(np.uint16) * 257)
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    refused = {
+        "image 'a': has transparent pixels": {"image": png(hidden)},
+        "image 'a', its mask: has transparent pixels .save the mask without": {"mask": png(hidden)},
+        "image 'a': has 16 bits a channel": {"image": png(deep)},
+        "image 'a', its mask: lossy WebP does not": {"mask": png(GRAY, "WEBP")},
+        "image 'a', its mask: TIFF with jpeg compression does not": {"mask": png(GRAY, "TIFF", compression="jpeg")},
+        "image 'a': is a TIFF with orientation 3": {"image": png(RGB, "TIFF", exif=exif)},
+        "image 'a': holds 2 frames": {"image": png(RGB, save_all=True, append_images=[Image.fromarray(255 - RGB)])},
+        "image 'a': is a pointer of Git LFS": {
+            "image": {"bytes": b"version https://git-lfs.github.com/spec/v1\n", "path": None}
+        },
+    }
+    raw = Encoded(decode=False)
+    for number, (message, row) in enumerate(refused.items()):
+        name = f"{number}.parquet"
+        write_rows(tmp_path / name, [{"id": "a", "image": png(RGB)} | row], image=raw, mask=raw)
+        with pytest.raises(SpecError, match=rf"{name}: {message}"):
+            open_parquet(make_spec(1, name), tmp_path).load(0, SIZE)
+
+
+def test_a_pointer_in_the_place_of_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "test.parquet").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(SpecError, match=r"test\.parquet: is a pointer of Git LFS, .* \(fetch it: git lfs pull"):
+        open_parquet(make_spec(1), tmp_path)

@@ -64,6 +64,28 @@ GOOD = {
         "            images.square().sum().backward()\n"
         "        return images.grad / 4 + images / 4"
     ),
+    "a gradient that it does not let go of": (
+        "        with torch.enable_grad():\n            return images.requires_grad_() * 0.5"
+    ),
+    "gradients left on": ("        torch.set_grad_enabled(True)\n        return images.requires_grad_() * 0.5"),
+    "a gradient of a function": ("        return torch.func.grad(lambda x: x.square().sum())(images) / 2"),
+    "a gradient by its own features": (
+        "        wanted = item.tensor.detach().clone().requires_grad_()\n"
+        "        with torch.enable_grad():\n"
+        "            (found,) = torch.autograd.grad(wanted.square().sum(), wanted)\n"
+        "        return images + found.mean((1, 2)).view(-1, 1, 1, 1).clamp(-1, 1) / 4"
+    ),
+    "a network that is fitted": (
+        "        torch.nn.init.zeros_((layer := torch.nn.Linear(1, 1)).weight)\n"
+        "        torch.nn.init.zeros_(layer.bias)\n"
+        "        descent = torch.optim.Adam(layer.parameters(), lr=0.1)\n"
+        "        with torch.enable_grad():\n"
+        "            for _ in range(3):\n"
+        "                descent.zero_grad()\n"
+        "                (layer(torch.ones(2, 1)) - 0.7).square().sum().backward()\n"
+        "                descent.step()\n"
+        "        return images * layer(torch.ones(1, 1))"
+    ),
     "the target": (
         "        seen = torch.linspace(0, 1, 96).expand(1, 3, 96, 96).clone().requires_grad_()\n"
         "        with torch.enable_grad():\n"

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from scoring import Run, mistake, scores, write_set
 
-from benchmark.datasets.files import EXTENSIONS
+from benchmark.datasets.decoding import EXTENSIONS
 from benchmark.metrics.spec import METRICS
 
 
@@ -96,6 +96,20 @@ def test_tiny_images_are_refused(run: Run, tmp_path: Path) -> None:
     mistake(run("7.png", "7.png"), "7.png: is 7x40; both sides must be at least 8")
     reasons = scores(run("8.png", "8.png", "--json"))["per_image"][0]["reasons"]
     assert reasons["ssim"] == METRICS["ssim"].unscored
+
+
+@pytest.mark.parametrize(("width", "height", "small"), [(8, 8, True), (12, 8, True), (9, 9, False), (12, 12, False)])
+def test_too_small_is_told_from_flat(run: Run, tmp_path: Path, width: int, height: int, small: bool) -> None:
+    Image.effect_noise((width, height), 60).save(tmp_path / "noise.png")
+    Image.new("RGB", (width, height), (9, 90, 200)).save(tmp_path / "flat.png")
+    reasons = {}
+    for name in ("noise", "flat"):
+        found = scores(run(f"{name}.png", f"{name}.png", "--json"))["per_image"][0]
+        reasons[name] = found["reasons"]
+        assert ("spectral_ev" in found["reasons"]) == (name == "flat" or small)
+        assert ("frc" in found["reasons"]) == (name == "flat")
+    flat = METRICS["spectral_ev"].unscored
+    assert reasons["flat"]["spectral_ev"] == (METRICS["spectral_ev"].too_small if small else flat)
 
 
 def test_mistakes_with_files_and_folders(run: Run, many: Path, tmp_path: Path) -> None:

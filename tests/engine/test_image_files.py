@@ -213,3 +213,25 @@ def test_help_needs_no_torch() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert "Examples:" in done.stdout
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png", "tif"])
+def test_different_exif_orientations_are_noted(run: Run, many: Path, kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    original, recon = many / "original", many / "recon"
+    assert scores(run(original, recon, "--json"))["notes"] == []
+    turned = Image.open(original / "image-1.png").convert("RGB")
+    (original / "image-1.png").unlink()
+    turned.save(original / f"image-1.{kind}", exif=exif)
+    found = run(original, recon, "--metrics", "psnr")
+    said = f"Note: 1 of 5 images were turned by different EXIF orientations ({original}/image-1.{kind}: 3, "
+    assert said in found.stdout and "save the pixels as they are stored, without the tag." in found.stdout
+    (note,) = scores(run(original / f"image-1.{kind}", recon / "image-1.png", "--json"))["notes"]
+    assert note.startswith("the files were turned by different EXIF orientations")
+    exif[0x0112] = 6
+    turned.resize((60, 96)).save(original / f"image-1.{kind}", exif=exif)
+    turned.resize((60, 96)).save(recon / "image-1.png")
+    mistake(run(original, recon), "image-1", "EXIF orientation turned one of them: save the pixels as they are stored")
+    turned.resize((60, 96)).save(recon / "image-1.png", exif=exif)
+    assert scores(run(original, recon, "--json"))["notes"] == []

@@ -147,6 +147,13 @@ def test_what_is_no_file_is_refused(tmp_path: Path, plain: Path) -> None:
         read_table(tmp_path / "absent.parquet", SCORE_SCHEMA)
 
 
+def test_a_pointer_of_git_lfs_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "scores.parquet"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(SpecError, match=r"scores\.parquet: is a pointer of Git LFS, .* \(fetch it: git lfs pull"):
+        read_table(path, SCORE_SCHEMA)
+
+
 def test_files_cut_short_are_refused(plain: Path) -> None:
     data = plain.read_bytes()
     for length in range(0, len(data), 37):

@@ -127,6 +127,13 @@ def test_a_network_loads_frozen_and_in_evaluation_mode(folders: dict[str, Path],
     assert {parameter.dtype for parameter in target.model.parameters()} == {torch.float32}
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_a_pointer_of_git_lfs_is_named(folders: dict[str, Path], tmp_path: Path, name: str) -> None:
+    folder = shutil.copytree(folders["vit"], tmp_path / "vit")
+    (folder / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    refused("vit", folder, rf"vit/{name}: is a pointer of Git LFS, .* \(fetch it: git lfs pull; or, from the Hub: hf d")
+
+
 CONFIGS: dict[str, object] = {
     "model_type": "bert", "hidden_size": "many", "intermediate_size": 2**20, "num_hidden_layers": 2**20,
     "num_attention_heads": 7, "patch_size": 0, "image_size": [32], "layer_norm_eps": "small", "hidden_act": "evil",

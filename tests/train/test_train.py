@@ -16,7 +16,8 @@ from transformers import AutoModelForImageClassification, DetrForObjectDetection
 from benchmark.errors import SpecError, UserError
 from benchmark.inverses import spec as inverses_spec
 from benchmark.inverses.base import load_inverse
-from benchmark.inverses.code import blame, load_code
+from benchmark.inverses.code import load_code
+from benchmark.inverses.faults import blame
 from benchmark.inverses.recipes import InverseRecipe, load_recipe
 from benchmark.inverses.standardized import StandardizedInverse
 from benchmark.suites.spec import Suite
@@ -247,7 +248,12 @@ class Odd(Inverse):
         (
             "return {tap: self.recon(item) for tap, item in features.items()}",
             "float('nan')",
-            "the loss is not finite at",
+            "inverse.py: tensor 'shade' is not finite",
+        ),
+        (
+            "return {tap: self.recon(item) for tap, item in features.items()}",
+            "0.5)); self.noise = (torch.randn((3,)",
+            r"inverse.py: 'noise' is not stored, and the constructor gives it another value \(make it a parameter",
         ),
         ("return {tap: self.recon(item) / bar for tap, item in features.items()}", 0.5, "line 16: NameError"),
     ],
