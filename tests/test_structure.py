@@ -338,6 +338,16 @@ def test_docstrings_and_comments_name_files_that_exist() -> None:
     assert {path: names for path, names in found.items() if names} == {}
 
 
+def test_nothing_else_lies_at_the_top() -> None:
+    listed = subprocess.run(["git", "ls-files"], capture_output=True, text=True, cwd=ROOT)
+    if listed.returncode:
+        pytest.skip("not a checkout")
+    top = {name.partition("/")[0] for name in listed.stdout.splitlines()}
+    folders = {"benchmark", "docs", "invbench", "leaderboard", "submissions", "tests"}
+    files = {"CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "LICENSE", "README.md", "cli.py", "justfile"}
+    assert {name for name in top if not name.startswith(".")} == folders | files | {"pyproject.toml"}
+
+
 def test_the_project_file_and_the_workflows_choose_files_that_exist() -> None:
     tool = tomllib.loads(text_of(ROOT / "pyproject.toml"))["tool"]
     targets = tool["hatch"]["build"]["targets"]
