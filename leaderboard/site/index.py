@@ -105,7 +105,7 @@ def _board_download(download: Download, folder: str) -> BoardDownload:
 
 def _board_entry(suite: Suite, lock: Lock, entry: Entry, folder: str, rows: dict[str | None, Row]) -> BoardEntry:
     submission, record = entry.submission, entry.record
-    cost = cost_of(record, None)
+    cost = cost_of(suite, record, None)
     return BoardEntry(
         submission=BoardSubmission.model_validate(submission, from_attributes=True),
         page=f"{folder}/method-{submission.id}.html",
