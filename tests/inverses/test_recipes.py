@@ -11,6 +11,7 @@ from benchmark.inverses.recipes import RECIPES, Shape, choose_recipe, load_recip
 from benchmark.inverses.spec import METHODS
 from benchmark.suites.catalog import load_suite
 from benchmark.suites.spec import Suite
+from benchmark.targets import FAMILIES
 
 
 def test_recipes_load_and_have_the_sizes_that_are_published() -> None:
@@ -33,6 +34,8 @@ def test_every_recipe_is_of_a_method_and_fits_every_family_of_its_scale(mini: Su
         method, scale = path.stem.rsplit("-", 1)
         assert method in METHODS
         recipe = load_recipe_file(path)
+        if scale == "full":
+            assert recipe.shapes.keys() == FAMILIES.keys()
         assert recipe.shapes.keys() >= {target.family for target in suites[scale].targets}
         # The committed inverses of the embedded targets were trained without validation.
         assert recipe.validate_every == (5000 if scale == "full" else 0)

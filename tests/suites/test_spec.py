@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from benchmark.content.pins import find_gaps
 from benchmark.errors import IntegrityError, NotFoundError, SpecError, UserError
@@ -44,7 +45,30 @@ def test_the_drafts_pin_what_is_known() -> None:
     for name in DRAFTS:
         gaps = load_lock(load_suite(name)).gaps
         unknown = [gap.removeprefix("revision of ") for gap in gaps if gap.startswith("revision of ")]
-        assert unknown == ["microsoft/swin-base-patch4-window7-224"]
+        assert unknown == []
+        timm = [gap for gap in gaps if "timm/" in gap]
+        assert timm == [
+            f"file timm/deit3_base_patch16_224.fb_in1k/{file}" for file in ("config.json", "model.safetensors")
+        ]
+
+
+def test_the_drafts_have_the_targets_of_the_field() -> None:
+    coco, imagenet = (load_suite(name) for name in DRAFTS)
+    kinds = {target.id: target.architecture for target in coco.targets}
+    plain = ("vit-base-16", "deit3-base-16", "dinov2-base", "dinov2-registers-base", "siglip-base-16", "mae-base")
+    assert kinds == {"detr-resnet-50": "detr", "swin-base": "swin"} | dict.fromkeys(plain, "vit")
+    assert imagenet.targets == coco.targets[1:]
+    shares = coco.target_weights()
+    assert {kind: sum(shares[name] for name in kinds if kinds[name] == kind) for kind in kinds.values()} == {
+        "detr": 6, "vit": 6, "swin": 6,
+    }  # fmt: skip
+
+
+def test_no_target_may_be_the_network_of_the_judge() -> None:
+    text = load_suite("coco@1").model_dump(mode="json")
+    text["judge"] = text["targets"][2]["source"] | {"revision": "0" * 40}
+    with pytest.raises(ValidationError, match="the judge is the network of target 'deit3-base-16'"):
+        Suite.model_validate(text)
 
 
 @pytest.mark.parametrize("suite_id", ["mini@1", *DRAFTS])

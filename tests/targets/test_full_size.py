@@ -1,4 +1,4 @@
-"""The networks of coco@1 at their published size, with random weights, through the whole engine on real photographs."""
+"""Networks of every family at published size, with random weights, through the whole engine on real photographs."""
 
 from __future__ import annotations
 
@@ -18,10 +18,27 @@ from benchmark.inverses.base import save_inverse
 from benchmark.inverses.mean import MeanInverse
 from benchmark.inverses.spec import InverseConfig
 from benchmark.suites.catalog import load_suite
+from benchmark.suites.spec import Source, TapSpec, TargetSpec
 
 Invbench = Callable[..., "object"]
-# The targets of coco@1 by family: the suite of the test takes their text, with the first, a middle and the last tap.
-TARGETS = {target.family: target for target in load_suite("coco@1").targets}
+
+
+def own_target(case: Case) -> TargetSpec:
+    """A target of a family that only suites of one's own have."""
+    depth = max(1, len(case.shapes) - 1)
+    taps = tuple(
+        TapSpec(name=name, stage=name.split(".")[0], depth=round(place / depth, 3))
+        for place, name in enumerate(case.shapes)
+    )
+    name = case.family.replace("_", "-")
+    source = Source(repo_id="somebody/net")
+    return TargetSpec(id=name, title=name, family=case.family, source=source, input_size=case.size, taps=taps)
+
+
+# By family, the targets of coco@1 and others: the suite of the test takes their text, with the first, a middle and the
+# last tap.
+TARGETS = {case.family: own_target(case) for case in FULL}
+TARGETS |= {target.family: target for target in load_suite("coco@1").targets}
 SUITE = """
 schema_version = 1
 name = "full-size"
