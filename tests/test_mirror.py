@@ -140,7 +140,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "suites/test_spec.py": {"benchmark.suites.catalog": "", "benchmark.suites.lock": ""},
     "targets/test_families.py": {
         "benchmark.targets": "",
-        "benchmark.targets.base": "",
+        "benchmark.targets.base": "no head of its own",
         "benchmark.targets.clip": '"clip"',
         "benchmark.targets.dinov2": '"dinov2"',
         "benchmark.targets.dinov2_registers": '"dinov2_registers"',

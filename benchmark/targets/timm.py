@@ -7,6 +7,7 @@ from abc import abstractmethod
 from typing import Any, ClassVar
 
 import timm
+import torch
 from timm.models.swin_transformer import SwinTransformer
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
@@ -52,7 +53,8 @@ class _TimmTarget(Target):
         network = self.model.timm_model
         names = dict(network.named_buffers()).keys() - network.state_dict().keys()
         if names:
-            fresh = dict(timm.create_model(self.model.config.architecture, num_classes=0).named_buffers())
+            with torch.random.fork_rng(devices=[]):
+                fresh = dict(timm.create_model(self.model.config.architecture, num_classes=0).named_buffers())
             for name in names:
                 network.get_buffer(name).copy_(fresh[name])
 

@@ -72,6 +72,7 @@ def _board_suite(
             BoardTarget(
                 id=target.id,
                 title=target.title,
+                architecture=target.architecture,
                 taps=target.taps,
                 page=f"{folder}/target-{target.id}.html",
                 gallery=f"{folder}/gallery-{target.id}.html",

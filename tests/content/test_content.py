@@ -77,7 +77,7 @@ def test_the_committed_draft_is_what_the_command_writes(suite_id: str) -> None:
 
 def test_suite_show_names_the_gaps_and_diff_the_fields() -> None:
     shown = run("suite", "show", "coco@1").stdout
-    for text in ("facebook/detr-resnet-50@1d5f47bd", "not pinned", "yardsticks at 224x224"):
+    for text in ("facebook/detr-resnet-50@1d5f47bd", "architecture vit", "not pinned", "yardsticks at 224x224"):
         assert text in shown
     assert json.loads(run("suite", "show", "coco@1", "--json").stdout)["dataset"]["salt"] == "coco@1:"
     rows = json.loads(run("suite", "diff", "coco@1", "imagenet@1", "--json").stdout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -114,6 +115,19 @@ def test_claims_too(suite: Suite, board: Board) -> None:
 
     *each, whole = by_target(evidence, [question], columns)
     assert whole.value == pytest.approx(two_steps(tuple(finding.value or 0 for finding in each)), abs=4e-6)
+
+
+def test_every_page_says_how_targets_count(suite: Suite, board: Board, tmp_path: Path) -> None:
+    site = boards.make_site([board], tmp_path / "site")
+    alike, first = "count the same", "of one architecture"
+    texts = {name: page.text for name, page in site.pages.items() if name.endswith(("index.html", "suite.html"))}
+    assert len(texts) == 3
+    for name, text in texts.items():
+        assert first in text and alike not in text, name
+    told = json.loads((tmp_path / "site/board.json").read_text())["suites"][0]
+    assert [target["architecture"] for target in told["targets"]] == list(ARCHITECTURES)
+    entry = next(item for item in told["entries"] if item["submission"]["id"] == "ridge")
+    assert entry["overall"]["score"]["value"] == board.tables[None].ranked[-1].entry.record.score.value
 
 
 def test_the_page_of_the_suite_says_which_targets_are_averaged_first(suite: Suite, board: Board) -> None:
