@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from boards import lock_of, write_entry
 
+from benchmark.errors import IntegrityError
+from benchmark.records.consistency import check_predecessor
 from benchmark.records.scores import ScoreArrays
 from benchmark.suites.catalog import load_suite
 from benchmark.suites.spec import Suite
@@ -115,6 +117,27 @@ def test_claims_too(suite: Suite, board: Board) -> None:
 
     *each, whole = by_target(evidence, [question], columns)
     assert whole.value == pytest.approx(two_steps(tuple(finding.value or 0 for finding in each)), abs=4e-6)
+
+
+def test_a_superseded_record_may_be_older_than_the_architectures(suite: Suite, board: Board) -> None:
+    entry = board.entries[0]
+
+    def check(change: float, *, plain: bool) -> None:
+        """Put to the check a record of another text, whose means over targets are plain or not, and moved."""
+        overall = dict(entry.record.overall)
+        for axis, score in overall.items():
+            values = tuple(entry.record.targets[t.id].axes[axis].value or 0 for t in suite.targets)
+            mean = sum(values) / len(values) if plain else two_steps(values)
+            overall[axis] = score.model_copy(update={"value": round(mean + change, 6)})
+        whole = sum(score.value or 0 for score in overall.values()) / len(overall)
+        score = entry.record.score.model_copy(update={"value": round(whole, 6)})
+        old = entry.record.model_copy(update={"suite_digest": "0" * 64, "overall": overall, "score": score})
+        check_predecessor(suite, board.lock, entry.submission.id, entry.folder, old)
+
+    for plain in (True, False):
+        check(0, plain=plain)
+        with pytest.raises(IntegrityError, match=r"field 'overall\.\w+\.value': is .* but follows as"):
+            check(1e-4, plain=plain)
 
 
 def test_every_page_says_how_targets_count(suite: Suite, board: Board, tmp_path: Path) -> None:
