@@ -17,13 +17,13 @@ NOWHERE = "0" * 40
 CLIENT = """
 import json, resource, sys
 from concurrent.futures import ThreadPoolExecutor
-from benchmark.content import hub
+from benchmark.content import hub, networks
 from benchmark.errors import UserError
 
 def take(step):
     name, arguments, options = step
     try:
-        return {"value": getattr(hub, name)(*arguments, **options)}
+        return {"value": getattr(hub if hasattr(hub, name) else networks, name)(*arguments, **options)}
     except UserError as error:
         kinds = [kind.__name__ for kind in type(error).__mro__]
         return {"kinds": kinds, "text": str(error), "where": error.where, "cure": error.cure, "exit": error.exit_code}

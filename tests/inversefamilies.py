@@ -1,4 +1,4 @@
-"""Features of every family of targets, small, and configurations of inverses for them."""
+"""Features of every kind of targets, small, and configurations of inverses for them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,21 @@ DETR |= dict.fromkeys(("decoder.0", "decoder.1"), (5, 8)) | {"prediction": (5, 4
 VIT = dict.fromkeys(("embeddings", "encoder.0", "encoder.1", "encoder.2"), (17, 8))
 PATCH_14 = dict.fromkeys(("embeddings", "encoder.0"), (4, 8))
 SWIN = {"embeddings": (64, 8), "stage.0": (16, 16), "stage.1": (4, 32), "stage.2": (4, 32)}
+RESNET = {"embeddings": (8, 16, 16), "stage.0": (8, 16, 16), "stage.1": (12, 8, 8), "stage.2": (16, 4, 4)}
+NO_CLASS_TOKEN = dict.fromkeys(("embeddings", "encoder.0"), (16, 8))
+REGISTERS = dict.fromkeys(("embeddings", "encoder.0"), (21, 8))
 FAMILIES = {
     "detr, not square": (DETR, {"backbone": (3, 4)}, (96, 128), (16, 8, 8, 8, 8)),
     "vit": (VIT, dict.fromkeys(VIT, (4, 4)), (32, 32), (8, 8)),
     "patches of 14 pixels": (PATCH_14, dict.fromkeys(PATCH_14, (2, 2)), (28, 28), (8, 8, 8)),
+    "no class token": (NO_CLASS_TOKEN, dict.fromkeys(NO_CLASS_TOKEN, (4, 4)), (32, 32), (8, 8)),
+    "registers": (REGISTERS, dict.fromkeys(REGISTERS, (4, 4)), (32, 32), (8, 8)),
+    "resnet": (
+        RESNET,
+        {"embeddings": (16, 16), "stage.0": (16, 16), "stage.1": (8, 8), "stage.2": (4, 4)},
+        (64, 64),
+        (8,),
+    ),
     "swin": (SWIN, {"embeddings": (8, 8), "stage.0": (4, 4), "stage.1": (2, 2), "stage.2": (2, 2)}, (32, 32), (8,)),
 }
 

@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import timm
 import torch
 import transformers as hf
 from safetensors.torch import load_file, save_file
+from timm.models import register_model
+from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor
 
 __all__ = ["CLIP", "FULL", "HALF", "IMAGENET", "SMALL", "TIMM", "VISION", "Case", "build", "publish", "save_network"]
@@ -52,7 +55,17 @@ def detr(tokens: tuple[int, int], channels: int, depth: int, queries: int, label
     return shapes | {"prediction": (queries, labels + 1 + 4)}
 
 
+@register_model
+def swin_of_tests(pretrained: bool = False, num_classes: int = 3, **_: Any) -> Any:
+    """A small Swin under a name of timm's own."""
+    assert not pretrained
+    return SwinTransformer(
+        img_size=32, patch_size=4, embed_dim=8, depths=(2, 2), num_heads=(1, 2), window_size=4, num_classes=num_classes
+    )
+
+
 VISION = {"hidden_size": 24, "intermediate_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2}
+SMALL_TEXT = {**VISION, "vocab_size": 50, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
 SMALL = [
     Case(
         "detr", (64, 96),
@@ -74,7 +87,19 @@ SMALL = [
          "num_labels": 3},
         IMAGENET, {"embeddings": (64, 8), "stage.0": (16, 16), "stage.1": (16, 16)}, (8, 8),
     ),
+    Case("dinov2_registers", (56, 56), {**VISION, "image_size": 70, "patch_size": 14, "num_register_tokens": 3},
+         IMAGENET, blocks(20, 24, 3), (4, 4)),
+    Case("siglip", (32, 32), {**VISION, "image_size": 32, "patch_size": 8}, HALF, blocks(16, 24, 3), (4, 4)),
+    Case("timm_vit", (160, 160), {"architecture": "test_vit"}, HALF, blocks(101, 64, 6), (10, 10)),
+    Case("timm_swin", (32, 32), {"architecture": "swin_of_tests"}, IMAGENET,
+         {"embeddings": (64, 8), "stage.0": (16, 16), "stage.1": (16, 16)}, (8, 8)),
+    Case("resnet", (64, 96), {"embedding_size": 8, "hidden_sizes": [16, 24], "depths": [1, 2], "num_labels": 3},
+         IMAGENET, {"embeddings": (8, 16, 24), "stage.0": (16, 16, 24), "stage.1": (24, 8, 12)}, (16, 24)),
 ]  # fmt: skip
+SWIN_SHAPES: dict[str, tuple[int, ...]] = {
+    "embeddings": (3136, 128), "stage.0": (784, 256), "stage.1": (196, 512), "stage.2": (49, 1024),
+    "stage.3": (49, 1024),
+}  # fmt: skip
 FULL = [
     Case("detr", (480, 640), {**TIMM, "num_labels": 91}, IMAGENET, detr((15, 20), 256, 6, 100, 91), (15, 20), TIMM,
          file_bytes=166_587_896),
@@ -87,11 +112,16 @@ FULL = [
     Case(
         "swin", (224, 224),
         {"embed_dim": 128, "depths": [2, 2, 18, 2], "num_heads": [4, 8, 16, 32], "window_size": 7, "num_labels": 1000},
-        IMAGENET,
-        {"embeddings": (3136, 128), "stage.0": (784, 256), "stage.1": (196, 512), "stage.2": (49, 1024),
-         "stage.3": (49, 1024)},
-        (56, 56),
+        IMAGENET, SWIN_SHAPES, (56, 56),
     ),
+    Case("dinov2_registers", (224, 224), {"image_size": 518, "patch_size": 14, "num_register_tokens": 4}, IMAGENET,
+         blocks(261, 768, 12), (16, 16)),
+    Case("siglip", (224, 224), {}, HALF, blocks(196, 768, 12), (14, 14), file_bytes=812_672_320),
+    Case("timm_vit", (224, 224), {"architecture": "deit3_base_patch16_224"}, IMAGENET, blocks(197, 768, 12), (14, 14)),
+    Case("timm_swin", (224, 224), {"architecture": "swin_base_patch4_window7_224"}, IMAGENET, SWIN_SHAPES, (56, 56)),
+    Case("resnet", (224, 224), {"num_labels": 1000}, IMAGENET,
+         {"embeddings": (64, 56, 56), "stage.0": (256, 56, 56), "stage.1": (512, 28, 28), "stage.2": (1024, 14, 14),
+          "stage.3": (2048, 7, 7)}, (56, 56)),
 ]  # fmt: skip
 
 
@@ -108,9 +138,18 @@ def build(case: Case) -> Any:
             return hf.Dinov2Model(hf.Dinov2Config(**case.config))
         case "mae":
             return hf.ViTMAEForPreTraining(hf.ViTMAEConfig(**case.config))
-    text = {**VISION, "vocab_size": 50, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
+        case "dinov2_registers":
+            return hf.Dinov2WithRegistersModel(hf.Dinov2WithRegistersConfig(**case.config))
+        case "resnet":
+            return hf.ResNetForImageClassification(hf.ResNetConfig(**case.config))
+        case "timm_vit" | "timm_swin":
+            full = case.config["architecture"].endswith("_224")
+            return timm.create_model(case.config["architecture"], num_classes=1000 if full else 3)
+        case "siglip":
+            text = SMALL_TEXT if case.config else {"bos_token_id": 0, "eos_token_id": 1}
+            return hf.SiglipModel(hf.SiglipConfig(text_config=text, vision_config=case.config))
     small = case.config["hidden_size"] < 100
-    return hf.CLIPModel(hf.CLIPConfig(text_config=text if small else {}, vision_config=case.config))
+    return hf.CLIPModel(hf.CLIPConfig(text_config=SMALL_TEXT if small else {}, vision_config=case.config))
 
 
 def save_network(
@@ -153,7 +192,29 @@ def published_extras(case: Case) -> dict[str, Tensor]:
     return {}
 
 
+def save_timm(case: Case, model: Any, folder: Path) -> Path:
+    """Write a network as timm writes its folders of the Hub: without a file for the preprocessing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = case.config | {
+        "num_classes": model.num_classes,
+        "num_features": model.num_features,
+        "global_pool": "token",
+        "pretrained_cfg": {
+            "tag": "fb_in1k", "custom_load": False, "input_size": [3, *case.size], "fixed_input_size": True,
+            "interpolation": "bicubic", "crop_pct": 0.9, "crop_mode": "center", "mean": case.normalization[0],
+            "std": case.normalization[1], "num_classes": model.num_classes, "pool_size": None,
+            "first_conv": "patch_embed.proj", "classifier": "head", "license": "apache-2.0",
+        },
+    }  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(config))
+    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
 def publish(case: Case, model: Any, folder: Path) -> Path:
+    if case.family.startswith("timm_"):
+        return save_timm(case, model, folder)
     save_network(model, folder, mean=case.normalization[0], std=case.normalization[1])
     weights = load_file(folder / "model.safetensors") | published_extras(case)
     weights = {k.replace("decoder.decoder_encoder.layer.", "decoder.decoder_layers."): w for k, w in weights.items()}

@@ -83,10 +83,10 @@ def test_doctor_says_what_works_offline(invbench: Invbench) -> None:
     assert report["suite mini@1"]["state"] == "complete, runs offline"
     coco = report["suite coco@1"]
     assert coco["detr-resnet-50"].startswith("missing, 167 MB; facebook/detr-resnet-50")
-    assert coco["swin-base"].endswith("the revision of microsoft/swin-base-patch4-window7-224 is not known yet")
+    assert coco["deit3-base-16"].startswith("missing, 346 MB; timm/deit3_base_patch16_224.fb_in1k")
     assert coco["images"].startswith("missing, 1.1 GB; ")
     assert coco["lock"].startswith("draft, ")
-    assert coco["to download"] == "3.9 GB; takes up to 4.8 GB of disk"
+    assert coco["to download"] == "4.8 GB; takes up to 5.8 GB of disk"
     assert "recons; about" in coco["cost"]
     assert "cpu" in report["devices"]
     assert report["versions"]["torch"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
 
 from benchmark.content import hub, photographs
+from benchmark.content.networks import fetch_network
 from benchmark.content.pins import (
     check_pins,
     find_gaps,
@@ -23,7 +25,7 @@ from benchmark.metrics.perceptual import ALEXNET_SHA256, HEADS_SHA256
 from benchmark.metrics.spec import get_metric
 from benchmark.suites.lock import Lock
 from benchmark.suites.spec import FrozenData, HubData, Source, Suite, TargetSpec
-from benchmark.targets import NETWORK_FILES
+from benchmark.targets.files import find_files
 
 __all__ = ["Content", "empty_lock", "perceptual_pins"]
 
@@ -83,9 +85,10 @@ class Content:
         self.suite, self.lock, self._data_folder = suite, lock, data_folder
         self._networks: dict[Source, Path] = {}
 
-    def _check_files(self, files: dict[str, Path], cure: str) -> None:
+    def _check_files(self, files: dict[str, Path], cure: str, needed: Collection[str] = ()) -> None:
+        """Compare files by the name that locks give them; those `needed` must be among them."""
         hashes = {name: sha256_file(path) for name, path in files.items()}
-        pinned = {name: digest for name, digest in self.lock.files.items() if name in hashes}
+        pinned = {name: digest for name, digest in self.lock.files.items() if name in hashes or name in needed}
         check_pins("file", pinned, hashes, draft=self.lock.draft, where=self.suite.lock_path, cure=cure)
 
     def with_lock(self, lock: Lock) -> Content:
@@ -107,12 +110,10 @@ class Content:
             )
         return commit
 
-    def _fetch(self, repo_id: str, revision: str | None, names: tuple[str, ...], repo_type: hub.RepoType) -> Path:
-        """Return the folder with files of a repository, those that the lock pins compared with it."""
+    def _pinned(self, repo_id: str) -> dict[str, str]:
+        """Return the SHA-256 of the files of a repository that the lock pins, by their names there."""
         prefix = f"{repo_id}/"
-        pinned = {name.removeprefix(prefix): v for name, v in self.lock.files.items() if name.startswith(prefix)}
-        commit = self.revision(repo_id, revision)
-        return hub.fetch_files(repo_id, commit, names, repo_type=repo_type, sha256=pinned)
+        return {name.removeprefix(prefix): v for name, v in self.lock.files.items() if name.startswith(prefix)}
 
     def network_files(self, source: Source) -> dict[str, Path]:
         """Return the files of a network by the name that locks give them; those on the Hub are fetched.
@@ -127,8 +128,9 @@ class Content:
             if not paths:
                 raise SpecError("no such network", where=str(folder), cure=PACKAGE_CURE)
             return {key_of(path): path for path in paths}
-        folder = self._fetch(source.repo_id, source.revision, NETWORK_FILES, "model")
-        return {f"{source.repo_id}/{name}": folder / name for name in NETWORK_FILES}
+        commit = self.revision(source.repo_id, source.revision)
+        folder = fetch_network(source.repo_id, commit, self._pinned(source.repo_id))
+        return {f"{source.repo_id}/{path.name}": path for path in find_files(folder)}
 
     def network(self, source: Source) -> Path:
         """Return the folder of a network in Hub layout, its files compared with the lock.
@@ -138,7 +140,8 @@ class Content:
         """
         if source not in self._networks:
             files = self.network_files(source)
-            self._check_files(files, PACKAGE_CURE if source.path else "the lock pins another file")
+            pinned = {f"{source.repo_id}/{name}" for name in self._pinned(source.repo_id)} if source.repo_id else ()
+            self._check_files(files, PACKAGE_CURE if source.path else "the lock pins another file", pinned)
             self._networks[source] = next(iter(files.values())).parent
         return self._networks[source]
 
@@ -151,7 +154,9 @@ class Content:
         if isinstance(data, FrozenData):
             return PACKAGE
         if isinstance(data, HubData):
-            return self._fetch(data.repo_id, data.revision, data.files, "dataset")
+            commit = self.revision(data.repo_id, data.revision)
+            pinned = self._pinned(data.repo_id)
+            return hub.fetch_files(data.repo_id, commit, data.files, repo_type="dataset", sha256=pinned)
         return self._data_folder or photographs.locate_photographs(data.source)
 
     @cached_property

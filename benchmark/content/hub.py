@@ -18,6 +18,7 @@ from benchmark.files.canonical import sha256_file
 
 __all__ = [
     "RepoType",
+    "cached_path",
     "check_repo",
     "endpoint",
     "fetch_file",
@@ -154,9 +155,15 @@ def get_size(repo_id: str, revision: str, name: str, repo_type: RepoType = "mode
 
 def is_cached(repo_id: str, revision: str, name: str, repo_type: RepoType = "model") -> bool:
     """Return whether a file of a commit lies in the client's cache; nothing is asked from the Hub."""
+    return cached_path(repo_id, revision, name, repo_type) is not None
+
+
+def cached_path(repo_id: str, revision: str, name: str, repo_type: RepoType = "model") -> Path | None:
+    """Return where a file of a commit lies in the client's cache, if it does; nothing is asked from the Hub."""
     from huggingface_hub import try_to_load_from_cache
 
-    return isinstance(try_to_load_from_cache(repo_id, name, revision=revision, repo_type=repo_type), str)
+    cached = try_to_load_from_cache(repo_id, name, revision=revision, repo_type=repo_type)
+    return Path(cached) if isinstance(cached, str) else None
 
 
 def check_repo(repo_id: str, where: str) -> None:

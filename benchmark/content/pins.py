@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -15,7 +15,9 @@ from benchmark.files.pixels import to_pixels, to_tensor
 from benchmark.perturbations import perturb
 from benchmark.suites.lock import Lock
 from benchmark.suites.spec import HubData, Source, Suite
-from benchmark.targets import NETWORK_FILES
+from benchmark.targets import TIMM_FAMILIES
+from benchmark.targets.config import CONFIG
+from benchmark.targets.files import INDEX, PREPROCESSOR, PROCESSOR, WEIGHTS
 
 __all__ = ["check_pins", "find_gaps", "hash_image", "hash_images", "hash_perturbed", "image_sizes"]
 
@@ -82,14 +84,20 @@ def check_pins(
             raise IntegrityError(f"{kind} '{name}' is {state}", where=str(where), cure=cure)
 
 
-def _source_gaps(sources: Iterable[Source], lock: Lock) -> list[str]:
-    gaps = []
-    for source in sources:
-        if source.repo_id is None:
-            continue
-        if not (source.revision or source.repo_id in lock.revisions):
-            gaps.append(f"revision of {source.repo_id}")
-        gaps += [f"file {name}" for file in NETWORK_FILES if (name := f"{source.repo_id}/{file}") not in lock.files]
+def _source_gaps(source: Source, lock: Lock, *, timm: bool) -> list[str]:
+    """Parts of a network that a lock does not pin; one file of weights stands for an index with all its shards."""
+    if source.repo_id is None:
+        return []
+    gaps = [] if source.revision or source.repo_id in lock.revisions else [f"revision of {source.repo_id}"]
+    prefix = f"{source.repo_id}/"
+    pinned = {name.removeprefix(prefix) for name in lock.files if name.startswith(prefix)}
+    sharded = INDEX in pinned and any(name.endswith(".safetensors") for name in pinned)
+    if CONFIG not in pinned:
+        gaps.append(f"file {prefix}{CONFIG}")
+    if WEIGHTS not in pinned and not sharded:
+        gaps.append(f"file {prefix}{WEIGHTS}")
+    if not timm and not {PREPROCESSOR, PROCESSOR} & pinned:
+        gaps.append(f"file {prefix}{PREPROCESSOR}")
     return gaps
 
 
@@ -98,7 +106,8 @@ def find_gaps(suite: Suite, lock: Lock) -> tuple[str, ...]:
 
     The files of embedded networks and data are not looked for: whoever makes a lock has them at hand.
     """
-    gaps = _source_gaps(suite.networks, lock)
+    timm = {target.source for target in suite.targets if target.family in TIMM_FAMILIES}
+    gaps = [gap for source in suite.networks for gap in _source_gaps(source, lock, timm=source in timm)]
     data = suite.dataset
     if isinstance(data, HubData):
         if not (data.revision or data.repo_id in lock.revisions):

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import timm
 import torch
 import transformers as hf
 from PIL import Image
+from safetensors.torch import save_file
 
 from benchmark.datasets.base import ImageSet, Sample
 from benchmark.errors import did_you_mean
@@ -20,11 +22,16 @@ from benchmark.inverses.spec import InverseConfig
 from benchmark.suites.spec import TargetSpec
 from benchmark.targets import load_target
 from benchmark.targets.base import Target
+from benchmark.targets.files import PREPROCESSOR, WEIGHTS
 
 __all__ = ["FULL_SIZE", "EnlargedImages", "make_inverse", "make_target"]
 
-FULL_SIZE = ("detr-resnet-50", "vit-base-16", "swin-base", "dinov2-base", "clip-vit-base-16", "mae-base")
+FULL_SIZE = (
+    "detr-resnet-50", "vit-base-16", "deit3-base-16", "swin-base", "dinov2-base", "dinov2-registers-base",
+    "siglip-base-16", "mae-base",
+)  # fmt: skip
 """Targets of `coco@1` whose networks can be made here."""
+TIMM = {"deit3-base-16": "deit3_base_patch16_224"}
 SEED = 17
 
 
@@ -41,12 +48,31 @@ def _build(name: str) -> Any:
             return hf.SwinForImageClassification(hf.SwinConfig(num_labels=1000, **shape))
         case "dinov2-base":
             return hf.Dinov2Model(hf.Dinov2Config(image_size=518, patch_size=14))
-        case "clip-vit-base-16":
-            shape = {"hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12, "num_hidden_layers": 12}
-            return hf.CLIPVisionModel(hf.CLIPVisionConfig(patch_size=16, **shape))
+        case "dinov2-registers-base":
+            return hf.Dinov2WithRegistersModel(hf.Dinov2WithRegistersConfig(image_size=518, patch_size=14))
+        case "siglip-base-16":
+            return hf.SiglipVisionModel(hf.SiglipVisionConfig())
         case "mae-base":
             return hf.ViTMAEForPreTraining(hf.ViTMAEConfig())
     raise did_you_mean("target of published size", name, FULL_SIZE)
+
+
+def _save_timm(architecture: str, folder: Path) -> None:
+    """Write a network as timm does: its configuration holds mean and std."""
+    network = timm.create_model(architecture)
+    shown = {"mean": [0.5] * 3, "std": [0.5] * 3}
+    config = {"architecture": architecture, "num_classes": network.num_classes, "pretrained_cfg": shown}
+    (folder / "config.json").write_text(json.dumps(config))
+    save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, folder / WEIGHTS)
+
+
+def _save(name: str, folder: Path) -> None:
+    if name in TIMM:
+        _save_timm(TIMM[name], folder)
+        return
+    _build(name).save_pretrained(folder)
+    settings = {"do_normalize": True, "image_mean": [0.5] * 3, "image_std": [0.5] * 3, "rescale_factor": 1 / 255}
+    (folder / PREPROCESSOR).write_text(json.dumps(settings))
 
 
 def make_target(spec: TargetSpec, folder: Path, device: torch.device) -> Target:
@@ -56,9 +82,7 @@ def make_target(spec: TargetSpec, folder: Path, device: torch.device) -> Target:
         NotFoundError: not one of `FULL_SIZE`.
     """
     torch.manual_seed(SEED)
-    _build(spec.id).save_pretrained(folder)
-    settings = {"do_normalize": True, "image_mean": [0.5] * 3, "image_std": [0.5] * 3, "rescale_factor": 1 / 255}
-    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+    _save(spec.id, folder)
     return load_target(spec, folder, device)
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from benchmark.content import hub, photographs
 from benchmark.content.lpips import describe_perceptual, perceptual_path
+from benchmark.content.networks import is_network_cached
 from benchmark.engine.memory import predict_peak_bytes
 from benchmark.metrics.spec import get_metric
 from benchmark.suites.lock import Lock
 from benchmark.suites.spec import HubData, Source, Suite
-from benchmark.targets import NETWORK_FILES
 
 __all__ = ["EvaluationCost", "Need", "estimate_cost", "find_needs"]
 
@@ -55,7 +55,7 @@ def _network(name: str, source: Source, lock: Lock) -> Need:
     revision = source.revision or lock.revisions.get(source.repo_id)
     if revision is None:
         return Need(name, False, source.megabytes, f"the revision of {source.repo_id} is not known yet")
-    present = all(hub.is_cached(source.repo_id, revision, file) for file in NETWORK_FILES)
+    present = is_network_cached(source.repo_id, revision)
     state = "in the cache of the Hub's client" if present else "fetched from the Hub when it is needed"
     return Need(name, present, source.megabytes, f"{source.repo_id}: {state}")
 

@@ -12,7 +12,6 @@ import torch
 from benchmark.content.content import Content
 from benchmark.engine.precision import float32
 from benchmark.engine.reading import apply, read_features
-from benchmark.files.canonical import sha256_file
 from benchmark.files.pixels import to_pixels, to_tensor
 from benchmark.inverses.base import Inverse
 from benchmark.inverses.spec import get_method
@@ -21,6 +20,7 @@ from benchmark.submissions.candidates import Candidate, load_candidate
 from benchmark.suites.spec import INPUT, TargetSpec
 from benchmark.targets import load_target
 from benchmark.targets.base import Target
+from benchmark.targets.files import hash_weights
 from benchmark.targets.taps import Features
 
 __all__ = ["LEAST_PSNR_DB", "Breach", "find_breaches"]
@@ -44,7 +44,7 @@ class Breach(NamedTuple):
 
 
 def _load(content: Content, candidate: Candidate, target: Target) -> Inverse:
-    weights = sha256_file(content.target(target.spec) / "model.safetensors")
+    weights = hash_weights(content.target(target.spec))
     inverse, _ = load_candidate(candidate, target.spec, weights, target.device)
     if inverse.needs_target:
         inverse.target = target

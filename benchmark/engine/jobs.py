@@ -25,6 +25,7 @@ from benchmark.metrics.case import Networks
 from benchmark.records.record import InverseInfo
 from benchmark.submissions.candidates import Candidate, load_candidate
 from benchmark.suites.spec import Source
+from benchmark.targets.files import digest_weights
 
 __all__ = ["WHOLE", "Chunk", "Job", "Options", "Share", "open_job"]
 
@@ -157,7 +158,7 @@ def open_job(content: Content, candidate: Candidate, options: Options) -> Job:
     networks = load_metric_networks(content, options.device)
     hashes = {target.id: _hash_network(content, target.source) for target in chosen}
     loaded = {
-        target.id: load_candidate(candidate, target, hashes[target.id]["model.safetensors"], options.device)
+        target.id: load_candidate(candidate, target, digest_weights(hashes[target.id]), options.device)
         for target in chosen
     }
     shared = _circumstances(content, candidate, networks, options)

@@ -1,4 +1,4 @@
-"""Transformer blocks that inverse networks are built of. All are pre-norm: layer norm, operation, sum."""
+"""Blocks that inverse networks are built of. All are pre-norm: norm, operation, sum."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["Attention", "Block", "ReadingBlock", "WindowBlock", "feed_forward", "stack"]
+__all__ = ["Attention", "Block", "ReadingBlock", "ResidualBlock", "WindowBlock", "feed_forward", "stack"]
 
 MOST_LAYERS = 64
 """More than any encoder that is inverted has: a configuration from elsewhere must not ask for minutes of building."""
@@ -67,6 +67,23 @@ class Block(Attention):
         source, key_source = (normed, positioned) if memory is None else (memory, memory)
         tokens = tokens + self.attend(positioned, key_source, source)
         return tokens + self.mlp(self.norm_mlp(tokens))
+
+
+class ResidualBlock(nn.Module):
+    """A bottleneck of convolutions (He et al. 2016): 1x1 to a quarter of the channels, 3x3, 1x1 back, sum."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        inner = max(1, channels // 4)
+        layers: list[nn.Module] = []
+        for before, after, side in ((channels, inner, 1), (inner, inner, 3), (inner, channels, 1)):
+            layers += [nn.BatchNorm2d(before), nn.ReLU(), nn.Conv2d(before, after, side, padding=side // 2)]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, cells: Tensor) -> Tensor:
+        """Return a map of the shape of `cells` (N, channels, h, w)."""
+        changed: Tensor = cells + self.layers(cells)
+        return changed
 
 
 class ReadingBlock(nn.Module):

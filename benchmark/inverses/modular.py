@@ -1,9 +1,9 @@
 """Modular inversion of arXiv 2412.06534: one inverse network per component of the target, chained back to the image.
 
 A component is what its authors invert as a whole: the backbone, encoder, decoder and prediction heads of DETR, the
-embeddings and the encoder of a ViT, the embeddings and each stage of a Swin. Its inverse has the component's own shape
-and is trained to give the component's input from its output; taps inside a component go through the same network, as in
-the paper's analysis of layers.
+embeddings and the encoder of a ViT, the embeddings and each stage of a Swin or ResNet. Its inverse has the component's
+own shape and is trained to give the component's input from its output; taps inside a component go through the same
+network, as in the paper's analysis of layers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmark.inverses.blocks import Block, ReadingBlock, WindowBlock, stack
+from benchmark.inverses.blocks import Block, ReadingBlock, ResidualBlock, WindowBlock, stack
 from benchmark.inverses.chain import IMAGE, ChainedInverse, Link
 from benchmark.inverses.deconvolution import Deconvolution
 from benchmark.inverses.spec import InverseConfig
@@ -28,7 +28,7 @@ BOX = 4
 def find_components(taps: Sequence[str]) -> list[Link]:
     """Return the components that taps belong to, from shallow to deep.
 
-    All taps named alike before a dot are one component, but for Swin's stages, each of which is one.
+    All taps named alike before a dot are one component, but for stages, each of which is one.
     """
     members: dict[str, list[str]] = {}
     for tap in taps:
@@ -116,12 +116,31 @@ class _Stage(nn.Module):
         return recovered
 
 
+class _MapStage(nn.Module):
+    """Inverse of a stage of convolutions: each cell becomes 2x2 cells where the stage halved the map, then blocks."""
+
+    def __init__(self, source: tuple[int, ...], goal: tuple[int, ...], layers: int) -> None:
+        super().__init__()
+        factor = goal[1] // source[1]
+        self.spread = nn.Sequential(nn.Conv2d(source[0], goal[0] * factor**2, 1), nn.PixelShuffle(factor))
+        self.blocks = stack(layers, lambda _: ResidualBlock(goal[0]))
+        self.out = nn.Conv2d(goal[0], goal[0], 1)
+
+    def forward(self, cells: Tensor, position: Tensor | None) -> Tensor:
+        cells = self.spread(cells)
+        for block in self.blocks:
+            cells = block(cells)
+        recovered: Tensor = self.out(cells)
+        return recovered
+
+
 class ModularInverse(ChainedInverse):
     """The chain of component inverses of one target, on standardized features.
 
     `architecture` holds `layers` and `heads` of encoder and decoder, `ratio` (width of the feed-forward layers over
     that of the tokens) and, for stages, `window`; `sequences` holds `image` (channels of the transposed convolutions)
-    and, as far as the target has them, `prediction` (widths of its layers), `stage_layers` and `stage_heads`.
+    and, as far as the target has them, `prediction` (widths of its layers), `stage_layers` and `stage_heads`. Stages of
+    convolutions, whose features are maps, need `stage_layers` alone.
     """
 
     method = "modular"
@@ -142,6 +161,8 @@ class ModularInverse(ChainedInverse):
             return _Prediction(source, sequences["prediction"], goal)
         if link.name.startswith("stage."):
             place = [name for name in self.links if name.startswith("stage.")].index(link.name)
+            if len(source) == 3:
+                return _MapStage(source, goal, sequences["stage_layers"][place])
             layers, heads = (sequences[name][place] for name in ("stage_layers", "stage_heads"))
             grid = config.grids[link.tap]
             return _Stage(source, goal, grid, layers, heads, numbers["ratio"], numbers["window"])

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmark.inverses.blocks import Block
+from benchmark.inverses.blocks import Block, ResidualBlock
 from benchmark.inverses.chain import IMAGE, ChainedInverse, Link
 from benchmark.inverses.spec import InverseConfig
 
@@ -64,6 +64,20 @@ class _Unmerge(nn.Module):
     def forward(self, tokens: Tensor, position: Tensor | None) -> Tensor:
         spread = self.spread(tokens).transpose(1, 2).unflatten(2, self.grid)
         return self.out(self.block(F.pixel_shuffle(spread, self.factor).flatten(2).transpose(1, 2), None))
+
+
+class _UnmergeMap(nn.Module):
+    """Inverse of a stage of convolutions: each cell becomes 2x2 cells where the map was halved, then one block."""
+
+    def __init__(self, source: tuple[int, ...], goal: tuple[int, ...]) -> None:
+        super().__init__()
+        factor = goal[1] // source[1]
+        self.spread = nn.Sequential(nn.Conv2d(source[0], goal[0] * factor**2, 1), nn.PixelShuffle(factor))
+        self.block, self.out = ResidualBlock(goal[0]), nn.Conv2d(goal[0], goal[0], 1)
+
+    def forward(self, cells: Tensor, position: Tensor | None) -> Tensor:
+        recovered: Tensor = self.out(self.block(self.spread(cells)))
+        return recovered
 
 
 class _Queries(nn.Module):
@@ -150,6 +164,8 @@ class ModularPerTapInverse(ChainedInverse):
             return _Heads(source, goal)
         if tap.startswith("decoder."):
             return _Queries(source, goal, heads)
+        if tap.startswith("stage.") and len(source) == 3:
+            return _UnmergeMap(source, goal)
         if tap.startswith("stage."):
             return _Unmerge(source, goal, self.config.grids[tap], heads)
         return _Map(source, goal, heads) if len(goal) == 3 else _Tokens(source, goal, heads)

@@ -71,8 +71,9 @@ et al. 2019) in the minibatch form of Nguyen, Raghu and Kornblith 2021, over til
 ## From images to places
 
 1. Per image and tap: detail and shape of the unperturbed image, color over all hue kinds together; an axis is the
-   mean of its metrics that score the image. Means over images, then taps, then targets. Detail and shape under the
-   other perturbations are reported: does structure survive recoloring?
+   mean of its metrics that score the image. Means over images, then taps, then targets (those of one
+   [architecture](suites.md#the-mean-over-targets) first, where a suite states architectures). Detail and shape under
+   the other perturbations are reported: does structure survive recoloring?
 2. Intervals are 95 % percentile bootstraps over groups of images (the same resamples for every submission, axis and
    tap), both halves widened by t(.975, G - 1) / 1.96 * sqrt(G / (G - 1)) for G groups.
 3. Two entries are compared by a sign-flip test on the group sums of their paired differences, stepped down over all

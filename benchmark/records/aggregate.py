@@ -13,7 +13,7 @@ from benchmark.metrics.spec import get_metric
 from benchmark.records.bootstrap import Estimates, GroupBootstrap, groups_of
 from benchmark.records.record import AxisScore, Cell, Estimate, PullScore, TapScore, TargetScore
 from benchmark.records.scores import SCORED, ScoreArrays, applies, defines
-from benchmark.records.statistics import masked_mean
+from benchmark.records.statistics import masked_mean, mean_over_targets
 from benchmark.suites.lock import Lock, Wear
 from benchmark.suites.spec import AXES, Axis, Suite
 
@@ -104,7 +104,7 @@ def make_bootstrap(suite: Suite, lock: Lock, images: Sequence[str]) -> GroupBoot
 
 @dataclass(frozen=True)
 class Summary:
-    """The scores by target, the mean over targets of the axes and of their mean, and all cells of a record."""
+    """The scores by target, the means over targets of the axes and of their mean, and all cells of a record."""
 
     targets: dict[str, TargetScore]
     score: Estimate
@@ -134,10 +134,11 @@ class _Columns:
     def ask(self, targets: Sequence[str], axes: Sequence[Axis], tap: int | None = None) -> int:
         """Ask for the mean over axes, targets and their taps (or one of these); return where `answer` will hold it."""
         share = np.zeros(len(self._labels))
-        for target in targets:
+        weights = self.suite.target_weights(targets)
+        for target, weight in weights.items():
             for axis in axes:
                 chosen = [label[0] == target and label[2] == axis and tap in (None, label[1]) for label in self._labels]
-                share[chosen] = 1 / (sum(chosen) * len(axes) * len(targets))
+                share[chosen] = weight / (sum(chosen) * len(axes) * sum(weights.values()))
         self._shares.append(share)
         return len(self._shares) - 1
 
@@ -149,8 +150,9 @@ class _Columns:
         """Return the mean of each metric of an axis alone, over the same taps and targets."""
         result = {}
         for metric in self.suite.axes[axis]:
-            means = [self._parts[f"{target}/{metric}"] for target in targets]
-            result[metric] = _optional(float(np.mean([m.mean() if tap is None else m[tap] for m in means])))
+            means = {target: self._parts[f"{target}/{metric}"] for target in targets}
+            by_target = {target: m.mean() if tap is None else m[tap] for target, m in means.items()}
+            result[metric] = _optional(float(mean_over_targets(self.suite, by_target)))
         return result
 
 
@@ -195,7 +197,8 @@ def _summarize_axes(
 def summarize(suite: Suite, lock: Lock, scores: Sequence[ScoreArrays]) -> Summary:
     """Return the scores by target, the overall axes and all cells of a record.
 
-    Plain means, and nothing is clipped: over images, then taps, then targets; the score is the mean of the axes.
+    Plain means, and nothing is clipped: over images, then taps, then the targets of an architecture, then
+    architectures; the score is the mean of the axes.
     Intervals come from the same resamples of the images' groups throughout.
     """
     bootstrap = make_bootstrap(suite, lock, scores[0].images)

@@ -1,11 +1,15 @@
-"""Means and medians over the scored images, also of resamples (numpy only)."""
+"""Means and medians over the scored images, also of resamples, and means over targets (numpy only)."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["bootstrap_means", "bootstrap_medians", "masked_mean", "masked_median"]
+from benchmark.suites.spec import Suite
+
+__all__ = ["bootstrap_means", "bootstrap_medians", "masked_mean", "masked_median", "mean_over_targets"]
 
 Array = npt.NDArray[np.float64]
 
@@ -55,3 +59,13 @@ def bootstrap_medians(values: Array, weights: Array) -> Array:
         low, high = (ordered[np.minimum(index, len(order) - 1)] for index in middle)
         medians[:, column] = np.where(total > 0, (low + high) / 2, np.nan)
     return medians
+
+
+def mean_over_targets(suite: Suite, values: Mapping[str, npt.ArrayLike]) -> Array:
+    """Return the mean of numbers or arrays of one shape, by target: over each architecture first, then over these.
+
+    NaN where a target has none.
+    """
+    weights = list(suite.target_weights(values).values())
+    mean: Array = np.average(np.stack([np.asarray(v, np.float64) for v in values.values()]), axis=0, weights=weights)
+    return mean

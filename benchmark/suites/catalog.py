@@ -61,7 +61,8 @@ def describe_suite(suite: Suite) -> list[tuple[str, str]]:
         source = target.source
         address = source.path or f"{source.repo_id}@{source.revision or 'unknown revision'}"
         size = "x".join(map(str, target.input_size))
-        rows.append((f"target {target.id}", f"{target.title}; {size}, {len(target.taps)} taps, {address}"))
+        kind = f"architecture {target.architecture}, " if target.architecture else ""
+        rows.append((f"target {target.id}", f"{target.title}; {kind}{size}, {len(target.taps)} taps, {address}"))
     if suite.judge:
         rows.append(("judge", suite.judge.path or f"{suite.judge.repo_id}@{suite.judge.revision}"))
     rows += [(f"axis {axis}", ", ".join(metrics)) for axis, metrics in suite.axes.items()]

@@ -5,7 +5,9 @@ Import-light: reading a suite needs neither torch nor transformers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
+from math import lcm
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -85,11 +87,16 @@ class Source(Frozen):
 
 
 class TargetSpec(Frozen):
-    """A frozen network to invert; `input_size` is (height, width) in pixels; `taps` from shallow to deep."""
+    """A frozen network to invert; `input_size` is (height, width) in pixels; `taps` from shallow to deep.
+
+    `family` names the adapter that reads the network. Targets of one `architecture` are averaged before the mean over
+    all targets is taken; a target that states none stands for itself.
+    """
 
     id: Id
     title: str
     family: Id
+    architecture: Id | None = Field(default=None, exclude_if=unset)
     source: Source
     input_size: Size
     taps: tuple[TapSpec, ...] = Field(min_length=1)
@@ -199,6 +206,9 @@ class Suite(Frozen):
         ):
             if len(set(names)) != len(names):
                 raise ValueError(f"{what} name something twice")
+        for target in self.targets:
+            if self.judge and (target.source.repo_id, target.source.path) == (self.judge.repo_id, self.judge.path):
+                raise ValueError(f"the judge is the network of target '{target.id}'; take one that is no target")
         return self
 
     @property
@@ -228,6 +238,21 @@ class Suite(Frozen):
     def ranked_metrics(self) -> frozenset[str]:
         """The metrics that enter an axis, and so the ranks."""
         return frozenset(metric for metrics in self.axes.values() for metric in metrics)
+
+    def target_weights(self, names: Collection[str] | None = None) -> dict[str, int]:
+        """What each target counts in the mean over some of them, as the least whole numbers that say it.
+
+        Targets of one architecture share what a target without one counts alone, so that their number does not matter.
+
+        Args:
+            names: targets that the mean is over (None: all); one that the suite does not have stands for itself.
+        """
+        chosen = [target.id for target in self.targets] if names is None else list(names)
+        stated = {target.id: target.architecture for target in self.targets}
+        groups = [("architecture", kind) if (kind := stated.get(name)) else ("target", name) for name in chosen]
+        sizes = Counter(groups)
+        whole = lcm(*sizes.values())
+        return {name: whole // sizes[group] for name, group in zip(chosen, groups, strict=True)}
 
     @property
     def networks(self) -> tuple[Source, ...]:

@@ -14,10 +14,7 @@ if TYPE_CHECKING:
 
     from benchmark.targets.base import Target
 
-__all__ = ["FAMILIES", "NETWORK_FILES", "load_target"]
-
-NETWORK_FILES = ("config.json", "model.safetensors", "preprocessor_config.json")
-"""A network in Hub layout; nothing else of its folder is read."""
+__all__ = ["FAMILIES", "TIMM_FAMILIES", "load_target"]
 
 FAMILIES = {
     "detr": "benchmark.targets.detr:DetrTarget",
@@ -26,7 +23,15 @@ FAMILIES = {
     "dinov2": "benchmark.targets.dinov2:Dinov2Target",
     "clip": "benchmark.targets.clip:ClipTarget",
     "mae": "benchmark.targets.mae:MaeTarget",
+    "dinov2_registers": "benchmark.targets.dinov2_registers:Dinov2RegistersTarget",
+    "siglip": "benchmark.targets.siglip:SiglipTarget",
+    "timm_vit": "benchmark.targets.timm:TimmViTTarget",
+    "timm_swin": "benchmark.targets.timm:TimmSwinTarget",
+    "resnet": "benchmark.targets.resnet:ResNetTarget",
 }
+
+TIMM_FAMILIES = frozenset({"timm_vit", "timm_swin"})
+"""Families whose networks state mean and std in `config.json`, and have no file of their own for these."""
 
 
 def load_target(spec: TargetSpec, folder: Path, device: torch.device) -> Target:
@@ -34,7 +39,7 @@ def load_target(spec: TargetSpec, folder: Path, device: torch.device) -> Target:
 
     Args:
         spec: the target; its `source` is not looked at.
-        folder: the network in Hub layout, with `NETWORK_FILES`.
+        folder: the network in Hub layout; only the files of `find_files` are read.
         device: where it runs.
 
     Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,7 +14,7 @@ from torch import Tensor
 from benchmark.errors import SpecError, first_line
 from benchmark.suites.spec import TargetSpec
 from benchmark.targets.config import CONFIG
-from benchmark.targets.network import load_network
+from benchmark.targets.network import list_tensors, load_network
 from benchmark.targets.normalization import load_normalization
 from benchmark.targets.taps import Features, Point, capture
 
@@ -41,16 +41,34 @@ class Target(ABC):
     Attributes:
         model_class: the class of transformers.
         unused: prefixes of the names of those weights of a checkpoint that belong to parts the target does not have.
+        headless_class: the class for checkpoints without a head, if the family has such; `headless_options` are its
+            arguments.
+        head: prefixes of the names of the head's weights.
+        headless: whether this network has no head: it gives features, no answers.
     """
 
     model_class: ClassVar[Any]
     unused: ClassVar[tuple[str, ...]] = ()
+    headless_class: ClassVar[Any] = None
+    headless_options: ClassVar[Mapping[str, Any]] = {}
+    head: ClassVar[tuple[str, ...]] = ("classifier.",)
 
     def __init__(self, spec: TargetSpec, folder: Path, device: torch.device) -> None:
         self.spec = spec
         self.device = device
         self._normalize = load_normalization(folder, device)
-        self.model = load_network(self.model_class, folder, device, prepare=self.prepare_config, unused=self.unused)
+        self.headless = self.headless_class is not None and not any(
+            name.startswith(self.head) for name in list_tensors(folder)
+        )
+        self.model = load_network(
+            self.headless_class if self.headless else self.model_class,
+            folder,
+            device,
+            prepare=self.prepare_config,
+            convert=self.convert_weights,
+            unused=self.unused,
+            options=self.headless_options if self.headless else {},
+        )
         self.points = self.get_points()
         unknown = [tap.name for tap in spec.taps if tap.name not in self.points]
         if unknown:
@@ -77,6 +95,11 @@ class Target(ABC):
     def prepare_config(cls, config: dict[str, Any]) -> dict[str, Any]:
         """Return the configuration of `model_class` from what `config.json` says."""
         return config
+
+    @classmethod
+    def convert_weights(cls, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the weights of a checkpoint under the names that `model_class` knows, if it does not know its own."""
+        return weights
 
     @abstractmethod
     def get_points(self) -> dict[str, Point]:

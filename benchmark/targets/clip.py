@@ -8,13 +8,13 @@ from torch import nn
 from transformers import CLIPVisionModel
 from transformers.models.clip.modeling_clip import CLIPEncoderLayer
 
-from benchmark.targets.tokens import ClassTokenTarget
+from benchmark.targets.tokens import TokenTarget
 
 __all__ = ["ClipTarget"]
 
 
-class ClipTarget(ClassTokenTarget):
-    """See ClassTokenTarget; its embeddings are those after `pre_layrnorm`, which the first block reads.
+class ClipTarget(TokenTarget):
+    """See TokenTarget; its embeddings are those after `pre_layrnorm`, which the first block reads.
 
     Takes the checkpoint of a whole CLIP, whose text tower and projections are not read, or that of a vision tower.
     """
@@ -32,5 +32,5 @@ class ClipTarget(ClassTokenTarget):
         return config
 
     def get_embeddings(self) -> nn.Module:
-        """See ClassTokenTarget."""
+        """See TokenTarget."""
         return next(module for name, module in self.model.named_modules() if name.endswith("pre_layrnorm"))

@@ -20,12 +20,13 @@ DEPTH = re.compile("depth|layers")
 # What would run code, fetch files or read weights from elsewhere.
 REFUSED = {
     "auto_map", "checkpoint_path", "distributed_config", "fusion_config", "model_args", "per_layer_config",
-    "pretrained_cfg", "pretrained_cfg_overlay", "quantization_config", "transformers_weights",
+    "pretrained_cfg_overlay", "quantization_config", "transformers_weights",
 }  # fmt: skip
-# How a network runs is not for its files to say: always float32, its own attention, plain outputs.
+# How a network runs is not for its files to say: always float32, its own attention, plain outputs. Nor is where timm
+# found its weights: of `pretrained_cfg` only mean and std are read, see load_normalization.
 IGNORED = {
     "attn_implementation", "dtype", "experts_implementation", "name_or_path", "output_attentions",
-    "output_hidden_states", "return_dict", "torch_dtype", "use_return_dict",
+    "output_hidden_states", "pretrained_cfg", "return_dict", "torch_dtype", "use_return_dict",
 }  # fmt: skip
 PLAIN_NAME = re.compile(r"[\w.]+", re.ASCII)  # timm fetches what is named 'hf-hub:owner/name'
 

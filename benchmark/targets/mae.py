@@ -9,13 +9,13 @@ from torch import Tensor
 from transformers import ViTMAEModel
 from transformers.models.vit_mae.modeling_vit_mae import ViTMAEEmbeddings, ViTMAELayer
 
-from benchmark.targets.tokens import ClassTokenTarget
+from benchmark.targets.tokens import TokenTarget
 
 __all__ = ["MaeTarget"]
 
 
-class MaeTarget(ClassTokenTarget):
-    """See ClassTokenTarget; its embeddings are those with the position embedding added.
+class MaeTarget(TokenTarget):
+    """See TokenTarget; its embeddings are those with the position embedding added.
 
     In training MAE drops most patches and shuffles the rest. Here no patch is dropped, and the `noise` that the
     shuffling sorts by rises, so that the patches stay row by row. The decoder of the checkpoint is not read.

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from benchmark.errors import SpecError
-from benchmark.targets.config import read_json_object
+from benchmark.targets.config import CONFIG, read_json_object
+from benchmark.targets.files import PREPROCESSOR, PROCESSOR
 
 __all__ = ["Normalization", "load_normalization"]
 
@@ -35,15 +36,32 @@ def _channels(value: Any) -> bool:
     )
 
 
+def _find_settings(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """Return the file that says how images are prepared, and what it says, in the words of transformers."""
+    if (folder / PREPROCESSOR).is_file():
+        return folder / PREPROCESSOR, read_json_object(folder / PREPROCESSOR)
+    if (folder / PROCESSOR).is_file():
+        settings = read_json_object(folder / PROCESSOR).get("image_processor")
+        if not isinstance(settings, dict):
+            raise SpecError("no 'image_processor', which holds mean and std", where=str(folder / PROCESSOR))
+        return folder / PROCESSOR, settings
+    timm = read_json_object(folder / CONFIG).get("pretrained_cfg")
+    if not isinstance(timm, dict):
+        cure = f"it holds mean and std; they may also stand in {PROCESSOR}, or in 'pretrained_cfg' of {CONFIG} (timm)"
+        raise SpecError("absent", where=str(folder / PREPROCESSOR), cure=cure)
+    return folder / CONFIG, {"image_mean": timm.get("mean"), "image_std": timm.get("std")}
+
+
 def load_normalization(folder: Path, device: torch.device) -> Normalization:
-    """Read `image_mean` and `image_std` from `preprocessor_config.json`.
+    """Read mean and standard deviation: from `preprocessor_config.json`, `processor_config.json` or timm's own part.
+
+    The first of these files that is there counts; timm's checkpoints have `pretrained_cfg` in `config.json` instead.
 
     Raises:
-        SpecError: the file is absent or malformed, or the network wants something other than scaling to [0, 1]
+        SpecError: none is there, or it is malformed, or the network wants something other than scaling to [0, 1]
             and a normalization by channel.
     """
-    path = folder / "preprocessor_config.json"
-    settings = read_json_object(path)
+    path, settings = _find_settings(folder)
     for key in ("image_mean", "image_std"):
         if not _channels(settings.get(key)):
             raise SpecError(f"'{key}' is not three numbers", where=str(path))

@@ -1,9 +1,11 @@
-"""Swin classifiers of transformers: `embeddings`, and `stage.i` as the model passes it on, after down-merging."""
+"""Swins of transformers: `embeddings`, and `stage.i` as the model passes it on, after down-merging."""
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor
-from transformers import SwinForImageClassification
+from transformers import SwinForImageClassification, SwinModel
 from transformers.models.swin.modeling_swin import SwinEmbeddings, SwinStage
 
 from benchmark.targets.base import Prediction, Target
@@ -13,9 +15,10 @@ __all__ = ["SwinTarget"]
 
 
 class SwinTarget(Target):
-    """Features are (N, rows * columns, channels)."""
+    """Features are (N, rows * columns, channels). A checkpoint without `classifier` has no head."""
 
-    model_class = SwinForImageClassification
+    model_class, headless_class = SwinForImageClassification, SwinModel
+    headless_options: ClassVar = {"add_pooling_layer": False}
 
     def get_points(self) -> dict[str, Point]:
         """See Target."""
@@ -33,4 +36,4 @@ class SwinTarget(Target):
 
     def predict(self, images: Tensor) -> Prediction:
         """See Target; logits are (N, labels)."""
-        return Prediction(self.forward(images).logits)
+        return super().predict(images) if self.headless else Prediction(self.forward(images).logits)

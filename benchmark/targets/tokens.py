@@ -1,4 +1,4 @@
-"""What the targets made of a class token, patch tokens and blocks share."""
+"""What the targets made of patch tokens and blocks share."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from torch import Tensor, nn
 from benchmark.targets.base import Target
 from benchmark.targets.taps import Features, Point, first
 
-__all__ = ["ClassTokenTarget"]
+__all__ = ["TokenTarget"]
 
 
-class ClassTokenTarget(Target):
-    """Features are (N, 1 + rows * columns, channels), the class token first, the patches row by row.
+class TokenTarget(Target):
+    """Features are (N, further + rows * columns, channels): the tokens of patches come last, row by row.
+
+    The further ones are those that the network has: a class token, first, and registers.
 
     - `embeddings`: what the first block reads;
     - `encoder.i`: after each block, before the final layer norm.

@@ -26,8 +26,9 @@ from benchmark.inverses.ridge import RidgeInverse
 from benchmark.inverses.spec import InverseConfig, Storage
 from benchmark.inverses.standardized import StandardizedInverse
 from benchmark.suites.spec import TargetSpec
-from benchmark.targets import NETWORK_FILES, load_target
+from benchmark.targets import load_target
 from benchmark.targets.base import Target
+from benchmark.targets.files import find_files, hash_weights
 from benchmark.targets.taps import Features
 from benchmark.train.choosing import MakeValidation, Validation, refuse
 from benchmark.train.images import TrainingImages
@@ -74,7 +75,7 @@ def _stream(
 
 def _config(
     target: Target,
-    weights: Path,
+    folder: Path,
     method: str,
     shape: Shape,
     training: Stated,
@@ -89,7 +90,7 @@ def _config(
     return InverseConfig(
         method=method,
         target=spec.id,
-        target_sha256=sha256_file(weights),
+        target_sha256=hash_weights(folder),
         target_repo_id=spec.source.repo_id,
         target_revision=spec.source.revision,
         input_size=spec.input_size,
@@ -119,11 +120,11 @@ def _measure_moments(inverse: StandardizedInverse, target: Target, data: Trainin
     return count
 
 
-def _fit_knn(target: Target, weights: Path, data: TrainingImages, stated: Stated) -> KnnInverse:
+def _fit_knn(target: Target, folder: Path, data: TrainingImages, stated: Stated) -> KnnInverse:
     files = [file for batch in _batches(data, KNN_IMAGES, "images") for file in encode(batch)]
     blocks = -(-sum(map(len, files)) // BLOCK)
     shape = Shape(architecture={"images": len(files), "dimensions": KNN_DIMENSIONS, "blocks": blocks})
-    knn = KnnInverse(_config(target, weights, "knn", shape, stated, "float16")).to(target.device)
+    knn = KnnInverse(_config(target, folder, "knn", shape, stated, "float16")).to(target.device)
     knn.set_files(files)
     _measure_moments(knn, target, data)
     first = 0
@@ -186,7 +187,7 @@ class _Descent:
 def _build(method: str, target: Target, folder: Path, stated: Stated, descent: _Descent) -> Inverse:
     """The inverse that a recipe describes, with fresh weights."""
     shape = descent.recipe.shape(target.spec.family)
-    config = _config(target, folder / "model.safetensors", method, shape, stated)
+    config = _config(target, folder, method, shape, stated)
     count_bytes(config)  # says in one line what does not fit
     inverse = build_inverse(config.model_copy(update={"storage": descent.recipe.storage}))
     if not any(parameter.requires_grad for parameter in inverse.parameters()):
@@ -220,7 +221,7 @@ def _descend(
             "code": code_digest(__name__),
             "configuration": inverse.config.model_dump(mode="json", exclude={"storage"}),
             "target": target.spec.model_dump(mode="json"),
-            "network": {name: sha256_file(folder / name) for name in NETWORK_FILES},
+            "network": {path.name: sha256_file(path) for path in find_files(folder)},
             "data": data.key(),
         }
         | ({"submitted": sha256_file(descent.code)} if descent.code else {})
@@ -274,7 +275,7 @@ def train_inverse(
         UserError: nothing to train or to validate on, or processes cannot share a batch.
     """
     torch.manual_seed(data.seed)
-    target, weights = load_target(spec, folder, device), folder / "model.safetensors"
+    target = load_target(spec, folder, device)
     stated: Stated = {"data": data.description, "seed": data.seed}
     samples, began = min(FIT_IMAGES, data.count or FIT_IMAGES), time.perf_counter()
     fitted: Inverse
@@ -289,13 +290,13 @@ def train_inverse(
             cure = "run the command without torchrun and --precision"
             raise UserError(f"method '{method}' is fitted by one process in float32", cure=cure)
         if method == "mean":
-            fitted = mean = MeanInverse(_config(target, weights, method, Shape(), stated))
+            fitted = mean = MeanInverse(_config(target, folder, method, Shape(), stated))
             mean.fit(_batches(data, FIT_IMAGES, "mean image"))
         elif method == "ridge":
-            fitted = ridge = RidgeInverse(_config(target, weights, method, RIDGE, stated, "float16"))
+            fitted = ridge = RidgeInverse(_config(target, folder, method, RIDGE, stated, "float16"))
             ridge.fit(_stream(target, data, FIT_IMAGES, f"ridge of {spec.id}"))
         elif method == "knn":
-            fitted = knn = _fit_knn(target, weights, data, stated)
+            fitted = knn = _fit_knn(target, folder, data, stated)
             samples = int(knn.config.architecture["images"])
         else:
             raise UserError(f"method '{method}' has nothing to train", cure="see invbench train inverse --help")

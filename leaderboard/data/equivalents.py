@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from benchmark.records.equivalent import Equivalent, find_equivalent, yardstick_of
 from benchmark.records.record import Estimate
+from benchmark.records.statistics import mean_over_targets
 from benchmark.suites.lock import Lock
 from benchmark.suites.spec import Axis, Suite
 from leaderboard.data.views import axes_of
@@ -21,9 +22,11 @@ def yardsticks_of(suite: Suite, lock: Lock, target: str | None) -> Yardsticks:
     targets = [item for item in suite.targets if target in (None, item.id)]
     found: Yardsticks = {}
     for axis in axes_of(suite):
-        each = [yardstick_of(lock, item, axis) for item in targets]
-        rows = sorted(set(each[0]).intersection(*each[1:]))
-        found[axis] = {count: sum(one[count] for one in each) / len(each) for count in rows}
+        each = {item.id: yardstick_of(lock, item, axis) for item in targets}
+        rows = sorted(set.intersection(*map(set, each.values())))
+        found[axis] = {
+            count: float(mean_over_targets(suite, {name: one[count] for name, one in each.items()})) for count in rows
+        }
     return found
 
 

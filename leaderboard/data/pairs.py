@@ -25,7 +25,7 @@ class Pair:
 
 
 def pairs(suite: Suite, entries: Sequence[Entry], target: str | None = None) -> list[Pair]:
-    """Return the paired differences of all entries that are ranked on a target; None: on all, which weigh the same.
+    """Return the paired differences of all entries that are ranked on a target; None: on all.
 
     Raises:
         SpecError: two entries are not scored on the same images.

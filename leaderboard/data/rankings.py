@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmark.records.places import Standing
 from benchmark.records.record import AxisScore, Record
+from benchmark.records.statistics import mean_over_targets
 from benchmark.suites.spec import HUE_PERTURBATIONS, Axis, Suite
 from leaderboard.data.entries import Entry
 from leaderboard.data.scores import ImageScores, ranked_on, reference_of, scores_of
@@ -86,7 +87,8 @@ class Cost:
         parameters: of the inverse; of all inverses where targets are taken together.
         device_hours: of training, likewise; `training_device` is where.
         samples: images that training saw, with repetition, likewise; `training_data` is what they were.
-        ms_per_recon: milliseconds a recon, target and inverse; the mean of the targets where they are taken together.
+        ms_per_recon: milliseconds a recon, target and inverse; where targets are taken together their mean, as scores
+            have it.
         reason: why the whole is not known.
     """
 
@@ -211,7 +213,7 @@ def why_missing(record: Record, metrics: Collection[str], target: str | None = N
     return f"not scored: {reasons}" if reasons else "no score in the record"
 
 
-def cost_of(record: Record, target: str | None) -> Cost:
+def cost_of(suite: Suite, record: Record, target: str | None) -> Cost:
     """Cost of an entry on a target, or on all of them."""
     names = [name for name in record.targets if target in (None, name)]
     inverses = [record.inverses[name] for name in names if name in record.inverses]
@@ -221,7 +223,7 @@ def cost_of(record: Record, target: str | None) -> Cost:
         ", ".join(sorted({str(inverse.training[key]) for inverse in inverses if key in inverse.training})) or None
         for key in ("device", "data")
     )
-    times = [record.run.ms_per_recon[name] for name in names if name in record.run.ms_per_recon]
+    times = {name: record.run.ms_per_recon[name] for name in names if name in record.run.ms_per_recon}
     whole = bool(inverses) and len(inverses) == len(names)
     return Cost(
         parameters=sum(inverse.parameters for inverse in inverses) if whole else None,
@@ -229,7 +231,7 @@ def cost_of(record: Record, target: str | None) -> Cost:
         training_device=devices,
         samples=sum(samples) if samples and len(samples) == len(inverses) else None,
         training_data=data,
-        ms_per_recon=sum(times) / len(times) if times and len(times) == len(names) else None,
+        ms_per_recon=float(mean_over_targets(suite, times)) if times and len(times) == len(names) else None,
         device=record.run.device_name,
     )
 
@@ -285,7 +287,7 @@ def make_table(
     for entry in entries:
         name = entry.submission.id
         cells = tuple(_cell(suite, entry, target, axis, ranking) for axis in axes)
-        cost = cost_of(entry.record, target)
+        cost = cost_of(suite, entry.record, target)
         if lacks := not_evaluated(suite, entry.record, target):
             cost = Cost(cost.device, reason=lacks)
         standing = ranking.standings.get(name)

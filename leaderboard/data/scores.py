@@ -44,21 +44,23 @@ class ImageScores:
     Attributes:
         parts: by submission id, float64 (images, columns), NaN where an image is not scored.
         columns: the target and axis of each column.
+        weights: by target, what it counts in the mean over these; see `Suite.target_weights`.
         bootstrap: over the groups of the images.
     """
 
     parts: Mapping[str, Array]
     columns: tuple[tuple[str, Axis], ...]
+    weights: Mapping[str, int]
     bootstrap: GroupBootstrap
 
     def shares(self, weights: Mapping[Axis, float]) -> Array:
-        """What each column's mean counts in the weighted mean of axes, (columns,); targets weigh the same.
+        """What each column's mean counts in the weighted mean of axes, (columns,).
 
         Args:
             weights: of the axes, not all 0; an axis that is not named has none.
         """
-        axes = np.array([weights.get(axis, 0.0) for _, axis in self.columns])
-        return axes / axes.sum()
+        columns = np.array([weights.get(axis, 0.0) * self.weights[target] for target, axis in self.columns])
+        return columns / columns.sum()
 
 
 def scores_of(suite: Suite, entries: Sequence[Entry], target: str | None) -> ImageScores | None:
@@ -70,4 +72,4 @@ def scores_of(suite: Suite, entries: Sequence[Entry], target: str | None) -> Ima
         return None
     parts = {e.submission.id: np.stack([e.image_axes[name][axis] for name, axis in columns], axis=1) for e in held}
     bootstrap = load_bootstrap(held[0].groups, suite.bootstrap_resamples, suite.bootstrap_seed)
-    return ImageScores(parts, columns, bootstrap)
+    return ImageScores(parts, columns, suite.target_weights(names), bootstrap)

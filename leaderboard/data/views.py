@@ -12,7 +12,7 @@ from benchmark.records.aggregate import image_axes
 from benchmark.records.bootstrap import Estimates, GroupBootstrap, groups_of
 from benchmark.records.record import AxisScore, Record
 from benchmark.records.scores import ScoreArrays, applies
-from benchmark.records.statistics import bootstrap_means, masked_mean
+from benchmark.records.statistics import bootstrap_means, masked_mean, mean_over_targets
 from benchmark.suites.lock import Lock
 from benchmark.suites.spec import AXES, Axis, Suite, TargetSpec
 
@@ -150,9 +150,9 @@ def _over(by_tap: Array, scopes: Sequence[tuple[int, ...]]) -> Array:
 def measure_views(suite: Suite, lock: Lock, scores: Sequence[ScoreArrays]) -> Views:
     """Return the views of a record's scores.
 
-    Plain means, as `aggregate.summarize` has them: over images, then the taps of a scope, then targets; nothing is
-    clipped. Intervals come from resamples of the images' groups that all views share, widened for few groups. Images
-    are in the order of their ids.
+    Means as `aggregate.summarize` has them: over images, then the taps of a scope, then targets; nothing is clipped.
+    Intervals come from resamples of the images' groups that all views share, widened for few groups. Images are in the
+    order of their ids.
     """
     axes, kinds, columns = axes_of(suite), kinds_of(suite), columns_of(suite)
     groups = groups_of(sorted(scores[0].images), lock.groups)
@@ -176,13 +176,12 @@ def measure_views(suite: Suite, lock: Lock, scores: Sequence[ScoreArrays]) -> Vi
         full[same, identity] = full[same, 0]
         return full
 
-    every = list(targets.values())
     return Views(
         targets={name: spread(target.means, target.samples, target.held) for name, target in targets.items()},
         overall=spread(
-            np.mean([target.means[0] for target in every], axis=0),
-            np.mean([target.samples[:, 0] for target in every], axis=0),
-            np.any([target.held[:, 0] for target in every], axis=0),
+            mean_over_targets(suite, {name: target.means[0] for name, target in targets.items()}),
+            mean_over_targets(suite, {name: target.samples[:, 0] for name, target in targets.items()}),
+            np.any([target.held[:, 0] for target in targets.values()], axis=0),
         ),
         images={name: by_image(target.images) for name, target in targets.items()},
     )

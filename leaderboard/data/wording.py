@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmark.suites.spec import Axis
+from benchmark.suites.spec import Axis, Suite
 from leaderboard.data.rankings import Table
 
-__all__ = ["join_words", "verdict"]
+__all__ = ["counting_words", "counts_alike", "join_words", "verdict"]
 
 SHOWN = 4
 
@@ -17,6 +17,16 @@ def join_words(words: Sequence[str]) -> str:
     if len(words) > SHOWN + 1:
         return f"{', '.join(words[:SHOWN])} and {len(words) - SHOWN} others"
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def counts_alike(suite: Suite) -> bool:
+    """Whether every target counts the same in the mean over all of them."""
+    return len(set(suite.target_weights().values())) == 1
+
+
+def counting_words(suite: Suite) -> str:
+    """How targets count in the mean over all of them, to follow `over all targets, `."""
+    return "which count the same" if counts_alike(suite) else "those of one architecture averaged first"
 
 
 def verdict(table: Table, axis: Axis) -> str:

@@ -165,7 +165,7 @@ class BoardEntry(_BoardPart):
     training_data: str | None
     """the name of what the training saw, as the inverses state it; null: not stated."""
     overall: BoardRow
-    """over all targets, each weighing the same."""
+    """over all targets, those of one architecture averaged first."""
     targets: dict[Id, BoardRow]
     """by target."""
     layers: dict[Id, tuple[BoardStage, ...]]
@@ -205,6 +205,8 @@ class BoardTarget(_BoardPart):
 
     id: Id
     title: str
+    architecture: Id | None
+    """targets of one are averaged before all are; null: it stands for itself."""
     taps: tuple[TapSpec, ...]
     """from shallow to deep."""
     page: str

@@ -65,9 +65,9 @@ _WORDS = {
     "pairs": (
         "Paired differences",
         "One row per two ranked submissions and axis, and 'score' for the mean of the axes: how much higher the first "
-        "one scores on the same images, each target weighing the same, and both ends of the 95 % interval; the p-value "
-        "that the difference is zero (sign flips of groups of images), the same stepped down over all pairs, and "
-        "whether the two are significantly different.",
+        "one scores on the same images, over all targets as the scores are, and both ends of the 95 % interval; the "
+        "p-value that the difference is zero (sign flips of groups of images), the same stepped down over all pairs, "
+        "and whether the two are significantly different.",
     ),
     "layers": (
         "Layers compared",

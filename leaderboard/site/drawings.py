@@ -123,7 +123,7 @@ def plan_cost(board: Board, target: str | None) -> list[Plan]:
     rows, where = board.tables[target].ranked, target or "all targets"
     if len(rows) < 2:
         return []
-    costs = {row.entry.submission.id: cost_of(row.entry.record, target) for row in rows}
+    costs = {row.entry.submission.id: cost_of(board.suite, row.entry.record, target) for row in rows}
     devices = [cost.device for cost in costs.values() if cost.ms_per_recon is not None]
     device = max(sorted(set(devices)), key=devices.count, default="")
     kinds: list[tuple[str, str, dict[str, float | None]]] = [

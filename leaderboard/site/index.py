@@ -72,6 +72,7 @@ def _board_suite(
             BoardTarget(
                 id=target.id,
                 title=target.title,
+                architecture=target.architecture,
                 taps=target.taps,
                 page=f"{folder}/target-{target.id}.html",
                 gallery=f"{folder}/gallery-{target.id}.html",
@@ -105,7 +106,7 @@ def _board_download(download: Download, folder: str) -> BoardDownload:
 
 def _board_entry(suite: Suite, lock: Lock, entry: Entry, folder: str, rows: dict[str | None, Row]) -> BoardEntry:
     submission, record = entry.submission, entry.record
-    cost = cost_of(record, None)
+    cost = cost_of(suite, record, None)
     return BoardEntry(
         submission=BoardSubmission.model_validate(submission, from_attributes=True),
         page=f"{folder}/method-{submission.id}.html",

@@ -9,6 +9,7 @@ from benchmark.files.paths import SITE
 from benchmark.records.places import DIGITS
 from leaderboard.data.pictures import kind_words
 from leaderboard.data.rankings import DASH, MINUS, render_number
+from leaderboard.data.wording import counting_words, counts_alike
 
 __all__ = [
     "along",
@@ -38,6 +39,8 @@ def make_environment() -> Environment:
         "number": render_number, "along": along, "ends_beyond": ends_beyond, "percent": percent, "duration": duration,
         "short": lambda digest: digest[:12],
         "count": lambda value: f"{value:,}", "figure": figure, "signed": signed, "sided": sided, "bytes": size,
+        "counting_words": counting_words,
+        "counts_alike": counts_alike,
         "kind_words": kind_words,
         "breakable": breakable,
     }  # fmt: skip

@@ -54,10 +54,14 @@ def test_another_annotation_file_than_the_pinned_one_is_refused(assets: Path) ->
 
 
 def test_an_unknown_revision_stops_only_its_own_target() -> None:
-    suite = load_suite("coco@1")
-    content = Content(suite, load_lock(suite))
+    full = load_suite("coco@1")
+    swin = full.target("swin-base")
+    swin = swin.model_copy(update={"source": swin.source.model_copy(update={"revision": None})})
+    suite = full.model_copy(update={"targets": (full.targets[0], swin)})
+    content = Content(suite, load_lock(full))
+    assert "revision of microsoft/swin-base-patch4-window7-224" in find_gaps(suite, content.lock)
     with pytest.raises(SpecError, match=r"revision of microsoft/swin-base.* is not known yet.*suite lock coco@1"):
-        content.target(suite.target("swin-base"))
+        content.target(swin)
     known = content.lock.model_copy(update={"revisions": {"microsoft/swin-base-patch4-window7-224": "a" * 40}})
     assert Content(suite, known).revision("microsoft/swin-base-patch4-window7-224", None) == "a" * 40
     assert "revision of microsoft/swin-base-patch4-window7-224" not in find_gaps(suite, known)
@@ -73,7 +77,7 @@ def test_the_committed_draft_is_what_the_command_writes(suite_id: str) -> None:
 
 def test_suite_show_names_the_gaps_and_diff_the_fields() -> None:
     shown = run("suite", "show", "coco@1").stdout
-    for text in ("facebook/detr-resnet-50@1d5f47bd", "unknown revision", "not pinned", "yardsticks at 224x224"):
+    for text in ("facebook/detr-resnet-50@1d5f47bd", "architecture vit", "not pinned", "yardsticks at 224x224"):
         assert text in shown
     assert json.loads(run("suite", "show", "coco@1", "--json").stdout)["dataset"]["salt"] == "coco@1:"
     rows = json.loads(run("suite", "diff", "coco@1", "imagenet@1", "--json").stdout)
@@ -107,7 +111,7 @@ def test_needs_tell_what_is_missing_and_what_it_costs() -> None:
     assert needs["images"].megabytes == 1069
     assert needs["detr-resnet-50"].megabytes == 167
     cost = estimate_cost(suite)
-    assert cost.recons == 1000 * 7 * (14 + 5 + 4 * 13)
+    assert cost.recons == 1000 * 7 * (14 + 5 + 6 * 13)
     assert 1 < cost.cpu_hours < 1000
     mini = load_suite("mini@1")
     assert all(need.present for need in find_needs(mini, load_lock(mini)))

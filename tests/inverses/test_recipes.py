@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from networks import FULL
 
 from benchmark.errors import NotFoundError, SpecError, UserError
 from benchmark.inverses.recipes import RECIPES, Shape, choose_recipe, load_recipe, load_recipe_file
@@ -33,6 +34,8 @@ def test_every_recipe_is_of_a_method_and_fits_every_family_of_its_scale(mini: Su
         method, scale = path.stem.rsplit("-", 1)
         assert method in METHODS
         recipe = load_recipe_file(path)
+        if scale == "full":
+            assert recipe.shapes.keys() >= {case.family for case in FULL}
         assert recipe.shapes.keys() >= {target.family for target in suites[scale].targets}
         # The committed inverses of the embedded targets were trained without validation.
         assert recipe.validate_every == (5000 if scale == "full" else 0)

@@ -6,11 +6,13 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from networks import FULL
+from pydantic import ValidationError
 
 from benchmark.content.pins import find_gaps
 from benchmark.errors import IntegrityError, NotFoundError, SpecError, UserError
 from benchmark.files.canonical import canonical_json, digest_of
-from benchmark.files.paths import submissions_root
+from benchmark.files.paths import SUITES, submissions_root
 from benchmark.metrics.spec import METRICS
 from benchmark.submissions.submission import list_submissions, load_submission
 from benchmark.suites.catalog import list_suites, load_suite, load_suite_file
@@ -21,6 +23,7 @@ from benchmark.targets import FAMILIES
 RELEASED: dict[str, str] = {}
 """Digests of the suites that were released, by id."""
 DRAFTS = ("coco@1", "imagenet@1")
+RESNET = next(case for case in FULL if case.family == "resnet")
 
 
 def test_released_suites_are_never_edited() -> None:
@@ -44,7 +47,41 @@ def test_the_drafts_pin_what_is_known() -> None:
     for name in DRAFTS:
         gaps = load_lock(load_suite(name)).gaps
         unknown = [gap.removeprefix("revision of ") for gap in gaps if gap.startswith("revision of ")]
-        assert unknown == ["microsoft/swin-base-patch4-window7-224"]
+        assert unknown == []
+        timm = [gap for gap in gaps if "timm/" in gap]
+        assert timm == [
+            f"file timm/deit3_base_patch16_224.fb_in1k/{file}" for file in ("config.json", "model.safetensors")
+        ]
+
+
+def test_the_drafts_have_the_targets_of_the_field() -> None:
+    coco, imagenet = (load_suite(name) for name in DRAFTS)
+    kinds = {target.id: target.architecture for target in coco.targets}
+    plain = ("vit-base-16", "deit3-base-16", "dinov2-base", "dinov2-registers-base", "siglip-base-16", "mae-base")
+    assert kinds == {"detr-resnet-50": "detr", "swin-base": "swin"} | dict.fromkeys(plain, "vit")
+    assert imagenet.targets == coco.targets[1:]
+    shares = coco.target_weights()
+    assert {kind: sum(shares[name] for name in kinds if kinds[name] == kind) for kind in kinds.values()} == {
+        "detr": 6, "vit": 6, "swin": 6,
+    }  # fmt: skip
+
+
+def test_the_control_of_the_page_fits_into_a_copy_of_the_suite(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/suites.md").read_text(encoding="utf-8")
+    block = page.split("```toml\n")[1].split("```")[0]
+    (tmp_path / "mine-1.toml").write_text((SUITES / "coco-1.toml").read_text(encoding="utf-8") + "\n" + block)
+    suite = load_suite_file(tmp_path / "mine-1.toml")
+    control = suite.targets[-1]
+    assert (control.family, control.tap_names) == ("resnet", tuple(RESNET.shapes))
+    assert sorted(set(suite.target_weights().values())) == [1, 6]
+    assert f"revision of {control.source.repo_id}" in find_gaps(suite, load_lock(load_suite("coco@1")))
+
+
+def test_no_target_may_be_the_network_of_the_judge() -> None:
+    text = load_suite("coco@1").model_dump(mode="json")
+    text["judge"] = text["targets"][2]["source"] | {"revision": "0" * 40}
+    with pytest.raises(ValidationError, match="the judge is the network of target 'deit3-base-16'"):
+        Suite.model_validate(text)
 
 
 @pytest.mark.parametrize("suite_id", ["mini@1", *DRAFTS])

@@ -169,7 +169,7 @@ def _rests_on(suite: Suite, evidence: Evidence) -> tuple[str, ...]:
     readable = next((entry for entry in evidence.entries.values() if entry.groups), None)
     if readable is not None:
         size = f"{len(readable.images):,} images in {len(set(readable.groups)):,} groups"
-    families = list(dict.fromkeys(target.family for target in suite.targets))
+    families = list(dict.fromkeys(target.architecture or target.family for target in suite.targets))
     lines = [f"{suite.id}: {size}; intervals resample groups of images that share a source."]
     if len(families) == len(suite.targets):
         lines.append(

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmark.records.record import StageLayers
+from benchmark.records.statistics import mean_over_targets
 from leaderboard.data.claims.findings import ClaimFinding, NotMeasured, Question, absent, permuted
 from leaderboard.data.claims.reading import Array, Evidence
 
@@ -73,7 +74,9 @@ def _p_values(value: float, chance: npt.NDArray[np.float64]) -> tuple[float, flo
 
 
 def _of_measure(evidence: Evidence, subject: str, question: Question, measure: Measure) -> list[ClaimFinding]:
-    findings, values, chances = [], [], []
+    findings: list[ClaimFinding] = []
+    values: dict[str, float] = {}
+    chances: dict[str, Array] = {}
     generator = np.random.default_rng(evidence.suite.bootstrap_seed)
     for target in evidence.targets:
         try:
@@ -81,12 +84,13 @@ def _of_measure(evidence: Evidence, subject: str, question: Question, measure: M
         except NotMeasured as error:
             findings.append(absent(question, target.id, str(error), decides=False))
             continue
-        values.append(float(np.mean([contrast(matrix) for matrix in matrices])))
-        chances.append(np.mean([_shuffled(matrix, generator) for matrix in matrices], axis=0))
-        findings.append(permuted(question, target.id, values[-1], _p_values(values[-1], chances[-1]), decides=False))
+        value = values[target.id] = float(np.mean([contrast(matrix) for matrix in matrices]))
+        chance = chances[target.id] = np.mean([_shuffled(matrix, generator) for matrix in matrices], axis=0)
+        findings.append(permuted(question, target.id, value, _p_values(value, chance), decides=False))
     if not values:
         return [*findings, absent(question, None, "no target has neighboring and distant taps that are scored")]
-    value, chance = float(np.mean(values)), np.mean(chances, axis=0)
+    value = float(mean_over_targets(evidence.suite, values))
+    chance = mean_over_targets(evidence.suite, chances)
     return [*findings, permuted(question, None, value, _p_values(value, chance), decides=True)]
 
 

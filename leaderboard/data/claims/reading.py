@@ -15,7 +15,7 @@ from benchmark.records.aggregate import image_axes, image_scores
 from benchmark.records.bootstrap import Estimates, GroupBootstrap, groups_of
 from benchmark.records.record import load_scores
 from benchmark.records.scores import applies, scores_from_table
-from benchmark.records.statistics import bootstrap_means, masked_mean
+from benchmark.records.statistics import bootstrap_means, masked_mean, mean_over_targets
 from benchmark.suites.lock import Lock
 from benchmark.suites.spec import Axis, Perturbation, Suite, TargetSpec
 from leaderboard.data.claims.findings import ClaimFinding, NotMeasured, Question, absent, judge
@@ -209,14 +209,14 @@ def _sample(columns: Columns) -> _Sampled:
     )
 
 
-def _average(every: Sequence[_Sampled]) -> _Sampled:
-    """The mean over targets, which count the same; an image is scored that is so on any of them."""
-    scored: npt.NDArray[np.bool_] = np.logical_or.reduce([one.scored for one in every])
+def _average(suite: Suite, every: Mapping[str, _Sampled]) -> _Sampled:
+    """The mean over targets, as scores have it; an image is scored that is so on any of them."""
+    scored: npt.NDArray[np.bool_] = np.logical_or.reduce([one.scored for one in every.values()])
     return _Sampled(
-        np.mean([one.value for one in every], axis=0),
-        np.mean([one.samples for one in every], axis=0),
+        mean_over_targets(suite, {name: one.value for name, one in every.items()}),
+        mean_over_targets(suite, {name: one.samples for name, one in every.items()}),
         scored,
-        next((one.missing for one in every if np.isnan(one.value).any()), ""),
+        next((one.missing for one in every.values() if np.isnan(one.value).any()), ""),
     )
 
 
@@ -267,7 +267,7 @@ def by_target(
     reason is the same on every target, it is said once.
     """
     result: list[ClaimFinding] = []
-    every: list[_Sampled] = []
+    every: dict[str, _Sampled] = {}
     bootstrap = None
     for target in evidence.targets:
         try:
@@ -276,8 +276,8 @@ def by_target(
             result += [absent(question, target.id, str(error)) for question in questions]
             continue
         bootstrap = own.bootstrap
-        every.append(_sample(own))
-        result += _findings(questions, target.id, every[-1], bootstrap, decides=True)
+        every[target.id] = _sample(own)
+        result += _findings(questions, target.id, every[target.id], bootstrap, decides=True)
     reasons = {finding.reason for finding in result}
     if bootstrap is None and len(reasons) == 1:
         (reason,) = reasons
@@ -286,4 +286,4 @@ def by_target(
         return result
     if bootstrap is None or len(every) < len(evidence.targets):
         return result + [absent(q, None, "not measured on every target", decides=False) for q in questions]
-    return result + _findings(questions, None, _average(every), bootstrap, decides=False)
+    return result + _findings(questions, None, _average(evidence.suite, every), bootstrap, decides=False)

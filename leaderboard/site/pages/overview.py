@@ -13,7 +13,7 @@ from leaderboard.data.board import STYLES, Board
 from leaderboard.data.entries import Entry
 from leaderboard.data.rankings import RANK_RULE, Table, color_means, reference_of, why_missing
 from leaderboard.data.views import axes_of
-from leaderboard.data.wording import join_words, verdict
+from leaderboard.data.wording import counting_words, join_words, verdict
 from leaderboard.site.drawings import Drawn
 from leaderboard.site.marks import Marks, units_words
 from leaderboard.site.pages.claims import verdicts_words
@@ -72,7 +72,7 @@ def overview_context(
     table = board.tables[target.id if target else None]
     ranked = len(table.ranked) + len(table.unranked)
     stages = list(dict.fromkeys(tap.stage for tap in target.taps)) if target else []
-    where = f"on {target.id}: means over its taps" if target else "over all targets, which count the same"
+    where = f"on {target.id}: means over its taps" if target else f"over all targets, {counting_words(board.suite)}"
     charted = board.charted(target.id) if target else []
     layers = [stage for entry in charted if target for stage in entry.record.layers.get(target.id, ())]
     note = f"The first {STYLES} in the order of the table are drawn." if ranked > STYLES else ""

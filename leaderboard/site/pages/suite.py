@@ -130,6 +130,16 @@ def _reach(board: Board) -> str:
     return join_words(words or ["nothing known"])
 
 
+def _architectures(suite: Suite) -> str:
+    """Return in words which targets are averaged first; empty where each stands for itself."""
+    members: dict[str, list[str]] = {}
+    for target in suite.targets:
+        members.setdefault(target.architecture or target.id, []).append(target.id)
+    if len(members) == len(suite.targets):
+        return ""
+    return "; ".join(f"{name} ({', '.join(ids)})" if ids != [name] else name for name, ids in members.items())
+
+
 def suite_context(board: Board, gallery: Gallery | None) -> dict[str, Any]:
     """Context of the template `suite.html.j2`; `gallery` gives the samples of the perturbations."""
     suite, lock = board.suite, board.lock
@@ -149,6 +159,7 @@ def suite_context(board: Board, gallery: Gallery | None) -> dict[str, Any]:
         "axes": axes_of(suite),
         "units": units_words(board),
         "rank_rule": RANK_RULE,
+        "architectures": _architectures(suite),
         "yardsticks": _yardsticks(suite, lock),
         "answers": _answers(suite, lock),
         "before": before,

@@ -136,7 +136,7 @@ def record(suite: Suite, lock: Lock, enter: Enter, root: Path) -> Record:
     return entry.record
 
 
-def test_costs_are_summed_over_targets_and_times_averaged(record: Record) -> None:
+def test_costs_are_summed_over_targets_and_times_averaged(suite: Suite, record: Record) -> None:
     stated = with_training(
         record,
         mini_detr={"device_hours": 2, "device": "One GPU", "samples": 64, "data": "train2017"},
@@ -144,7 +144,7 @@ def test_costs_are_summed_over_targets_and_times_averaged(record: Record) -> Non
     )
     run = record.run.model_copy(update={"ms_per_recon": {"mini-detr": 3.0, "mini-vit": 1.0}})
     stated = stated.model_copy(update={"run": run})
-    both, one = cost_of(stated, None), cost_of(stated, "mini-vit")
+    both, one = cost_of(suite, stated, None), cost_of(suite, stated, "mini-vit")
     assert (both.parameters, both.device_hours, both.ms_per_recon) == (2000, 2.5, 2.0)
     assert both.training_device == "A CPU, One GPU"
     assert (both.samples, both.training_data) == (96, "scenes, train2017")
@@ -153,35 +153,35 @@ def test_costs_are_summed_over_targets_and_times_averaged(record: Record) -> Non
     assert both.device == one.device == "Some CPU"
 
 
-def test_a_cost_that_one_target_lacks_is_no_cost_of_all(record: Record) -> None:
+def test_a_cost_that_one_target_lacks_is_no_cost_of_all(suite: Suite, record: Record) -> None:
     stated = with_training(record, mini_detr={"device_hours": 2}, mini_vit={"steps": 100})
-    assert cost_of(stated, "mini-detr").device_hours == 2.0
-    assert cost_of(stated, "mini-vit").device_hours is None
-    assert cost_of(stated, None).device_hours is None
-    assert cost_of(stated, None).training_device is None
-    assert (cost_of(stated, None).samples, cost_of(stated, None).training_data) == (None, None)
+    assert cost_of(suite, stated, "mini-detr").device_hours == 2.0
+    assert cost_of(suite, stated, "mini-vit").device_hours is None
+    assert cost_of(suite, stated, None).device_hours is None
+    assert cost_of(suite, stated, None).training_device is None
+    assert (cost_of(suite, stated, None).samples, cost_of(suite, stated, None).training_data) == (None, None)
     assert list(record.run.ms_per_recon) == ["mini-vit"]
-    assert cost_of(record, "mini-vit").ms_per_recon == 1.5
-    assert cost_of(record, "mini-detr").ms_per_recon is None
-    assert cost_of(record, None).ms_per_recon is None
+    assert cost_of(suite, record, "mini-vit").ms_per_recon == 1.5
+    assert cost_of(suite, record, "mini-detr").ms_per_recon is None
+    assert cost_of(suite, record, None).ms_per_recon is None
     half = with_training(record, mini_detr={"device_hours": 2})
-    assert cost_of(half, "mini-detr").parameters == 1000
-    assert cost_of(half, None).parameters is None
+    assert cost_of(suite, half, "mini-detr").parameters == 1000
+    assert cost_of(suite, half, None).parameters is None
 
 
-def test_hours_that_are_not_stated_are_not_none_at_all(record: Record) -> None:
+def test_hours_that_are_not_stated_are_not_none_at_all(suite: Suite, record: Record) -> None:
     stated = with_training(record, mini_detr={}, mini_vit={"device_hours": 0})
-    assert cost_of(stated, "mini-detr").device_hours is None
-    assert cost_of(stated, "mini-vit").device_hours == 0.0
+    assert cost_of(suite, stated, "mini-detr").device_hours is None
+    assert cost_of(suite, stated, "mini-vit").device_hours == 0.0
 
 
-def test_a_target_that_was_not_evaluated_costs_nothing_known(record: Record) -> None:
+def test_a_target_that_was_not_evaluated_costs_nothing_known(suite: Suite, record: Record) -> None:
     one = record.model_copy(update={"targets": {"mini-vit": record.targets["mini-vit"]}})
-    cost = cost_of(one, "mini-detr")
+    cost = cost_of(suite, one, "mini-detr")
     assert (cost.parameters, cost.device_hours, cost.ms_per_recon) == (None, None, None)
-    assert cost_of(one, None).parameters == 12345, "of what was evaluated"
+    assert cost_of(suite, one, None).parameters == 12345, "of what was evaluated"
     none = record.model_copy(update={"inverses": {}})
-    assert cost_of(none, None).parameters is None
+    assert cost_of(suite, none, None).parameters is None
 
 
 def test_why_a_value_is_missing(record: Record) -> None:
