@@ -85,9 +85,6 @@ def read_network_config(folder: Path) -> dict[str, Any]:
     Left out is how to run the network (number type, attention, outputs).
 
     Raises:
-        SpecError: absent, malformed, or it asks for code, files, quantization or absurd numbers; or weights beside it
-            are pointers of Git LFS.
+        SpecError: absent, malformed, or it asks for code, files, quantization or absurd numbers.
     """
-    for path in sorted(folder.glob("*.safetensors")):
-        refuse_pointer(path)
     return _clean(read_json_object(folder / CONFIG), str(folder / CONFIG))

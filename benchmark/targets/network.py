@@ -16,6 +16,7 @@ from torch.nn.modules.module import (
 )
 
 from benchmark.errors import IntegrityError, SpecError, UserError, first_line
+from benchmark.files.pointers import refuse_pointer
 from benchmark.targets.config import CONFIG, read_network_config
 from benchmark.targets.files import INDEX, find_weights
 
@@ -29,7 +30,8 @@ LEAST = 2**10  # what a tensor counts at least, so that no number of empty ones 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """Open a safetensors file; raises IntegrityError for what is wrong with it."""
+    """Open a safetensors file; raises IntegrityError for what is wrong with it, SpecError for a pointer to it."""
+    refuse_pointer(path)
     try:
         with safe_open(path, framework="pt") as file:
             yield file

@@ -73,7 +73,6 @@ def without(key: str) -> dict[str, Any]:
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no seed": ({"training": {"seed": "one"}}, "field 'seed'"),
     "half a step": ({"training": {"steps": 1.5}}, "field 'steps'"),
-    "a negative number of samples": ({"training": {"samples": -1}}, "field 'samples'"),
     "a draft": ({"draft": True}, "is a draft"),
     "bfloat16": ({"precision": "bfloat16"}, "is a draft, or not in the official arithmetic"),
     "few images": ({"images": 47}, "is scored on 47 of 48 images"),
