@@ -307,7 +307,7 @@ def test_under_every_picture_of_a_strip_stand_its_own_scores(real: Site) -> None
         page = (real.out / f"mini-1/gallery-{target.id}.html").read_text(encoding="utf-8")
         found = PICTURE.findall(page)
         assert len(found) == page.count(": recon of ")
-        assert {name for _, _, name, _, _ in found} == {"knn", "modular", "modular_joint", "modular_per_tap", "ridge"}
+        assert {name for _, _, name, _, _ in found} == {"end_to_end", "knn", "modular", "modular_joint", "modular_per_tap", "ridge"}
         for image, words, name, tap, text in found:
             entry = entries[name]
             tap_index, column = target.tap_names.index(tap), entry.images.index(image)
