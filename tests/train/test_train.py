@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,8 +15,9 @@ from torch import Tensor, nn
 from transformers import AutoModelForImageClassification, DetrForObjectDetection
 
 from benchmark.errors import SpecError, UserError
+from benchmark.files.paths import resource
 from benchmark.inverses import spec as inverses_spec
-from benchmark.inverses.base import load_inverse
+from benchmark.inverses.base import load_inverse, read_config
 from benchmark.inverses.code import load_code
 from benchmark.inverses.faults import blame
 from benchmark.inverses.recipes import InverseRecipe, load_recipe
@@ -28,6 +30,8 @@ from benchmark.train.inverses import train_inverse
 from benchmark.train.loop import Schedule, fit
 from benchmark.train.losses import ChainLoss
 
+DOCS = Path(__file__).parents[2] / "docs" / "training.md"
+INVERSES = resource("assets/mini/inverses")
 SCHEDULE = Schedule(steps=6, batch_size=2, learning_rate=1e-2, warmup_steps=2)
 
 
@@ -298,6 +302,17 @@ def test_recipes_have_the_lengths_that_docs_state() -> None:
         "mini-detr-backbone": 500 * 64,
         "mini-detr": 4500 * 32,
     }
+
+
+def test_docs_state_the_hours_of_the_inverses_in_the_package() -> None:
+    rows = re.findall(r"^\| `(\w+)`(?:, after `(\w+)`)? \| ([\d.].*) \|$", DOCS.read_text(encoding="utf-8"), re.M)
+    assert len(rows) >= 6
+    for method, start, cells in rows:
+        for target, cell in zip(("mini-detr", "mini-vit", "mini-swin"), cells.split(" | "), strict=True):
+            training = read_config(INVERSES / method / target / "config.json").training
+            before = read_config(INVERSES / start / target / "config.json").training["device_hours"] if start else 0
+            assert cell.split()[0] == f"{training['device_hours'] - before:.2f}"
+            assert ("(H100)" in cell) == ("H100" in training["device"])
 
 
 def test_a_seed_decides_weights_and_data(tmp_path: Path, mini: Suite, cpu: torch.device) -> None:
