@@ -15,7 +15,7 @@ from benchmark.suites.spec import AXES
 __all__ = ["BENCHMARKS", "find_datasets", "find_license", "find_papers", "render_card", "render_results"]
 
 BENCHMARKS = "invbench"
-"""The owner, on the Hub, of the datasets that stand for the suites: `invbench/mini-1` for mini@1."""
+"""The owner, on the Hub, of the datasets that stand for the suites: the one for mini@1 is its `mini-1`."""
 PAPER = "2412.06534"
 """The arXiv id of the work that the benchmark follows."""
 TASK = "image-to-image"
@@ -69,8 +69,8 @@ def _ranked(config: InverseConfig, matches: Iterable[Match]) -> Iterator[tuple[M
 
 def render_results(config: InverseConfig, matches: Iterable[Match]) -> dict[str, str]:
     """The files of `.eval_results` by path: one per suite, one entry per axis that is ranked on the target."""
+    import yaml
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
-    from huggingface_hub.utils import yaml_dump
 
     files: dict[str, list[Any]] = {}
     for match, axis, score in _ranked(config, matches):
@@ -87,7 +87,10 @@ def render_results(config: InverseConfig, matches: Iterable[Match]) -> dict[str,
             notes=f"{notes}; record {record.digest}",
         )
         files.setdefault(f".eval_results/{BENCHMARKS}-{suite}.yaml", []).append(entry)
-    return {path: yaml_dump(eval_result_entries_to_yaml(entries), sort_keys=False) for path, entries in files.items()}
+    return {
+        path: yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False, allow_unicode=True)
+        for path, entries in files.items()
+    }
 
 
 def _render_metadata(repo_id: str, config: InverseConfig, matches: Sequence[Match], stated: str | None) -> str:
@@ -106,6 +109,7 @@ def _render_metadata(repo_id: str, config: InverseConfig, matches: Sequence[Matc
         for match, axis, score in _ranked(config, matches)
     ]
     suites = dict.fromkeys(f"suite:{match.record.suite}" for match, _, _ in _ranked(config, matches))
+    known: dict[str, Any] = find_license(stated) if stated else {}
     metadata = ModelCardData(
         model_name=repo_id.rpartition("/")[2],
         base_model=config.target_repo_id,
@@ -115,7 +119,7 @@ def _render_metadata(repo_id: str, config: InverseConfig, matches: Sequence[Matc
         pipeline_tag=TASK,
         tags=["feature-inversion", f"method:{config.method}", f"target:{config.target}", *suites],
         eval_results=results or None,
-        **(find_license(stated) if stated else {}),
+        **known,
     )
     return metadata.to_yaml()
 

@@ -131,7 +131,7 @@ def upload(publication: Publication, *, private: bool) -> Upload:
             operations.append(operation)
         operations += [CommitOperationAdd(name, text.encode()) for name, text in publication.texts.items()]
         api.create_repo(publication.repo_id, private=private, exist_ok=True)
-        before = api.repo_info(publication.repo_id)
+        before = api.model_info(publication.repo_id)
         present = {sibling.rfilename for sibling in before.siblings or ()}
         stale = sorted(name for name in present - publication.texts.keys() if name.startswith(RESULTS))
         info = api.create_commit(
