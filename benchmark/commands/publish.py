@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from benchmark.commands.common import EXISTING_FOLDER, FILE, json_option, print_json
+from benchmark.commands.common import EXISTING_FOLDER, FILE, json_option, print_json, printable
 
 __all__ = ["publish"]
 
@@ -74,7 +74,7 @@ def publish(
         )
         return
     for note in publication.notes:
-        click.echo(f"Note: {note}", err=True)
+        click.echo(printable(f"Note: {note}"), err=True)
     click.echo(tabulate(publication.rows(), headers="keys", tablefmt="simple"))
     if uploaded is None:
         for name, text in publication.texts.items():

@@ -69,7 +69,7 @@ def _explain_unranked(target: str, record: Record, folder: Path) -> str | None:
 
 def _open(target: str, record: Record, folder: Path) -> Match | str:
     """Return the match of a record that is of these files, or in words why it does not count."""
-    home = folder.absolute().parents[1]
+    home = folder.resolve().parent.parent
     if withdrawal := find_withdrawal(load_history(home), record.digest):
         return f"it was withdrawn on {withdrawal.date}"
     unranked = _explain_unranked(target, record, folder)
@@ -98,7 +98,8 @@ def find_matches(target: str, files: Mapping[str, str], roots: Sequence[Path]) -
                 continue
             match = _open(target, record, path.parent)
         except UserError as error:
-            refused.append(f"no scores from {path}: {error.message}")
+            reason = str(error).removeprefix(f"{path}: ")
+            refused.append(f"no scores from {path}: {reason}")
             continue
         if isinstance(match, str):
             refused.append(f"no scores from {path}: {match}")

@@ -114,7 +114,7 @@ def prepare(
 def upload(publication: Publication, *, private: bool) -> Upload:
     """Create the repository if there is none, and upload the files as one commit, unless it holds them already.
 
-    Results that an earlier upload left, and that are none of these weights, are deleted in the same commit.
+    Results that an earlier upload wrote, and this one does not, are deleted in the same commit.
 
     Raises:
         IntegrityError: a file was changed since it was checked.

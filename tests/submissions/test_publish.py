@@ -85,11 +85,14 @@ def rewrite(folder: Path, **update: object) -> None:
     (folder / "record.json").write_text(readable_json(record))
 
 
-def test_a_withdrawn_record_gives_no_scores(ridge: Path) -> None:
+def test_a_withdrawn_record_gives_no_scores(ridge: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     withdraw(ridge, "mini@1", "Trained on the test images.", date(2026, 1, 2))
     publication = prepare(RIDGE, "owner/ridge", [ridge])
     assert list(publication.texts) == ["README.md"]
     assert "it was withdrawn on 2026-01-02" in publication.notes[0]
+    monkeypatch.chdir(ridge / "records/mini@1")
+    for root in (".", "..", "../.."):
+        assert "it was withdrawn" in find_matches("mini-vit", weights(), [Path(root)]).notes[0]
 
 
 def test_a_damaged_record_gives_no_scores(ridge: Path) -> None:
@@ -221,9 +224,10 @@ def test_what_is_published_is_read_by_the_client_of_the_hub(
     again = json.loads(invbench(*arguments, **hub_environment).stdout)
     assert (again["commit"], again["changed"]) == (report["commit"], False)
 
+    hub.add_repo("owner/ridge", uploaded | {".eval_results/other.yaml": b"[]"})
     elsewhere = invbench("publish", str(RIDGE), "owner/ridge", **hub_environment)
     assert elsewhere.returncode == 0, elsewhere.stderr
-    assert hub.files("owner/ridge").keys() == uploaded.keys() - {RESULTS}
+    assert hub.files("owner/ridge").keys() == uploaded.keys() - {RESULTS} | {".eval_results/other.yaml"}
 
 
 @pytest.mark.nightly
@@ -257,7 +261,7 @@ def test_what_is_published_gives_the_record_of_what_was_there(
 def test_an_upload_that_broke_off_can_be_repeated(
     invbench: Invbench, hub: HubServer, hub_environment: dict[str, str], path: str, method: str
 ) -> None:
-    hub.fail(path, method, times=100, status=403)
+    hub.fail(path, method, times=100, reset=True)
     done = invbench("publish", str(RIDGE), "owner/ridge", **hub_environment)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
@@ -266,6 +270,24 @@ def test_an_upload_that_broke_off_can_be_repeated(
     done = invbench("publish", str(RIDGE), "owner/ridge", **hub_environment)
     assert done.returncode == 0, done.stderr
     assert hub.files("owner/ridge")["model.safetensors"] == (RIDGE / "model.safetensors").read_bytes()
+
+
+@pytest.mark.slow
+def test_without_a_network_nothing_is_uploaded_in_one_line(
+    invbench: Invbench, hub_environment: dict[str, str], ridge: Path, tmp_path: Path
+) -> None:
+    rewrite(ridge / "records/mini@1", lock_digest="0" * 64)
+    steering = tmp_path / "a\x1b[2Jb"
+    shutil.copytree(ridge, steering)
+    arguments = ("publish", str(RIDGE), "owner/ridge", "--results", str(steering))
+    done = invbench(*arguments, **hub_environment | {"HF_HUB_OFFLINE": "1"})
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    shown = invbench(*arguments, "--dry-run", **hub_environment | {"HF_HUB_OFFLINE": "1"})
+    assert shown.returncode == 0, shown.stderr
+    assert r"Note: no scores from" in shown.stderr
+    assert r"a\x1b[2Jb" in shown.stderr
+    assert "made under another lock of mini@1" in shown.stderr
 
 
 @pytest.mark.slow
