@@ -218,7 +218,7 @@ def test_every_block_is_carried_out_or_says_where_it_goes() -> None:
 def test_links_lead_somewhere(name: str) -> None:
     for target in re.findall(r"\]\((?!https:)(.+?)\)", outside((ROOT / name).read_text(encoding="utf-8"))):
         file, _, anchor = target.partition("#")
-        path = (ROOT / name).parent / file
+        path = (ROOT / name).parent / file if file else ROOT / name
         assert path.exists(), target
         if anchor:
             headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.M)
