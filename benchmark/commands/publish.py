@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from benchmark.commands.common import EXISTING_FOLDER, FILE, json_option, print_json
+from benchmark.commands.common import EXISTING_FOLDER, FILE, json_option, print_json, printable
 
 __all__ = ["publish"]
 
@@ -19,9 +19,14 @@ __all__ = ["publish"]
     "roots",
     multiple=True,
     type=EXISTING_FOLDER,
-    help="Folder with records of this inverse; may be repeated [default: invbench-results].",
+    help="Where records of this inverse are: a folder of submissions, a submission or a record; may be repeated"
+    " [default: invbench-results].",
 )
-@click.option("--license", "license_id", help="License of the weights, for the model card: apache-2.0, mit, ...")
+@click.option(
+    "--license",
+    "license_id",
+    help="License of the weights: apache-2.0, mit, ... [default: that of the submission with these weights].",
+)
 @click.option("--code", type=FILE, help="Import the architecture from this file, an inverse.py of yours.")
 @click.option("--private", is_flag=True, help="Make a new repository private.")
 @click.option("--dry-run", is_flag=True, help="Upload nothing; show the files and the model card.")
@@ -36,10 +41,11 @@ def publish(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Upload the inverse in FOLDER to ORG/NAME on the Hub, with a model card that holds its scores.
+    """Upload the inverse in FOLDER to ORG/NAME on the Hub, with a model card and its scores as evaluation results.
 
     FOLDER holds config.json and model.safetensors, as `train inverse` writes them; they are checked first. Records
-    of these very weights are found by their hash. Log in with `hf auth login`, or set HF_TOKEN.
+    of these very files are found by their hashes. What the Hub holds already is not uploaded again. Log in with
+    `hf auth login`, or set HF_TOKEN.
 
     \b
     Examples:
@@ -52,23 +58,30 @@ def publish(
 
     default = Path("invbench-results")
     publication = prepare(folder, repo_id, roots or ([default] if default.is_dir() else []), license_id, code)
-    commit = None if dry_run else upload(publication, private=private)
+    uploaded = None if dry_run else upload(publication, private=private)
     if as_json:
         print_json(
             {
                 "repo_id": repo_id,
-                "commit": commit,
-                "files": publication.files(),
-                "records": [record.digest for record in publication.records],
+                "commit": uploaded.commit if uploaded else None,
+                "changed": uploaded.changed if uploaded else None,
+                "files": publication.rows(),
+                "records": [match.record.digest for match in publication.matches.found],
+                "notes": publication.notes,
                 "card": publication.card,
+                "texts": dict(publication.texts),
             }
         )
         return
-    click.echo(tabulate(publication.files(), headers="keys", tablefmt="simple"))
-    if dry_run:
-        click.echo(f"\nREADME.md:\n\n{publication.card}")
+    for note in publication.notes:
+        click.echo(printable(f"Note: {note}"), err=True)
+    click.echo(tabulate(publication.rows(), headers="keys", tablefmt="simple"))
+    if uploaded is None:
+        for name, text in publication.texts.items():
+            click.echo(f"\n{name}:\n\n{text}")
         click.echo("Nothing was uploaded (--dry-run).")
         return
-    click.echo(f"\nUploaded as {repo_id}@{commit}")
-    suite = publication.records[0].suite if publication.records else "mini@1"
-    click.echo(f"Evaluate it with: invbench eval --inverse {repo_id}@{commit} --suite {suite}")
+    reference = f"{repo_id}@{uploaded.commit}"
+    click.echo(f"\nUploaded as {reference}" if uploaded.changed else f"\nNothing changed: as in {reference}")
+    suite = next((match.record.suite for match in publication.matches.found), "mini@1")
+    click.echo(f"Evaluate it with: invbench eval --inverse {reference} --suite {suite}")

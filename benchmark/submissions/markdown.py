@@ -10,7 +10,7 @@ __all__ = ["code", "plain"]
 def plain(text: object) -> str:
     """Return a text as one line of Markdown that stays text."""
     line = " ".join(str(text).split())
-    return "".join(f"\\{c}" if c in "\\`*_{}[]<>()#+!|" else c for c in line)
+    return "".join(f"\\{c}" if c in "\\`*_{}[]<>()#+!|&~$" else c for c in line)
 
 
 def code(text: object) -> str:

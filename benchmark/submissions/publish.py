@@ -1,9 +1,9 @@
-"""Publishing an inverse on the Hub: what is uploaded, and its model card with the scores of records."""
+"""Publishing an inverse on the Hub: what is checked, shown and uploaded."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,137 +12,63 @@ import torch
 
 from benchmark.content import hub
 from benchmark.content.hub_errors import one_line
-from benchmark.errors import SpecError, UserError
+from benchmark.errors import IntegrityError, SpecError
 from benchmark.files.canonical import sha256_file
 from benchmark.inverses.base import load_inverse
 from benchmark.inverses.code import load_code
-from benchmark.inverses.spec import InverseConfig, get_method
-from benchmark.records.record import Record, load_record
-from benchmark.submissions.markdown import plain
-from benchmark.suites.spec import AXES
+from benchmark.submissions.matching import Matches, find_matches
+from benchmark.submissions.model_card import BENCHMARKS, render_card, render_results
+from benchmark.submissions.submission import NO_LICENSE
 
-__all__ = ["Publication", "find_records", "prepare", "upload"]
+__all__ = ["Publication", "Upload", "prepare", "upload"]
 
 FILES = ("config.json", "model.safetensors")
 CARD = "README.md"
+RESULTS = f".eval_results/{BENCHMARKS}-"
+"""How the paths of results begin that publishing wrote; other files there are their authors'."""
 
 
 @dataclass(frozen=True)
 class Publication:
-    """What is uploaded: the checked files of an inverse, and the text of its model card."""
+    """What is uploaded: the checked files of an inverse by name with their SHA-256, and the texts made for the Hub."""
 
     repo_id: str
     folder: Path
-    config: InverseConfig
-    card: str
-    records: tuple[Record, ...]
+    files: Mapping[str, str]
+    texts: Mapping[str, str]
+    matches: Matches
+    notes: tuple[str, ...]
 
-    def files(self) -> list[dict[str, Any]]:
-        """Return name, size in bytes and SHA-256 of every file that is uploaded."""
-        card = self.card.encode()
-        rows = [
-            {"file": name, "bytes": (self.folder / name).stat().st_size, "sha256": sha256_file(self.folder / name)}
-            for name in FILES
+    @property
+    def card(self) -> str:
+        """The model card."""
+        return self.texts[CARD]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return name, size in bytes and SHA-256 (hex) of every file that is uploaded."""
+        stored = [
+            {"file": name, "bytes": (self.folder / name).stat().st_size, "sha256": sha256}
+            for name, sha256 in self.files.items()
         ]
-        return [*rows, {"file": CARD, "bytes": len(card), "sha256": hashlib.sha256(card).hexdigest()}]
+        made = ((name, text.encode()) for name, text in self.texts.items())
+        return stored + [
+            {"file": name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            for name, content in made
+        ]
 
 
-def find_records(folder: Path, target: str, roots: Sequence[Path]) -> list[Record]:
-    """Return the records below `roots` that were made with the very weights in `folder`, by suite."""
-    weights = sha256_file(folder / "model.safetensors")
-    records: dict[str, Record] = {}
-    for root in roots:
-        for path in sorted(root.glob("*/records/*/record.json")):
-            try:
-                record = load_record(path.parent)
-            except UserError:
-                continue
-            if target in record.inverses and record.inverses[target].files.get("model.safetensors") == weights:
-                records[record.suite] = record
-    return [records[suite] for suite in sorted(records)]
+@dataclass(frozen=True)
+class Upload:
+    """What an upload came to: the commit (40 hex digits) that holds the files, and whether it is a new one."""
+
+    commit: str
+    changed: bool
 
 
-def _results(config: InverseConfig, record: Record) -> list[Any]:
-    from huggingface_hub import EvalResult
-
-    return [
-        EvalResult(
-            task_type="image-to-image",
-            task_name=f"feature inversion of {config.target}",
-            dataset_type=record.suite,
-            dataset_name=f"invbench {record.suite}",
-            dataset_revision=record.suite_digest,
-            metric_type=axis,
-            metric_name=f"{axis} (0 the best trivial answer, 1 the image itself)",
-            metric_value=score.value,
-        )
-        for axis in AXES
-        if (score := record.targets[config.target].axes.get(axis)) is not None and score.value is not None
-    ]
-
-
-def _render_table(rows: Iterable[Sequence[str]], headers: Sequence[str]) -> str:
-    from tabulate import tabulate
-
-    return tabulate(rows, headers=headers, tablefmt="pipe", stralign=None, disable_numparse=True)
-
-
-def _render_scores(config: InverseConfig, records: Sequence[Record]) -> str:
-    rows = []
-    for record in records:
-        axes = record.targets[config.target].axes
-        cells = [record.suite]
-        for axis in AXES:
-            score = axes.get(axis)
-            if score is None or score.value is None:
-                cells.append("-")
-            else:
-                cells.append(f"{score.value:.3f} ({score.low:.3f} to {score.high:.3f})")
-        state = [record.status, *(["draft"] if record.draft else [])]
-        cells += [str(record.images), f"{', '.join(state)}, digest {record.digest[:16]}"]
-        rows.append(cells)
-    return _render_table(rows, ["suite", *AXES, "images", "record"])
-
-
-def _render_card(repo_id: str, config: InverseConfig, records: Sequence[Record], license_id: str | None) -> str:
-    from huggingface_hub import ModelCard, ModelCardData
-
-    metadata = ModelCardData(
-        model_name=repo_id.rpartition("/")[2],
-        base_model=config.target_repo_id,
-        library_name="invbench",
-        license=license_id,
-        tags=["feature-inversion", f"method:{config.method}"],
-        eval_results=[result for record in records for result in _results(config, record)] or None,
-    )
-    target = f"`{config.target}`"
-    if config.target_repo_id:
-        target += f" (`{config.target_repo_id}` at `{config.target_revision or 'an unknown commit'}`)"
-    lines = [
-        f"# {repo_id}",
-        "",
-        f"An inverse of {target}: rebuilds the image from the features at {len(config.taps)} of its layers.",
-        f"Method `{config.method}`: {get_method(config.method).title}.",
-        "",
-        "```sh",
-        f"invbench eval --inverse {repo_id}@REVISION --suite {records[0].suite if records else 'SUITE'}",
-        "```",
-        "",
-        "REVISION is the full commit. Only `config.json` and `model.safetensors` are read, and nothing is executed.",
-        "",
-        "## Scores",
-        "",
-    ]
-    if records:
-        scores = _render_scores(config, records)
-        lines += ["0 is the best trivial answer, 1 the image itself; 95 % intervals.", "", scores]
-    else:
-        lines.append("Not evaluated yet.")
-    training = ((plain(name), plain(value)) for name, value in config.training.items())
-    layers = ((tap, " x ".join(map(str, shape))) for tap, shape in config.taps.items())
-    lines += ["", "## Training", "", _render_table(training, ["", ""])]
-    lines += ["", "## Layers", "", _render_table(layers, ["tap", "features"])]
-    return str(ModelCard(f"---\n{metadata.to_yaml()}\n---\n\n" + "\n".join(lines) + "\n"))
+def _find_license(matches: Matches) -> str | None:
+    """The license that the submissions of the matching records state, if it is one."""
+    stated = {match.submission.license for match in matches.found if match.submission} - {NO_LICENSE}
+    return stated.pop() if len(stated) == 1 else None
 
 
 def prepare(
@@ -153,7 +79,8 @@ def prepare(
     Args:
         folder: holds `config.json` and `model.safetensors`; other files are left out.
         repo_id: `owner/name` on the Hub.
-        roots: folders of submissions in which records of this very inverse are looked for.
+        roots: where records of this very inverse are looked for, see `find_matches`.
+        license_id: of the weights, by SPDX id or the Hub's own; by default that of the submission whose record matches.
         code: the file with the inverse's architecture, if it is not the package's own; it is imported.
 
     Raises:
@@ -164,26 +91,53 @@ def prepare(
     for name in FILES:
         if (folder / name).is_symlink():
             raise SpecError("is a link; a file is uploaded as it lies", where=str(folder / name), cure="copy the file")
+        if not (folder / name).is_file():
+            raise SpecError("no such file", where=str(folder / name), cure="give the folder of a stored inverse")
     if code is not None:
         load_code(code, trained=True)
+    files = {name: sha256_file(folder / name) for name in FILES}
     config = load_inverse(folder, torch.device("cpu")).config
-    records = find_records(folder, config.target, roots)
-    card = _render_card(repo_id, config, records, license_id)
-    return Publication(repo_id, folder, config, card, tuple(records))
+    matches = find_matches(config.target, files, roots)
+    notes = list(matches.notes)
+    notes += [
+        f"no results for {match.record.suite}: {match.folder / 'record.json'} is not ranked there: {match.unranked}"
+        for match in matches.found
+        if match.unranked
+    ]
+    license_id = license_id or _find_license(matches)
+    if license_id is None:
+        notes.append("the card names no license: give one with --license")
+    texts = {CARD: render_card(repo_id, config, matches.found, license_id), **render_results(config, matches.found)}
+    return Publication(repo_id, folder, files, texts, matches, tuple(notes))
 
 
-def upload(publication: Publication, *, private: bool) -> str:
-    """Create the repository if there is none, upload the files as one commit, and return it (40 hex digits).
+def upload(publication: Publication, *, private: bool) -> Upload:
+    """Create the repository if there is none, and upload the files as one commit, unless it holds them already.
+
+    Results that an earlier upload wrote, and this one does not, are deleted in the same commit.
 
     Raises:
+        IntegrityError: a file was changed since it was checked.
         UserError: the Hub cannot be reached, or does not allow it.
     """
     with one_line(f"{hub.endpoint()}/{publication.repo_id}"):
-        from huggingface_hub import CommitOperationAdd, HfApi
+        from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
-        api = HfApi()
+        api, operations = HfApi(), []
+        for name, sha256 in publication.files.items():
+            operation = CommitOperationAdd(name, str(publication.folder / name))
+            if operation.upload_info.sha256.hex() != sha256:
+                raise IntegrityError("was changed since it was checked", where=str(publication.folder / name))
+            operations.append(operation)
+        operations += [CommitOperationAdd(name, text.encode()) for name, text in publication.texts.items()]
         api.create_repo(publication.repo_id, private=private, exist_ok=True)
-        operations = [CommitOperationAdd(name, str(publication.folder / name)) for name in FILES]
-        operations.append(CommitOperationAdd(CARD, publication.card.encode()))
-        info = api.create_commit(publication.repo_id, operations, commit_message="Upload inverse")
-    return info.oid
+        before = api.model_info(publication.repo_id)
+        present = {sibling.rfilename for sibling in before.siblings or ()}
+        stale = sorted(name for name in present - publication.texts.keys() if name.startswith(RESULTS))
+        info = api.create_commit(
+            publication.repo_id,
+            [*operations, *map(CommitOperationDelete, stale)],
+            commit_message="Upload inverse",
+            parent_commit=before.sha,
+        )
+    return Upload(info.oid, info.oid != before.sha)

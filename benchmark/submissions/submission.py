@@ -16,6 +16,7 @@ from benchmark.inverses.spec import METHODS
 
 __all__ = [
     "CODE",
+    "NO_LICENSE",
     "PLACEHOLDERS",
     "Links",
     "Submission",
@@ -30,6 +31,9 @@ __all__ = [
 
 CODE = "inverse.py"
 """Name of the file in a submission's folder that holds an architecture of its own."""
+
+NO_LICENSE = "LicenseRef-not-stated"
+"""The license of an inverse that was evaluated without a submission."""
 
 PLACEHOLDERS = {
     "description": "What the method does, in a few plain sentences.",
@@ -204,7 +208,7 @@ def render_candidate(candidate_id: str, method: str, title: str, suite_id: str) 
         "description": "Evaluated with invbench eval --inverse; not submitted.",
         "authors": ["not stated"],
         "contact": "https://example.org",
-        "license": "LicenseRef-not-stated",
+        "license": NO_LICENSE,
         "trained_on": "not stated",
         "suites": [suite_id],
     }
