@@ -124,7 +124,7 @@ def _check(folder: Path, release: Release) -> None:
         SpecError: the annotation file or a photograph that it lists is absent or empty, or their number differs.
         IntegrityError: the annotation file is another one.
     """
-    from benchmark.datasets.coco import read_annotations
+    from benchmark.datasets.annotations import read_annotations
 
     path = folder / release.annotations
     if not path.is_file():
