@@ -157,9 +157,9 @@ class Content:
             commit = self.revision(data.repo_id, data.revision)
             pinned = self._pinned(data.repo_id)
             return hub.fetch_files(data.repo_id, commit, data.files, repo_type="dataset", sha256=pinned)
-        if self._data_folder:
-            return self._data_folder
-        return photographs.locate_photographs(data.source, *([data.split] if isinstance(data, CocoData) else []))
+        if isinstance(data, CocoData):
+            return self._data_folder or photographs.locate_photographs("coco", data.split)
+        return self._data_folder or photographs.locate_photographs("imagenet")
 
     @cached_property
     def images(self) -> ImageSet:

@@ -31,9 +31,15 @@ Polygon = Annotated[list[Coordinate], AfterValidator(partial(array, "d"))]
 Counts = Annotated[list[Count], AfterValidator(partial(array, "q"))]
 
 
+def _encodable(text: str) -> str:
+    """Refuse half a pair of UTF-16, which JSON can escape and nothing can print."""
+    text.encode()
+    return text
+
+
 class _Category(BaseModel):
     id: int
-    name: str
+    name: Annotated[str, AfterValidator(_encodable)]
 
 
 class ListedImage(BaseModel):

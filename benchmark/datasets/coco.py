@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ from benchmark.errors import IntegrityError, SpecError
 from benchmark.files.canonical import digest_of
 from benchmark.suites.spec import CocoData
 
-__all__ = ["ChosenImage", "open_coco", "select"]
+__all__ = ["ChosenImage", "check_ids", "iter_objects", "open_coco", "read_photograph", "select"]
 
 DAMAGED = "delete it; then: invbench data fetch coco"
 
@@ -71,8 +71,13 @@ class ChosenImage:
 
     def mask(self) -> npt.NDArray[np.bool_]:
         """Return the united masks of the focal category, bool (H, W)."""
-        values = np.arange(len(self.runs)) % 2 == 1
-        return np.ascontiguousarray(np.repeat(values, self.runs).reshape(self.width, self.height).T)
+        return _draw(self.runs, self.height, self.width)
+
+
+def _draw(runs: Sequence[int], height: int, width: int) -> npt.NDArray[np.bool_]:
+    """Return the mask of run lengths, bool (H, W)."""
+    values = np.arange(len(runs)) % 2 == 1
+    return np.ascontiguousarray(np.repeat(values, runs).reshape(width, height).T)
 
 
 def _read_counts(text: str) -> list[int]:
@@ -117,14 +122,23 @@ def _encode_mask(segmentation: Sequence[Sequence[float]] | Runs, height: int, wi
     return list(coco_mask.frPyObjects(polygons, height, width)) if polygons else []
 
 
+def _encode(annotation: Annotation, image: ListedImage) -> list[Any]:
+    """Return COCO's run-length objects of an annotation; see `_encode_mask`.
+
+    Raises:
+        IntegrityError: malformed.
+    """
+    try:
+        return _encode_mask(annotation.segmentation, image.height, image.width)
+    except ValueError as error:
+        raise IntegrityError(str(error), where=f"annotation {annotation.id}") from None
+
+
 def _find_focus(image: ListedImage, annotations: Iterable[Annotation]) -> tuple[int, int, Any] | None:
     """Return the category whose united masks cover most of an image (the lower id of two), their pixels and runs."""
     parts: dict[int, list[Any]] = defaultdict(list)
     for annotation in annotations:
-        try:
-            parts[annotation.category_id] += _encode_mask(annotation.segmentation, image.height, image.width)
-        except ValueError as error:
-            raise IntegrityError(str(error), where=f"annotation {annotation.id}") from None
+        parts[annotation.category_id] += _encode(annotation, image)
     united = {category: coco_mask.merge(masks) for category, masks in sorted(parts.items()) if masks}
     areas = {category: int(coco_mask.area(mask)) for category, mask in united.items()}
     if not areas:
@@ -133,7 +147,7 @@ def _find_focus(image: ListedImage, annotations: Iterable[Annotation]) -> tuple[
     return category, areas[category], united[category]
 
 
-def _check_ids(annotations: Annotations) -> None:
+def check_ids(annotations: Annotations) -> None:
     """Refuse ids and files that are named twice, and annotations of what the file does not list."""
     known: dict[str, set[Any]] = {}
     for kind, names in (
@@ -159,7 +173,7 @@ def select(annotations: Annotations, spec: CocoData) -> tuple[ChosenImage, ...]:
         SpecError: fewer photographs are eligible than `spec.images`.
         IntegrityError: the annotations contradict themselves, or a segmentation is malformed.
     """
-    _check_ids(annotations)
+    check_ids(annotations)
     names = {category.id: category.name for category in annotations.categories}
     of_image: dict[int, list[Annotation]] = defaultdict(list)
     for annotation in annotations.annotations:
@@ -191,7 +205,7 @@ def select(annotations: Annotations, spec: CocoData) -> tuple[ChosenImage, ...]:
     return tuple(choices)
 
 
-def _read_photograph(folder: Path, split: str, listed: ListedImage | ChosenImage) -> npt.NDArray[np.uint8]:
+def read_photograph(folder: Path, split: str, listed: ListedImage | ChosenImage) -> npt.NDArray[np.uint8]:
     """Read a photograph of the size that the annotation file says; see `read_image`."""
     path = find_file(folder / split, listed.file_name)
     if path.exists():
@@ -199,6 +213,21 @@ def _read_photograph(folder: Path, split: str, listed: ListedImage | ChosenImage
     else:
         cure = advise(folder, "add it, or take it out of the annotation file")
     return read_image(path, shape=(listed.height, listed.width), cure=cure)
+
+
+def iter_objects(image: ListedImage, annotations: Iterable[Annotation]) -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
+    """Yield the category and the mask, bool (H, W), of every object of an image that covers something; no crowds.
+
+    Raises:
+        IntegrityError: a segmentation is malformed.
+    """
+    for annotation in annotations:
+        if annotation.iscrowd:
+            continue
+        if parts := _encode(annotation, image):
+            runs = _read_counts(coco_mask.merge(parts)["counts"].decode())
+            if (mask := _draw(runs, image.height, image.width)).any():
+                yield annotation.category_id, mask
 
 
 class _UnchosenImages(ImageSet):
@@ -212,7 +241,7 @@ class _UnchosenImages(ImageSet):
         return find_file(self.folder / self.split, self.images[index].file_name)
 
     def load(self, index: int, size: tuple[int, int]) -> Sample:
-        image = _read_photograph(self.folder, self.split, self.images[index])
+        image = read_photograph(self.folder, self.split, self.images[index])
         pixels, mask = resize(image, np.ones(image.shape[:2], np.bool_), size)
         return Sample(self.ids[index], pixels, mask)
 
@@ -238,7 +267,7 @@ class _Coco(ImageSet):
 
     def load(self, index: int, size: tuple[int, int]) -> Sample:
         choice = self.choices[index]
-        image = _read_photograph(self.folder, self.split, choice)
+        image = read_photograph(self.folder, self.split, choice)
         pixels, mask = resize(image, choice.mask(), size)
         return Sample(choice.id, pixels, mask, focal_category=choice.category)
 

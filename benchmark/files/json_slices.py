@@ -1,4 +1,7 @@
-"""JSON files too large to become objects at once: their members one by one, lists in slices. Import-light."""
+"""JSON files too large to become objects at once: their members one by one, lists in slices. Import-light.
+
+The readers among the dependencies (pydantic, PyArrow) take a document whole, or one in each line.
+"""
 
 from __future__ import annotations
 

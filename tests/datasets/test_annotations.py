@@ -19,7 +19,7 @@ GIB = 1 << 30
 
 def test_a_file_of_many_slices_is_read_whole(tmp_path: Path) -> None:
     path = tmp_path / FILE
-    write_annotations(path, images=15_000, objects=25_000, crowds=30)
+    write_annotations(path, images=10_100, objects=10_300, crowds=10)
     raw, found = json.loads(path.read_text()), read_annotations(path)
     assert [(i.id, i.file_name) for i in found.images] == [(i["id"], i["file_name"]) for i in raw["images"]]
     assert [c.name for c in found.categories] == [c["name"] for c in raw["categories"]]
@@ -46,6 +46,28 @@ def test_a_fault_far_into_a_file_is_named(tmp_path: Path) -> None:
     path.write_text(json.dumps(content | {"annotations": None}))
     with pytest.raises(IntegrityError, match="field 'annotations'"):
         read_annotations(path)
+
+
+ODD = {
+    "a lone surrogate in a name": ('"name": "kind 1"', r'"name": "\ud800"', "categories"),
+    "a lone surrogate in a file's name": ('"000000000001.jpg"', r'"\ud800.jpg"', "images"),
+    "a number of very many digits": ('"category_id": ', '"category_id": 1' + "0" * 5000, "digits"),
+    "a coordinate that is no number": ('"segmentation": [[', '"segmentation": [[NaN, ', "NaN is not a number"),
+    "half a file": ('"annotations": [', "", "not valid JSON"),
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_odd_content_is_refused_in_one_line(tmp_path: Path, what: str) -> None:
+    old, new, message = ODD[what]
+    path = tmp_path / FILE
+    write_annotations(path, images=3, objects=3, crowds=0)
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1) if new else text[: text.index(old) + 40])
+    with pytest.raises(IntegrityError, match=message) as caught:
+        read_annotations(path)
+    assert "\n" not in str(caught.value) and str(caught.value).isprintable()
 
 
 MEASURE = """
