@@ -17,6 +17,7 @@ from benchmark.commands.list import list_command
 from benchmark.commands.publish import publish
 from benchmark.commands.score import score_files
 from benchmark.commands.submit import init, submit, validate_command, withdraw_command
+from benchmark.commands.suite_hues import suite_hues
 from benchmark.commands.suites import suite_group
 from benchmark.commands.train import train
 from leaderboard.commands import bench_board, board, claims, comment, docs_schemas, show_evaluated
@@ -47,6 +48,7 @@ bench.add_command(bench_board)
 bench.add_command(bench_train)
 ci.add_command(comment)
 docs.add_command(docs_schemas)
+suite_group.add_command(suite_hues)
 COMMANDS = (
     bench, board, ci, claims, data, docs, doctor, evaluate_command(show_evaluated), init, list_command,
     merge_command(show_evaluated), publish,

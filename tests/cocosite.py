@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmark.content.photographs import COCO, Release
+from benchmark.content.photographs import COCO, COCO_TRAIN, Release
 from benchmark.suites.spec import CocoData
 
 PHOTOGRAPHS = 12
@@ -122,26 +122,34 @@ def make_zip(members: Mapping[str, bytes], compression: int = zipfile.ZIP_STORED
     return buffer.getvalue()
 
 
-def make_release(archives: Mapping[str, bytes], url: str) -> Release:
+def make_release(
+    archives: Mapping[str, bytes], url: str, official: Release = COCO, annotations: bytes = ANNOTATIONS
+) -> Release:
     """A release in the layout of COCO's own, of these archives."""
-    own = {archive.path: archive for archive in COCO.archives}
+    own = {archive.path: archive for archive in official.archives}
     described = tuple(
         replace(own[path], bytes=len(body), sha256=hashlib.sha256(body).hexdigest(), unpacked_bytes=1_000_000)
         for path, body in archives.items()
     )
-    return Release(url, described, "val2017", hashlib.sha256(ANNOTATIONS).hexdigest(), PHOTOGRAPHS)
+    return Release(url, described, official.split, hashlib.sha256(annotations).hexdigest(), PHOTOGRAPHS)
 
 
 VAL, LABELS = (archive.path for archive in COCO.archives)
 OTHERS = {"val2017/": b"", "val2017/notes.txt": b"x", "annotations/captions_val2017.json": b"{}"}
-ARCHIVES = {
-    VAL: make_zip(MEMBERS | OTHERS),
-    LABELS: make_zip({"annotations/instances_val2017.json": ANNOTATIONS} | OTHERS, zipfile.ZIP_DEFLATED),
+TRAIN = COCO_TRAIN.archives[0].path
+TRAIN_ANNOTATIONS = ANNOTATIONS + b"\n"
+TRAIN_MEMBERS = {name.replace("val2017", "train2017"): content for name, content in MEMBERS.items()}
+LISTS = {
+    "annotations/instances_val2017.json": ANNOTATIONS,
+    "annotations/instances_train2017.json": TRAIN_ANNOTATIONS,
 }
+ARCHIVES = {VAL: make_zip(MEMBERS | OTHERS), LABELS: make_zip(LISTS | OTHERS, zipfile.ZIP_DEFLATED)}
+TRAIN_ARCHIVES = {TRAIN: make_zip(TRAIN_MEMBERS | {"train2017/": b""}), LABELS: ARCHIVES[LABELS]}
 
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+TRAIN_WHOLE = TRAIN_MEMBERS | {"annotations/instances_train2017.json": TRAIN_ANNOTATIONS}
 WHOLE = MEMBERS | {"annotations/instances_val2017.json": ANNOTATIONS}

@@ -37,6 +37,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "engine/test_checks.py": {"benchmark.commands.ci": '"ci"'},
     "engine/test_chunks.py": {"benchmark.files.cache": ""},
     "engine/test_contract.py": {"benchmark.engine.reading": ""},
+    "engine/test_hues.py": {"benchmark.commands.suite_hues": '"suite", "hues"'},
     "engine/test_image_files.py": {
         "benchmark.commands.score": "invbench score",
         "benchmark.engine.score_report": "--csv",

@@ -24,7 +24,7 @@ from benchmark.files.paths import PACKAGE, key_of
 from benchmark.metrics.perceptual import ALEXNET_SHA256, HEADS_SHA256
 from benchmark.metrics.spec import get_metric
 from benchmark.suites.lock import Lock
-from benchmark.suites.spec import FrozenData, HubData, Source, Suite, TargetSpec
+from benchmark.suites.spec import CocoData, FrozenData, HubData, Source, Suite, TargetSpec
 from benchmark.targets.files import find_files
 
 __all__ = ["Content", "empty_lock", "perceptual_pins"]
@@ -157,7 +157,9 @@ class Content:
             commit = self.revision(data.repo_id, data.revision)
             pinned = self._pinned(data.repo_id)
             return hub.fetch_files(data.repo_id, commit, data.files, repo_type="dataset", sha256=pinned)
-        return self._data_folder or photographs.locate_photographs(data.source)
+        if isinstance(data, CocoData):
+            return self._data_folder or photographs.locate_photographs("coco", data.split)
+        return self._data_folder or photographs.locate_photographs("imagenet")
 
     @cached_property
     def images(self) -> ImageSet:

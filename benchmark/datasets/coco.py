@@ -14,72 +14,37 @@ What an annotation file may hold, and what becomes of it:
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco_mask
-from pydantic import BaseModel, Field, ValidationError
 
+from benchmark.datasets.annotations import (
+    CORRECT,
+    Annotation,
+    Annotations,
+    ListedImage,
+    Runs,
+    advise,
+    annotation_file,
+    read_annotations,
+)
 from benchmark.datasets.base import ImageSet, Sample, resize, stamp
 from benchmark.datasets.decoding import read_image
 from benchmark.datasets.files import find_file
 from benchmark.errors import IntegrityError, SpecError
-from benchmark.files.cache import coco_folder
 from benchmark.files.canonical import digest_of
-from benchmark.files.declarations import explain
-from benchmark.files.pointers import refuse_pointer
 from benchmark.suites.spec import CocoData
 
-__all__ = ["Annotations", "ChosenImage", "annotation_file", "open_coco", "read_annotations", "select"]
+__all__ = ["ChosenImage", "check_ids", "iter_objects", "open_coco", "read_photograph", "select"]
 
-AGAIN = "get it again with: invbench data fetch coco, which also takes a copy that you have, with --coco-dir"
 DAMAGED = "delete it; then: invbench data fetch coco"
-CORRECT = "correct it in that file"
-Side = Annotated[int, Field(gt=0, le=1 << 14)]
-# Far beyond any image: COCO's library allocates memory by the length of a polygon's sides.
-Coordinate = Annotated[float, Field(ge=-(1 << 16), le=1 << 16, allow_inf_nan=False)]
-
-
-class _Category(BaseModel):
-    id: int
-    name: str
-
-
-class _ListedImage(BaseModel):
-    id: int = Field(ge=0)
-    file_name: str = Field(pattern=r"^[^/\\\x00]+$")
-    height: Side
-    width: Side
-
-
-class _Runs(BaseModel):
-    """Run lengths in columns, the first of zeros; `counts` as a list or in COCO's text form."""
-
-    size: tuple[int, int]
-    counts: list[int] | str
-
-
-class _Annotation(BaseModel):
-    id: int
-    image_id: int
-    category_id: int
-    iscrowd: Literal[0, 1] = 0
-    segmentation: list[list[Coordinate]] | _Runs
-
-
-class Annotations(BaseModel):
-    """What is read of an annotation file of COCO's instances."""
-
-    images: list[_ListedImage]
-    categories: list[_Category]
-    annotations: list[_Annotation]
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,8 +71,13 @@ class ChosenImage:
 
     def mask(self) -> npt.NDArray[np.bool_]:
         """Return the united masks of the focal category, bool (H, W)."""
-        values = np.arange(len(self.runs)) % 2 == 1
-        return np.ascontiguousarray(np.repeat(values, self.runs).reshape(self.width, self.height).T)
+        return _draw(self.runs, self.height, self.width)
+
+
+def _draw(runs: Sequence[int], height: int, width: int) -> npt.NDArray[np.bool_]:
+    """Return the mask of run lengths, bool (H, W)."""
+    values = np.arange(len(runs)) % 2 == 1
+    return np.ascontiguousarray(np.repeat(values, runs).reshape(width, height).T)
 
 
 def _read_counts(text: str) -> list[int]:
@@ -132,13 +102,13 @@ def _read_counts(text: str) -> list[int]:
     return runs
 
 
-def _encode_mask(segmentation: list[list[float]] | _Runs, height: int, width: int) -> list[Any]:
+def _encode_mask(segmentation: Sequence[Sequence[float]] | Runs, height: int, width: int) -> list[Any]:
     """Return COCO's run-length objects of an annotation, none if it covers nothing.
 
     Raises:
         ValueError: malformed; says why.
     """
-    if isinstance(segmentation, _Runs):
+    if isinstance(segmentation, Runs):
         if segmentation.size != (height, width):
             raise ValueError(f"run lengths of {segmentation.size[0]}x{segmentation.size[1]} on {height}x{width} pixels")
         counts = segmentation.counts
@@ -152,14 +122,23 @@ def _encode_mask(segmentation: list[list[float]] | _Runs, height: int, width: in
     return list(coco_mask.frPyObjects(polygons, height, width)) if polygons else []
 
 
-def _find_focus(image: _ListedImage, annotations: Iterable[_Annotation]) -> tuple[int, int, Any] | None:
+def _encode(annotation: Annotation, image: ListedImage) -> list[Any]:
+    """Return COCO's run-length objects of an annotation; see `_encode_mask`.
+
+    Raises:
+        IntegrityError: malformed.
+    """
+    try:
+        return _encode_mask(annotation.segmentation, image.height, image.width)
+    except ValueError as error:
+        raise IntegrityError(str(error), where=f"annotation {annotation.id}") from None
+
+
+def _find_focus(image: ListedImage, annotations: Iterable[Annotation]) -> tuple[int, int, Any] | None:
     """Return the category whose united masks cover most of an image (the lower id of two), their pixels and runs."""
     parts: dict[int, list[Any]] = defaultdict(list)
     for annotation in annotations:
-        try:
-            parts[annotation.category_id] += _encode_mask(annotation.segmentation, image.height, image.width)
-        except ValueError as error:
-            raise IntegrityError(str(error), where=f"annotation {annotation.id}") from None
+        parts[annotation.category_id] += _encode(annotation, image)
     united = {category: coco_mask.merge(masks) for category, masks in sorted(parts.items()) if masks}
     areas = {category: int(coco_mask.area(mask)) for category, mask in united.items()}
     if not areas:
@@ -168,7 +147,7 @@ def _find_focus(image: _ListedImage, annotations: Iterable[_Annotation]) -> tupl
     return category, areas[category], united[category]
 
 
-def _check_ids(annotations: Annotations) -> None:
+def check_ids(annotations: Annotations) -> None:
     """Refuse ids and files that are named twice, and annotations of what the file does not list."""
     known: dict[str, set[Any]] = {}
     for kind, names in (
@@ -194,9 +173,9 @@ def select(annotations: Annotations, spec: CocoData) -> tuple[ChosenImage, ...]:
         SpecError: fewer photographs are eligible than `spec.images`.
         IntegrityError: the annotations contradict themselves, or a segmentation is malformed.
     """
-    _check_ids(annotations)
+    check_ids(annotations)
     names = {category.id: category.name for category in annotations.categories}
-    of_image: dict[int, list[_Annotation]] = defaultdict(list)
+    of_image: dict[int, list[Annotation]] = defaultdict(list)
     for annotation in annotations.annotations:
         of_image[annotation.image_id].append(annotation)
     rank = {image.id: hashlib.sha256(f"{spec.salt}{image.id}".encode()).digest() for image in annotations.images}
@@ -226,49 +205,35 @@ def select(annotations: Annotations, spec: CocoData) -> tuple[ChosenImage, ...]:
     return tuple(choices)
 
 
-def _advise(folder: Path, own: str, official: str = AGAIN) -> str:
-    """Return what to do about a fault in a folder: it is what was fetched, or a copy or a data set of the user's."""
-    return official if folder.resolve() == coco_folder().resolve() else f"{own}; if it is COCO's own: {official}"
-
-
-def annotation_file(split: str) -> str:
-    """Return the path of a split's annotation file in COCO's layout."""
-    return f"annotations/instances_{split}.json"
-
-
-def read_annotations(path: Path) -> Annotations:
-    """Read an annotation file in the format of COCO's instances.
-
-    Raises:
-        SpecError: absent, or a pointer of Git LFS.
-        IntegrityError: not such a file; names the field.
-    """
-    folder = path.parents[1]
-    refuse_pointer(path)
-    try:
-        return Annotations.model_validate_json(path.read_bytes().removeprefix(codecs.BOM_UTF8))
-    except OSError as error:
-        cure = _advise(folder, "--data-dir takes the folder that holds annotations/ beside the photographs'")
-        raise SpecError(f"cannot be read: {error.strerror}", where=str(path), cure=cure) from None
-    except ValidationError as error:
-        cure = _advise(folder, CORRECT)
-        raise IntegrityError(explain(error, str(path)).message, where=str(path), cure=cure) from None
-
-
-def _read_photograph(folder: Path, split: str, listed: _ListedImage | ChosenImage) -> npt.NDArray[np.uint8]:
+def read_photograph(folder: Path, split: str, listed: ListedImage | ChosenImage) -> npt.NDArray[np.uint8]:
     """Read a photograph of the size that the annotation file says; see `read_image`."""
     path = find_file(folder / split, listed.file_name)
     if path.exists():
-        cure = _advise(folder, "replace it, or correct what the annotation file says of it", DAMAGED)
+        cure = advise(folder, "replace it, or correct what the annotation file says of it", DAMAGED)
     else:
-        cure = _advise(folder, "add it, or take it out of the annotation file")
+        cure = advise(folder, "add it, or take it out of the annotation file")
     return read_image(path, shape=(listed.height, listed.width), cure=cure)
+
+
+def iter_objects(image: ListedImage, annotations: Iterable[Annotation]) -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
+    """Yield the category and the mask, bool (H, W), of every object of an image that covers something; no crowds.
+
+    Raises:
+        IntegrityError: a segmentation is malformed.
+    """
+    for annotation in annotations:
+        if annotation.iscrowd:
+            continue
+        if parts := _encode(annotation, image):
+            runs = _read_counts(coco_mask.merge(parts)["counts"].decode())
+            if (mask := _draw(runs, image.height, image.width)).any():
+                yield annotation.category_id, mask
 
 
 class _UnchosenImages(ImageSet):
     """The listed photographs of a folder, without masks of their own."""
 
-    def __init__(self, folder: Path, split: str, images: list[_ListedImage]) -> None:
+    def __init__(self, folder: Path, split: str, images: list[ListedImage]) -> None:
         self.folder, self.split, self.images = folder, split, images
         self.ids = tuple(f"{image.id:012d}" for image in images)
 
@@ -276,7 +241,7 @@ class _UnchosenImages(ImageSet):
         return find_file(self.folder / self.split, self.images[index].file_name)
 
     def load(self, index: int, size: tuple[int, int]) -> Sample:
-        image = _read_photograph(self.folder, self.split, self.images[index])
+        image = read_photograph(self.folder, self.split, self.images[index])
         pixels, mask = resize(image, np.ones(image.shape[:2], np.bool_), size)
         return Sample(self.ids[index], pixels, mask)
 
@@ -288,7 +253,7 @@ class _UnchosenImages(ImageSet):
 
 
 class _Coco(ImageSet):
-    def __init__(self, folder: Path, split: str, choices: tuple[ChosenImage, ...], images: list[_ListedImage]) -> None:
+    def __init__(self, folder: Path, split: str, choices: tuple[ChosenImage, ...], images: list[ListedImage]) -> None:
         self.folder, self.split, self.choices, self.images = folder, split, choices, images
         self.ids = tuple(choice.id for choice in choices)
 
@@ -302,7 +267,7 @@ class _Coco(ImageSet):
 
     def load(self, index: int, size: tuple[int, int]) -> Sample:
         choice = self.choices[index]
-        image = _read_photograph(self.folder, self.split, choice)
+        image = read_photograph(self.folder, self.split, choice)
         pixels, mask = resize(image, choice.mask(), size)
         return Sample(choice.id, pixels, mask, focal_category=choice.category)
 
@@ -327,4 +292,4 @@ def open_coco(spec: CocoData, folder: Path) -> ImageSet:
         return _Coco(folder, spec.split, select(annotations, spec), annotations.images)
     except (SpecError, IntegrityError) as error:
         where = f"{path}: {error.where}" if error.where else str(path)
-        raise type(error)(error.message, where=where, cure=_advise(folder, error.cure or CORRECT)) from None
+        raise type(error)(error.message, where=where, cure=advise(folder, error.cure or CORRECT)) from None

@@ -70,7 +70,8 @@ def _data(suite: Suite, lock: Lock) -> Need:
             hub.is_cached(data.repo_id, revision, file, repo_type="dataset") for file in data.files
         )
         return Need("images", present, None, f"{data.repo_id} on the Hub")
-    state = photographs.find_state(data.source)
+    release = photographs.RELEASES[data.split] if data.source == "coco" else photographs.COCO
+    state = photographs.find_state(data.source, release=release)
     unpacked = -(-(state.disk_bytes - state.download_bytes) // MB)
     return Need("images", state.present, -(-state.download_bytes // MB) or None, state.note, unpacked)
 

@@ -18,8 +18,8 @@ __all__ = ["draft_lock", "known_pins", "make_lock"]
 def known_pins(suite: Suite) -> Lock:
     """The existing pins: the draft lock beside the suite; an empty one where there is none, or a whole one.
 
-    A whole lock is made anew from scratch; a draft is completed, and what it pins must hold. A draft lock of
-    another text of the suite keeps its files and revisions.
+    A whole lock is made anew from scratch; a draft is completed, and what it pins must hold. A draft lock of another
+    text of the suite keeps its files and revisions. Every lock keeps its hues.
     """
     try:
         lock = load_lock(suite)
@@ -29,8 +29,8 @@ def known_pins(suite: Suite) -> Lock:
         lock = Lock.model_validate_json(suite.lock_path.read_text(encoding="utf-8"))
         changed = {"suite_digest": suite.digest, "images": {}, "perturbed": {}}
         changed |= {"groups": {}, "wear": {}, "yardsticks": {}, "answers": {}}
-        lock = lock.model_copy(update=changed) if lock.draft else empty_lock(suite)
-    return lock if lock.draft else empty_lock(suite)
+        lock = lock.model_copy(update=changed) if lock.draft else lock
+    return lock if lock.draft else empty_lock(suite).model_copy(update={"hues": lock.hues})
 
 
 def draft_lock(suite: Suite) -> Lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import Field
@@ -13,7 +14,7 @@ from benchmark.files.fields import Id, Revision, Sha256
 from benchmark.files.paths import SUITES
 from benchmark.suites.spec import Axis, Suite
 
-__all__ = ["Answer", "Lock", "Wear", "load_lock"]
+__all__ = ["Answer", "CategoryHue", "Hues", "Lock", "Wear", "load_lock"]
 
 MAX_LOCK_BYTES = 64_000_000
 
@@ -27,6 +28,37 @@ class Answer(Frozen):
 
     metrics: dict[Id, float] = {}
     pull: dict[Wear, float] = {}
+
+
+class CategoryHue(Frozen):
+    """What color the objects of a category have, each pixel weighted by its CIELAB chroma; crowds are left out."""
+
+    hue_deg: float | None
+    """the canonical hue, an angle of CIELAB in degrees, [0, 360); None where there is none."""
+    resultant: float
+    """how well the hues of the pixels agree: length of their mean direction, in [0, 1]."""
+    objects: int
+    colored: int
+    """of these, objects whose mean a* and b* have a chroma of at least 5."""
+    reason: str = ""
+    """why there is no canonical hue."""
+
+    @property
+    def spread_deg(self) -> float:
+        """Circular standard deviation of the hues, in degrees; infinite where they have no common direction."""
+        return math.degrees(math.sqrt(max(0.0, -2 * math.log(self.resultant)))) if self.resultant else math.inf
+
+
+class Hues(Frozen):
+    """Canonical hues of a suite's categories, by name, and the data that they were measured on."""
+
+    split: str
+    annotations_sha256: Sha256
+    images: int
+    left_out: int
+    """photographs that cannot be read."""
+    objects: int
+    categories: dict[str, CategoryHue]
 
 
 class Lock(Frozen):
@@ -48,6 +80,8 @@ class Lock(Frozen):
     """by input size (`HxW`) and axis, the scores of thumbnails of the image of so many rows."""
     answers: dict[str, dict[Id, Answer]] = {}
     """by input size, what the training mean image, a thumbnail, a red frame and a blend with the prototype score."""
+    hues: Hues | None = Field(default=None, exclude_if=unset)
+    """canonical hues of the categories of photographs, measured on those to train on."""
     gaps: tuple[str, ...] = ()
     revisions: dict[str, Revision] = Field(default={}, exclude_if=unset)
     """by repository, the commit of those that the suite names without one."""

@@ -8,15 +8,15 @@ from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from cocosite import ANNOTATIONS, ARCHIVES, MEMBERS, Site, make_handler, make_release
+from cocosite import ANNOTATIONS, ARCHIVES, MEMBERS, TRAIN_ANNOTATIONS, TRAIN_ARCHIVES, Site, make_handler, make_release
 
-from benchmark.content.photographs import Release
+from benchmark.content.photographs import COCO_TRAIN, Release
 
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    """A server of the two archives."""
-    site = Site({f"/{path}": body for path, body in ARCHIVES.items()})
+    """A server of the archives of both splits."""
+    site = Site({f"/{path}": body for path, body in (ARCHIVES | TRAIN_ARCHIVES).items()})
     server = ThreadingHTTPServer(("127.0.0.1", 0), make_handler(site))
     site.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -38,6 +38,11 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def release(site: Site) -> Release:
     return make_release(ARCHIVES, site.url)
+
+
+@pytest.fixture
+def training(site: Site) -> Release:
+    return make_release(TRAIN_ARCHIVES, site.url, COCO_TRAIN, TRAIN_ANNOTATIONS)
 
 
 @pytest.fixture

@@ -7,9 +7,21 @@ import shutil
 from pathlib import Path
 
 import pytest
-from cocosite import ARCHIVES, SPEC, VAL, WHOLE, Site, contents, jpeg
+from click.testing import CliRunner
+from cocosite import ARCHIVES, LABELS, SPEC, TRAIN, TRAIN_WHOLE, VAL, WHOLE, Site, contents, jpeg
 
-from benchmark.content.photographs import COCO, Archive, Release, adopt, fetch_coco, find_state, locate_photographs
+from benchmark.commands.data import data
+from benchmark.content.photographs import (
+    COCO,
+    COCO_TRAIN,
+    RELEASES,
+    Archive,
+    Release,
+    adopt,
+    fetch_coco,
+    find_state,
+    locate_photographs,
+)
 from benchmark.errors import IntegrityError, SpecError
 from benchmark.suites.spec import ImagenetData
 
@@ -23,6 +35,71 @@ def test_the_official_archives_are_pinned() -> None:
     ]
     assert COCO.base_url == "https://s3.amazonaws.com/images.cocodataset.org"
     assert (COCO.annotations_sha256[:8], COCO.images) == ("e8c7f790", 5000)
+    assert [(a.path, a.bytes, a.sha256[:8]) for a in COCO_TRAIN.archives] == [
+        ("zips/train2017.zip", 19_336_861_798, "69a8bb58"),
+        ("annotations/annotations_trainval2017.zip", 252_907_541, "113a836d"),
+    ]
+    assert (COCO_TRAIN.annotations_sha256[:8], COCO_TRAIN.images) == ("610fce49", 118_287)
+
+
+def test_both_splits_lie_in_one_folder(site: Site, release: Release, training: Release, cache: Path) -> None:
+    with pytest.raises(SpecError, match=r"coco-train2017 are not here \(invbench data fetch coco --split train2017;"):
+        locate_photographs("coco", "train2017")
+    folder = fetch_coco(release=training)
+    assert contents(folder) == TRAIN_WHOLE
+    assert locate_photographs("coco", "train2017") == folder == cache / "data" / "coco"
+    with pytest.raises(SpecError, match="photographs of coco are not here"):
+        locate_photographs("coco")
+    assert fetch_coco(release=release) == locate_photographs("coco") == folder
+    assert contents(folder) == TRAIN_WHOLE | WHOLE
+    (folder / "train2017" / "000000000005.jpg").unlink()
+    site.asked.clear()
+    assert contents(fetch_coco(release=training)) == TRAIN_WHOLE | WHOLE
+    assert site.asked == [(f"/{TRAIN}", None), (f"/{LABELS}", None)]
+
+
+def test_a_split_whose_move_was_interrupted_counts_as_absent(
+    site: Site, release: Release, training: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch_coco(release=release)
+    move = Path.replace
+
+    def stop(path: Path, target: Path) -> Path:
+        if path.name == "instances_train2017.json":
+            raise KeyboardInterrupt
+        return move(path, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", stop)
+        with pytest.raises(KeyboardInterrupt):
+            fetch_coco(release=training)
+    assert not find_state("coco", release=training).present and find_state("coco", release=release).present
+    site.asked.clear()
+    assert contents(fetch_coco(release=training)) == TRAIN_WHOLE | WHOLE
+    assert site.asked == []
+
+
+@pytest.mark.parametrize("name", ["instances_val2017.json", "instances_train2017.json"])
+def test_either_split_of_a_folder_that_you_have_is_remembered(
+    own: Path, release: Release, training: Release, cache: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for path, content in TRAIN_WHOLE.items():
+        (own / path).parent.mkdir(parents=True, exist_ok=True)
+        (own / path).write_bytes(content)
+    (own / "annotations" / name).unlink()
+    monkeypatch.setitem(RELEASES, "val2017", release)
+    monkeypatch.setitem(RELEASES, "train2017", training)
+    gone, kept = ("val2017", "train2017") if "val" in name else ("train2017", "val2017")
+    fetch = CliRunner()
+    adopted = fetch.invoke(data.commands["fetch"], ["coco", "--coco-dir", str(own), "--split", kept])
+    assert (adopted.exit_code, adopted.output) == (0, f"{own}\n")
+    assert locate_photographs("coco", kept) == own
+    refused = fetch.invoke(data.commands["fetch"], ["coco", "--coco-dir", str(own), "--split", gone])
+    assert isinstance(refused.exception, SpecError) and f"must hold {gone}/" in str(refused.exception)
+    fetched = fetch.invoke(data.commands["fetch"], ["coco", "--split", gone])
+    assert fetched.exit_code == 0 and fetched.stdout.endswith(f"{cache / 'data' / 'coco'}\n")
+    assert (locate_photographs("coco", kept), locate_photographs("coco", gone)) == (own, cache / "data" / "coco")
+    assert fetch.invoke(data.commands["fetch"], ["imagenet", "--split", kept]).exit_code == 2
 
 
 def test_a_folder_that_you_have_is_remembered(own: Path, release: Release, cache: Path, tmp_path: Path) -> None:
@@ -48,8 +125,8 @@ def test_folders_that_are_not_coco_are_refused_by_name(own: Path, release: Relea
         adopt("coco", own / "val2017", SPEC, release=release)
     with pytest.raises(IntegrityError, match=r"instances_val2017\.json: its SHA-256 is .*COCO's own"):
         adopt("coco", own, SPEC)
-    with pytest.raises(SpecError, match="of train2017 is not known"):
-        adopt("coco", own, SPEC.model_copy(update={"split": "train2017"}), release=release)
+    with pytest.raises(SpecError, match=r"instances_train2017\.json: no such file .*must hold train2017/"):
+        adopt("coco", own, SPEC.model_copy(update={"split": "train2017"}))
     photograph.write_bytes(b"")
     with pytest.raises(SpecError, match=r"000000000005\.jpg: photograph is empty"):
         adopt("coco", own, SPEC, release=release)

@@ -21,8 +21,9 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from skimage.draw import polygon2mask
 
+from benchmark.datasets.annotations import Annotations
 from benchmark.datasets.base import resize
-from benchmark.datasets.coco import Annotations, open_coco, select
+from benchmark.datasets.coco import open_coco, select
 from benchmark.errors import IntegrityError, SpecError
 from benchmark.suites.spec import CocoData
 

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmark.datasets.annotations import read_annotations
 from benchmark.datasets.base import ImageSet
-from benchmark.datasets.coco import open_coco, read_annotations
+from benchmark.datasets.coco import open_coco
 from benchmark.errors import SpecError, UserError
 from benchmark.suites.spec import CocoData
 
