@@ -15,11 +15,7 @@ SOURCES = ("benchmark/**/*.py", "leaderboard/**/*.py", "invbench/**/*.py", "cli.
 # or holds the text that stands here: a command, a file or a name by which the module is reached.
 ELSEWHERE: dict[str, dict[str, str]] = {
     "content/test_archives.py": {"benchmark.datasets": ""},
-    "content/test_content.py": {
-        "benchmark.commands.data": '"data", "fetch"',
-        "benchmark.diagnostics.needs": "",
-        "benchmark.engine.lock_builder": "",
-    },
+    "content/test_content.py": {"benchmark.commands.data": '"data", "fetch"', "benchmark.diagnostics.needs": ""},
     "content/test_photographs.py": {"benchmark.errors": ""},
     "datasets/test_decoding.py": {"benchmark.datasets.containers": ""},
     "datasets/test_coco.py": {"benchmark.datasets.base": ""},

@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 
-RESUMABLE = (["eval"], ["train"], ["data"])
+RESUMABLE = (("eval",), ("train",), ("data",), ("suite", "lock"))
 """Commands that go on where they stood when they are run once more."""
 COLLECT_AFTER = (50_000, 20, 20)
 
@@ -103,7 +103,8 @@ class Cli(click.Group):
             sys.exit(UserError.exit_code)
         except click.Abort:
             arguments = sys.argv[1:]
-            resume = f"; to resume: {shlex.join(['invbench', *arguments])}" if arguments[:1] in RESUMABLE else ""
+            resumable = any(tuple(arguments[: len(command)]) == command for command in RESUMABLE)
+            resume = f"; to resume: {shlex.join(['invbench', *arguments])}" if resumable else ""
             click.echo(f"Interrupted{printable(resume)}", err=True)
             sys.exit(130)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ import click
 
 from benchmark.commands.common import data_folder_option, json_option, print_json, printable
 from benchmark.errors import UserError
-from benchmark.files.storing import check_writable, write_text
+from benchmark.files.storing import check_writable
 
 if TYPE_CHECKING:
     from benchmark.suites.lock import Hues
@@ -49,11 +48,12 @@ def suite_hues(suite_id: str, split: str, data_folder: Path | None, as_json: boo
 
     from benchmark.content.photographs import locate_photographs
     from benchmark.engine.hues import measure_hues
+    from benchmark.engine.lock_builder import write_lock
 
     hues = measure_hues(data_folder or locate_photographs("coco", split), split)
     before = load_lock(suite)  # It may have been completed meanwhile.
     lock = before.model_copy(update={"hues": hues})
-    write_text(suite.lock_path, json.dumps(lock.model_dump(mode="json"), indent=1, sort_keys=True) + "\n")
+    write_lock(suite, lock)
     if as_json:
         print_json(hues.model_dump(mode="json"))
     else:

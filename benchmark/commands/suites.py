@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,7 +18,11 @@ from benchmark.commands.common import (
     quiet,
     threads_option,
 )
-from benchmark.files.storing import write_text
+from benchmark.files.storing import check_writable
+
+if TYPE_CHECKING:
+    from benchmark.suites.lock import Lock
+    from benchmark.suites.spec import Suite
 
 __all__ = ["suite_group"]
 
@@ -71,32 +75,76 @@ def suite_diff(first: str, second: str, as_json: bool) -> None:
 @suite_group.command("lock")
 @suite_argument
 @click.option("--draft", is_flag=True, help="Fetch and measure nothing: keep what is pinned, and name the gaps.")
+@click.option("--plan", "plan_only", is_flag=True, help="Print what would be fetched and measured, and stop.")
 @data_folder_option
 @device_option
 @threads_option
-def suite_lock(suite_id: str, draft: bool, data_folder: Path | None, device: str, threads: int | None) -> None:
+@json_option
+def suite_lock(
+    suite_id: str,
+    draft: bool,
+    plan_only: bool,
+    data_folder: Path | None,
+    device: str,
+    threads: int | None,
+    as_json: bool,
+) -> None:
     """Pin the content of a suite: hashes of files, images and perturbed images, and the scores of thumbnails.
 
-    What a draft pins already must hold. The lock is written beside the suite.
+    A plan is printed first. What a draft pins already must hold. The lock is written beside the suite. Interrupt it
+    whenever you like; rerun the command to resume.
+
+    \b
+    Examples:
+      invbench suite lock mine.toml --plan
+      invbench suite lock mine.toml --data-dir /data/coco
     """
     from benchmark.suites.catalog import load_suite
 
     suite = load_suite(suite_id)
 
     from benchmark.content.content import Content
-    from benchmark.engine.lock_builder import draft_lock, known_pins, make_lock
+    from benchmark.engine.lock_builder import draft_lock, find_revisions, known_pins, make_lock, write_lock
 
+    if draft and plan_only:
+        raise click.UsageError("--draft fetches and measures nothing, so that there is no plan; leave out --plan")
+    if not plan_only:
+        check_writable(suite.lock_path, file=True)
     if draft:
         lock = draft_lock(suite)
-    else:
-        quiet()
-        lock = make_lock(Content(suite, known_pins(suite), data_folder), open_device(device, threads))
-    path = suite.lock_path
-    text = json.dumps(lock.model_dump(mode="json"), indent=1, sort_keys=True) + "\n"
-    write_text(path, text)
-    click.echo(path)
-    for gap in lock.gaps:
-        click.echo(f"not pinned: {gap}")
+        write_lock(suite, lock)
+        _tell_lock(suite, lock, as_json, locked=False)
+        return
+    quiet()
+    content = Content(suite, known_pins(suite), data_folder)
+    content = content.with_lock(find_revisions(suite, content.lock))
+
+    from benchmark.diagnostics.lock_plan import check_plan, describe_plan, plan_lock
+
+    plan = plan_lock(content)
+    if not (plan_only and as_json):
+        click.echo("\n".join(describe_plan(plan)), err=not plan_only)
+    if plan_only:
+        if as_json:
+            print_json(plan.as_json())
+        return
+    check_plan(plan)
+    lock, kept = make_lock(content, open_device(device, threads))
+    write_lock(suite, lock, kept)
+    _tell_lock(suite, lock, as_json, locked=True, plan=plan.as_json())
+
+
+def _tell_lock(suite: Suite, lock: Lock, as_json: bool, *, locked: bool, **more: Any) -> None:
+    """Print where a lock lies and what it does not pin, each gap with what to do about it."""
+    from benchmark.content.pins import fix_gap
+
+    gaps = [{"gap": gap, "fix": fix_gap(suite, gap, locked=locked)} for gap in lock.gaps]
+    if as_json:
+        print_json({"lock": str(suite.lock_path), "digest": lock.digest, "gaps": gaps, **more})
+        return
+    click.echo(suite.lock_path)
+    for gap in gaps:
+        click.echo(f"not pinned: {gap['gap']} ({gap['fix']})")
 
 
 @suite_group.command("check")
@@ -111,11 +159,12 @@ def suite_check(suite_id: str, data_folder: Path | None) -> None:
     lock = load_lock(suite)
 
     from benchmark.content.content import Content
+    from benchmark.content.pins import fix_gap
 
     Content(suite, lock, data_folder).check()
     click.echo(f"{suite.id}: {len(lock.files)} files and {len(lock.images)} images are as pinned")
     for gap in lock.gaps:
-        click.echo(f"not pinned: {gap}")
+        click.echo(f"not pinned: {gap} ({fix_gap(suite, gap, locked=False)})")
 
 
 @suite_group.command("export")

@@ -15,19 +15,18 @@ from benchmark.content.pins import (
     hash_images,
     hash_perturbed,
     image_sizes,
+    perceptual_pins,
 )
 from benchmark.datasets import open_images
 from benchmark.datasets.base import ImageSet, Sample
 from benchmark.errors import SpecError
 from benchmark.files.canonical import sha256_file
 from benchmark.files.paths import PACKAGE, key_of
-from benchmark.metrics.perceptual import ALEXNET_SHA256, HEADS_SHA256
-from benchmark.metrics.spec import get_metric
 from benchmark.suites.lock import Lock
 from benchmark.suites.spec import CocoData, FrozenData, HubData, Source, Suite, TargetSpec
 from benchmark.targets.files import find_files
 
-__all__ = ["Content", "empty_lock", "perceptual_pins"]
+__all__ = ["Content", "empty_lock"]
 
 PACKAGE_CURE = "install the package again"
 
@@ -36,12 +35,6 @@ def empty_lock(suite: Suite) -> Lock:
     """Return a lock that pins nothing yet."""
     lock = Lock(suite=suite.id, suite_digest=suite.digest, files={}, images={}, perturbed={})
     return lock.model_copy(update={"gaps": find_gaps(suite, lock)})
-
-
-def perceptual_pins(suite: Suite) -> dict[str, str]:
-    """Return the SHA-256 of the perceptual network's tensors, if a metric of the suite asks it."""
-    asking = any("perceptual" in get_metric(metric).needs for metric in suite.metrics)
-    return {"lpips/alexnet": ALEXNET_SHA256, "lpips/heads": HEADS_SHA256} if asking else {}
 
 
 class _Checked(ImageSet):
@@ -103,10 +96,11 @@ class Content:
         """
         commit = revision or self.lock.revisions.get(repo_id)
         if commit is None:
+            again = f"where the Hub can be reached, run: invbench suite lock {self.suite.argument}"
             raise SpecError(
                 f"the revision of {repo_id} is not known yet",
                 where=self.suite.id,
-                cure=f"where the Hub can be reached, run: invbench suite lock {self.suite.id}; or leave its target out",
+                cure=f"{again}; or leave its target out",
             )
         return commit
 

@@ -26,7 +26,9 @@ __all__ = [
     "find_commit",
     "get_size",
     "is_cached",
+    "list_sizes",
     "one_line",
+    "prefix",
 ]
 
 RepoType = Literal["model", "dataset"]
@@ -151,6 +153,20 @@ def get_size(repo_id: str, revision: str, name: str, repo_type: RepoType = "mode
     """
     with one_line(check_address(repo_id, revision, name, repo_type)):
         return ask_size(repo_id, revision, name, repo_type)
+
+
+def list_sizes(repo_id: str, revision: str, repo_type: RepoType = "model") -> dict[str, int]:
+    """Return the size in bytes of every file of a commit, by its path in the repository; nothing is downloaded.
+
+    Raises:
+        SpecError, NotFoundError, UserError: as `fetch_file`.
+    """
+    with one_line(check_address(repo_id, revision, "x", repo_type).removesuffix("/x")):
+        from huggingface_hub import HfApi
+        from huggingface_hub.hf_api import RepoFile
+
+        entries = HfApi().list_repo_tree(repo_id, revision=revision, repo_type=repo_type, recursive=True)
+        return {entry.path: entry.size for entry in entries if isinstance(entry, RepoFile)}
 
 
 def is_cached(repo_id: str, revision: str, name: str, repo_type: RepoType = "model") -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from benchmark.content import hub
@@ -11,7 +11,20 @@ from benchmark.errors import UserError
 from benchmark.targets.config import CONFIG
 from benchmark.targets.files import INDEX, PREPROCESSOR, PROCESSOR, WEIGHTS, read_index
 
-__all__ = ["fetch_network", "is_network_cached"]
+__all__ = ["choose_files", "fetch_network", "is_network_cached"]
+
+
+def choose_files(available: Iterable[str]) -> tuple[str, ...]:
+    """Return which files of a repository's top folder are read, as `fetch_network` chooses.
+
+    Of weights with an index, every shard that lies beside it.
+    """
+    names = frozenset(name for name in available if "/" not in name)
+    chosen = [name for name in (CONFIG, PREPROCESSOR if PREPROCESSOR in names else PROCESSOR) if name in names]
+    if WEIGHTS in names:
+        return (*chosen, WEIGHTS)
+    shards = sorted(name for name in names if name.endswith(".safetensors"))
+    return (*chosen, INDEX, *shards) if INDEX in names else tuple(chosen)
 
 
 def fetch_network(repo_id: str, revision: str, sha256: Mapping[str, str] = {}) -> Path:

@@ -7,24 +7,37 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from tqdm import tqdm
 
+from benchmark.datasets.annotations import annotation_file
 from benchmark.datasets.base import ImageSet, Sample
 from benchmark.errors import IntegrityError
 from benchmark.files.canonical import canonical_json
 from benchmark.files.pixels import to_pixels, to_tensor
+from benchmark.metrics.perceptual import ALEXNET_SHA256, HEADS_SHA256
+from benchmark.metrics.spec import get_metric
 from benchmark.perturbations import perturb
 from benchmark.suites.lock import Lock
-from benchmark.suites.spec import HubData, Source, Suite
+from benchmark.suites.spec import CocoData, FrozenData, HubData, Source, Suite
 from benchmark.targets import TIMM_FAMILIES
 from benchmark.targets.config import CONFIG
 from benchmark.targets.files import INDEX, PREPROCESSOR, PROCESSOR, WEIGHTS
 
-__all__ = ["check_pins", "find_gaps", "hash_image", "hash_images", "hash_perturbed", "image_sizes"]
+__all__ = [
+    "check_pins", "drop_unnamed", "find_gaps", "fix_gap", "hash_image", "hash_images", "hash_perturbed", "image_sizes",
+    "perceptual_pins",
+]  # fmt: skip
 
 
 def image_sizes(suite: Suite) -> tuple[tuple[int, int], ...]:
     """Return the input sizes of the targets, each once, in their order."""
     return tuple(dict.fromkeys(target.input_size for target in suite.targets))
+
+
+def perceptual_pins(suite: Suite) -> dict[str, str]:
+    """Return the SHA-256 of the perceptual network's tensors, if a metric of the suite asks it."""
+    asking = any("perceptual" in get_metric(metric).needs for metric in suite.metrics)
+    return {"lpips/alexnet": ALEXNET_SHA256, "lpips/heads": HEADS_SHA256} if asking else {}
 
 
 def hash_image(sample: Sample) -> str:
@@ -35,12 +48,16 @@ def hash_image(sample: Sample) -> str:
     return hashlib.sha256(sample.image.tobytes() + sample.focal_mask.tobytes() + facts).hexdigest()
 
 
-def hash_images(suite: Suite, images: ImageSet) -> dict[str, str]:
-    """Return `hash_image` of every image at every input size of the suite, by the name that locks give it."""
+def hash_images(suite: Suite, images: ImageSet, *, bar: bool = False) -> dict[str, str]:
+    """Return `hash_image` of every image at every input size of the suite, by the name that locks give it.
+
+    Args:
+        bar: whether to show progress.
+    """
+    loads = [(index, size) for size in image_sizes(suite) for index in range(len(images.ids))]
     return {
-        images.name(image_id, size): hash_image(images.load(index, size))
-        for size in image_sizes(suite)
-        for index, image_id in enumerate(images.ids)
+        images.name(images.ids[index], size): hash_image(images.load(index, size))
+        for index, size in tqdm(loads, unit="image", desc="hash images", disable=not bar)
     }
 
 
@@ -125,3 +142,44 @@ def find_gaps(suite: Suite, lock: Lock) -> tuple[str, ...]:
         if (name := f"{height}x{width}") not in lock.yardsticks
     ]
     return tuple(gaps)
+
+
+def fix_gap(suite: Suite, gap: str, *, locked: bool) -> str:
+    """Return what to do about a gap that `find_gaps` names.
+
+    Args:
+        locked: whether everything that the suite refers to was fetched, so that to lock it again changes nothing.
+    """
+    file = suite._file or suite.id
+    again = f"run: invbench suite lock {suite.argument}"
+    kind, _, name = gap.partition(" ")
+    if kind == "revision":
+        repo_id = name.removeprefix("of ")
+        return f"{again}; or state 'revision' beside repo_id = \"{repo_id}\" in {file}, 40 hex digits of its history"
+    if not locked:
+        return again
+    if kind == "file":
+        return f"that commit has no such file; state another 'revision' in {file}"
+    return f"the data has another number of images than 'images' in {file} says"
+
+
+def drop_unnamed(suite: Suite, lock: Lock) -> Lock:
+    """Return a lock without the files and revisions of what its suite does not name, or not any longer."""
+    data = suite.dataset
+    unpinned = {source.repo_id for source in suite.networks if not source.revision}
+    folders = [source.repo_id or source.path for source in suite.networks]
+    if isinstance(data, HubData):
+        folders.append(data.repo_id)
+        unpinned |= set() if data.revision else {data.repo_id}
+    whole = {*perceptual_pins(suite), *([data.path] if isinstance(data, FrozenData) else [])}
+    whole |= {annotation_file(data.split)} if isinstance(data, CocoData) else set()
+    return lock.model_copy(
+        update={
+            "files": {
+                name: digest
+                for name, digest in lock.files.items()
+                if name in whole or name.startswith(tuple(f"{folder}/" for folder in folders))
+            },
+            "revisions": {name: commit for name, commit in lock.revisions.items() if name in unpinned},
+        }
+    )

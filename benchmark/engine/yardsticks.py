@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import sys
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, get_args
 
@@ -15,8 +17,12 @@ from tqdm import tqdm
 from benchmark.content.content import Content
 from benchmark.content.pins import image_sizes
 from benchmark.datasets.base import ImageSet, Sample
+from benchmark.engine.chunks import ChunkStore
+from benchmark.engine.devices import get_device_name
 from benchmark.engine.networks import load_metric_networks
-from benchmark.engine.scorer import Scorer, Tile, iter_tiles
+from benchmark.engine.scorer import TILE, Scorer, Tile, iter_tiles
+from benchmark.files.canonical import digest_of
+from benchmark.files.import_graph import code_digest, library_versions
 from benchmark.files.paths import submissions_root
 from benchmark.inverses.base import load_inverse
 from benchmark.metrics.case import Networks
@@ -29,8 +35,8 @@ from benchmark.suites.lock import Answer, Lock, Wear
 from benchmark.suites.spec import Axis, Suite
 
 __all__ = [
-    "Measured", "blend_with_prototype", "load_training_mean", "measure_suite_yardsticks", "measure_yardsticks",
-    "thumbnail", "thumbnail_rows",
+    "Measured", "blend_with_prototype", "count_answers", "load_training_mean", "measure_suite_yardsticks",
+    "measure_yardsticks", "thumbnail", "thumbnail_rows",
 ]  # fmt: skip
 
 SHOWN_ROWS = 8
@@ -52,6 +58,11 @@ def thumbnail_rows(height: int) -> tuple[int, ...]:
     """Return the rows of the thumbnails of a yardstick: 2, 3, 4, 6, 8, 12, ... up to half the height in pixels."""
     steps = sorted(base * 2**power for base in (2, 3) for power in range(height.bit_length()))
     return tuple(rows for rows in steps if rows <= height // 2)
+
+
+def count_answers(height: int) -> int:
+    """Return how many answers are measured for each image of `height` pixels, where usual colors are not known."""
+    return len(thumbnail_rows(height)) + 2
 
 
 def blend_with_prototype(images: Tensor, tile: Tile) -> Tensor:
@@ -106,11 +117,13 @@ def measure_yardsticks(
     training_mean: Tensor,
     networks: Networks,
     device: torch.device,
+    store: ChunkStore | None = None,
 ) -> Measured:
     """Return what thumbnails and other answers score on samples of one size.
 
     Args:
         training_mean: float32 RGB in [0, 1], (3, H, W).
+        store: where the scores of every eight images are kept, and found again; None: nowhere.
     """
     rows, mean = thumbnail_rows(size[0]), training_mean.to(device)
     current: Tile
@@ -124,10 +137,19 @@ def measure_yardsticks(
 
     names = [*(f"thumbnail_{count}" for count in rows), *others]
     scorer = Scorer(suite, names, invert, networks, as_defined=True)
-    parts, judged = [], frozenset(sample.id for sample in samples[: suite.judged_images])
-    for current in tqdm(list(iter_tiles(samples, device, judged=judged)), unit="tile", desc="yardsticks"):
-        parts.append(scorer.run(current)["values"])
-    values = np.concatenate(parts)
+    judged = frozenset(sample.id for sample in samples[: suite.judged_images])
+    starts = range(0, len(samples), TILE)
+    parts = {first: kept["values"] for first in starts if store and (kept := store.load(f"{first:06d}"))}
+    where = f"yardsticks at {size[0]}x{size[1]}"
+    if parts:
+        tqdm.write(f"{where}: {len(parts)} of {len(starts)} tiles were computed before", file=sys.stderr)
+    missing = [first for first in starts if first not in parts]
+    for first in tqdm(missing, total=len(starts), initial=len(parts), unit="tile", desc=where):
+        (current,) = iter_tiles(samples[first : first + TILE], device, judged=judged, first=first)
+        parts[first] = scorer.run(current)["values"]
+        if store:
+            store.save(f"{first:06d}", {"values": parts[first]})
+    values = np.concatenate([parts[first] for first in starts])
     axes = {axis: masked_mean(scores) for axis, scores in image_axes(suite, values).items()}
     wear = [_wear(sample) for sample in samples]
     shown = dict.fromkeys((f"thumbnail_{SHOWN_ROWS}", *others))
@@ -153,20 +175,48 @@ def load_training_mean(suite: Suite, size: tuple[int, int], images: ImageSet, de
     return torch.from_numpy(total / len(images.ids) / 255).permute(2, 0, 1).float().to(device)
 
 
-def measure_suite_yardsticks(content: Content, device: torch.device) -> Lock:
-    """Return the lock of a suite with yardsticks and answers at every input size, groups and what objects wear."""
+def _open_store(
+    content: Content, size: tuple[int, int], mean: Tensor, networks: Networks, device: torch.device
+) -> ChunkStore:
+    """Return where the scores of a size are kept, by all that could change them; see `ChunkStore`."""
+    suite, lock = content.suite, content.lock
+    names = [content.images.name(image_id, size) for image_id in content.images.ids]
+    judge = suite.judge and (suite.judge.repo_id or suite.judge.path)
+    return ChunkStore(
+        {
+            "yardsticks": suite.digest,
+            "size": list(size),
+            "images": digest_of([[name, lock.images.get(name)] for name in names]),
+            "judge": {name: found for name, found in lock.files.items() if judge and name.startswith(f"{judge}/")},
+            "perceptual": networks.perceptual is not None,
+            "mean": hashlib.sha256(mean.cpu().numpy().tobytes()).hexdigest(),
+            "code": code_digest(__name__),
+            "libraries": library_versions(),
+            "device": [device.type, get_device_name(device)],
+            "threads": torch.get_num_threads(),
+        }
+    )
+
+
+def measure_suite_yardsticks(content: Content, device: torch.device) -> tuple[Lock, tuple[ChunkStore, ...]]:
+    """Return the lock of a suite with yardsticks and answers at every input size, groups and what objects wear.
+
+    Beside it, where what was measured is kept until the lock is written. The lock of `content` must hold all images.
+    """
     suite, images = content.suite, content.images
     networks = load_metric_networks(content, device)
     groups: dict[str, str] = {}
     wear: dict[str, Wear] = {}
     measured: dict[str, Measured] = {}
+    stores = []
     for size in image_sizes(suite):
         samples = [images.load(index, size) for index in range(len(images.ids))]
         groups |= {sample.id: sample.group for sample in samples if sample.group not in ("", sample.id)}
         wear |= {sample.id: kind for sample in samples if (kind := _wear(sample))}
         mean = load_training_mean(suite, size, images, device)
-        measured[f"{size[0]}x{size[1]}"] = measure_yardsticks(suite, samples, size, mean, networks, device)
-    return content.lock.model_copy(
+        stores.append(_open_store(content, size, mean, networks, device))
+        measured[f"{size[0]}x{size[1]}"] = measure_yardsticks(suite, samples, size, mean, networks, device, stores[-1])
+    lock = content.lock.model_copy(
         update={
             "groups": groups,
             "wear": wear,
@@ -174,3 +224,4 @@ def measure_suite_yardsticks(content: Content, device: torch.device) -> Lock:
             "answers": {name: item.answers for name, item in measured.items()},
         }
     )
+    return lock, tuple(stores)

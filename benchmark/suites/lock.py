@@ -11,10 +11,9 @@ from benchmark.errors import IntegrityError, SpecError
 from benchmark.files.canonical import digest_of
 from benchmark.files.declarations import Frozen, read_json, unset
 from benchmark.files.fields import Id, Revision, Sha256
-from benchmark.files.paths import SUITES
 from benchmark.suites.spec import Axis, Suite
 
-__all__ = ["Answer", "CategoryHue", "Hues", "Lock", "Wear", "load_lock"]
+__all__ = ["MAX_LOCK_BYTES", "Answer", "CategoryHue", "Hues", "Lock", "Wear", "load_lock"]
 
 MAX_LOCK_BYTES = 64_000_000
 
@@ -106,11 +105,10 @@ def load_lock(suite: Suite) -> Lock:
     """
     path = suite.lock_path
     if not path.exists():
-        name = suite._file if suite._file and suite._file.parent != SUITES else suite.id
-        raise SpecError("no lock", where=str(path), cure=f"write it with: invbench suite lock {name}")
+        raise SpecError("no lock", where=str(path), cure=f"write it with: invbench suite lock {suite.argument}")
     lock = read_json(path, Lock, MAX_LOCK_BYTES)
     if lock.suite_digest != suite.digest:
         raise IntegrityError(
-            f"made for another text of {suite.id}", where=str(path), cure=f"run: invbench suite lock {suite.id}"
+            f"made for another text of {suite.id}", where=str(path), cure=f"run: invbench suite lock {suite.argument}"
         )
     return lock

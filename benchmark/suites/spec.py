@@ -223,6 +223,11 @@ class Suite(Frozen):
         return folder / f"{self.name}-{self.version}.lock.json"
 
     @property
+    def argument(self) -> str:
+        """How commands name the suite: `name@version` where it ships with the package, else the path of its file."""
+        return self.id if self._file is None or self._file.parent == SUITES else str(self._file)
+
+    @property
     def metrics(self) -> tuple[str, ...]:
         """Every metric of the suite: those of the axes, then those only reported."""
         return tuple(m for axis in AXES for m in self.axes.get(axis, ())) + self.report

@@ -10,6 +10,7 @@ import pytest
 from hubclient import CONFIG, WEIGHTS, digest, run, run_one, sent, step
 
 from benchmark.content.content import Content, empty_lock
+from benchmark.content.networks import choose_files
 from benchmark.content.pins import find_gaps
 from benchmark.errors import IntegrityError
 from benchmark.suites.lock import Lock
@@ -34,6 +35,9 @@ def test_what_is_read_is_fetched_and_no_more(hub: Any, tmp_path: Path, layout: s
     load = step(LOAD, "me/net", commit)
     (folder,) = run(hub, tmp_path, load)
     assert {path.name for path in Path(folder["value"]).iterdir()} == set(files)
+    assert set(choose_files([*files, "README.md", "vocab.json", "onnx/model.safetensors"])) == set(files)
+    sizes = run_one(hub, tmp_path, "list_sizes", "me/net", commit)["value"]
+    assert {name: sizes[name] for name in files} == {name: len(content) for name, content in files.items()}
     hub.log.clear()
     assert run(hub, tmp_path, load, HF_HUB_OFFLINE="1") == [folder]
     assert run(hub, tmp_path, load) == [folder]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.content.content import Content, empty_lock
-from benchmark.content.pins import check_pins, find_gaps, hash_image, hash_perturbed
+from benchmark.content.pins import check_pins, find_gaps, fix_gap, hash_image, hash_perturbed
 from benchmark.datasets.base import ImageSet, Sample
 from benchmark.errors import IntegrityError
 from benchmark.suites.lock import Lock, load_lock
@@ -90,3 +90,16 @@ def test_perturbed_hashes_are_of_the_audit_images(mini: Suite, content: Content)
     assert {name.split("/")[0] for name in hashes} == set(mini.audit_ids(images.ids))
     for image in mini.audit_ids(images.ids):
         assert hashes[f"{image}/identity"] != hashes[f"{image}/hue_shift_120"]
+
+
+@pytest.mark.parametrize(
+    ("gap", "locked", "fix"),
+    [
+        ("file a/net/config.json", False, "run: invbench suite lock mini@1"),
+        ("revision of a/net", False, "state 'revision' beside repo_id = \"a/net\""),
+        ("file a/net/preprocessor_config.json", True, "state another 'revision'"),
+        ("images", True, "another number of images"),
+    ],
+)
+def test_every_gap_has_its_fix(mini: Suite, gap: str, locked: bool, fix: str) -> None:
+    assert fix in fix_gap(mini, gap, locked=locked)
