@@ -13,7 +13,8 @@ import transformers as hf
 from hubserver import HubServer
 from networks import FULL, build, publish, save_network
 
-from benchmark.datasets.coco import annotation_file, read_annotations, select
+from benchmark.datasets.annotations import annotation_file, read_annotations
+from benchmark.datasets.coco import select
 from benchmark.errors import SpecError
 from benchmark.suites.catalog import load_suite
 from benchmark.suites.lock import load_lock

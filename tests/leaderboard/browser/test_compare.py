@@ -305,6 +305,8 @@ def test_links_to_the_galleries_of_other_targets_keep_what_they_share(real: Site
     for name, value in (("tap", "encoder.5"), ("kind", "gray"), ("order", "detail")):
         reader.page.locator(f"select[name={name}]").select_option(value)
     reader.page.locator("nav.targets").get_by_role("link", name="mini-swin").click()
+    reader.page.wait_for_url("**/gallery-mini-swin.html*")
+    reader.settle()
     assert reader.state == "kind=gray&order=detail"
     assert reader.page.locator("select[name=kind]").input_value() == "gray"
     assert reader.page.locator("select[name=tap]").input_value() == "embeddings"
