@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 
-RESUMABLE = (("eval",), ("train",), ("data",), ("suite", "lock"))
+RESUMABLE = (("eval",), ("train",), ("data",), ("suite", "lock"), ("suite", "hues"))
 """Commands that go on where they stood when they are run once more."""
 COLLECT_AFTER = (50_000, 20, 20)
 

@@ -150,7 +150,7 @@ def fix_gap(suite: Suite, gap: str, *, locked: bool) -> str:
     Args:
         locked: whether everything that the suite refers to was fetched, so that to lock it again changes nothing.
     """
-    file = suite._file or suite.id
+    file = suite.file or suite.id
     again = f"run: invbench suite lock {suite.argument}"
     kind, _, name = gap.partition(" ")
     if kind == "revision":

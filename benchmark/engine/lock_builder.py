@@ -88,7 +88,7 @@ def find_revisions(suite: Suite, known: Lock) -> Lock:
             found[repo_id] = hub.find_commit(repo_id, repo_type=kind)
         except UserError as error:
             beside = " and ".join(f'repo_id = "{name}"' for name, _ in sources if name not in found)
-            state = f"state 'revision' beside {beside} in {suite._file or suite.id}"
+            state = f"state 'revision' beside {beside} in {suite.file or suite.id}"
             cure = f"{error.cure}; or {state}" if error.cure else state
             raise type(error)(error.message, where=error.where, cure=cure) from None
         store.save("found", {name: np.array(commit) for name, commit in found.items()})

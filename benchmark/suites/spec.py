@@ -217,6 +217,11 @@ class Suite(Frozen):
         return f"{self.name}@{self.version}"
 
     @property
+    def file(self) -> Path | None:
+        """The file that it was read from, if any."""
+        return self._file
+
+    @property
     def lock_path(self) -> Path:
         """Where the lock of the suite lies: beside its file."""
         folder = self._file.parent if self._file else SUITES
