@@ -35,17 +35,15 @@ def _renew(
 ) -> dict[str, Any]:
     from benchmark.engine.evaluation import find_keys
     from benchmark.engine.processes import evaluate_by_processes
-    from benchmark.inverses.faults import blame
     from benchmark.records.store import RecordStore, record_folder
     from benchmark.submissions.candidates import open_submission
 
     suite, store = content.suite, RecordStore(root)
     before, keys = _stated(record_folder(root, name, suite.id))
     candidate = open_submission(root / name, suite.targets, trust_code=trust_code)
-    with blame(candidate.code):
-        if keys and keys == find_keys(content, candidate, options):
-            return {"submission": name, "outcome": "unchanged", "before": before, "digest": before}
-        evaluation = evaluate_by_processes(content, candidate, options, count)
+    if keys and keys == find_keys(content, candidate, options):
+        return {"submission": name, "outcome": "unchanged", "before": before, "digest": before}
+    evaluation = evaluate_by_processes(content, candidate, options, count)
     record = store.put(name, suite.id, evaluation.write, reason)
     evaluation.clear()
     outcome = "same digest" if record.digest == before else "new digest"

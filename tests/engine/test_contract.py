@@ -21,7 +21,7 @@ from benchmark.inverses import code as trusted
 from benchmark.inverses import spec
 from benchmark.metrics.case import Networks
 from benchmark.records.audit import audit_to_table
-from benchmark.submissions.candidates import Candidate, load_candidate, open_submission
+from benchmark.submissions.candidates import Candidate, describe_candidate, load_candidate, open_submission
 from benchmark.suites.spec import Suite
 from benchmark.targets import load_target
 from benchmark.targets.taps import Features
@@ -106,7 +106,7 @@ def run(content: Content, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         code = tmp_path / "inverse.py"
         head = HEAD.replace("calls = 0", "calls = 0\n    needs_target = True") if "self.target" in text else HEAD
         code.write_text(head + text + "\n")
-        candidate = Candidate("mine", trusted.load_code(code, trained=False).id, "Mine", {}, code)
+        candidate = Candidate("mine", trusted.load_code(code, trained=False).id, "Mine", {})
         return breaches_of(content, candidate)
 
     return inspect
@@ -120,7 +120,8 @@ def breaches_of(content: Content, candidate: Candidate) -> list[Breach]:
     ids = [sample.id for sample in samples]
     (tile,) = iter_tiles(samples, CPU, audit=ids)
     weights = sha256_file(content.target(swin) / "model.safetensors")
-    inverse, _ = load_candidate(candidate, swin, weights, CPU)
+    config, _ = describe_candidate(candidate, swin, weights)
+    inverse = load_candidate(candidate, config, CPU)
     target = load_target(swin, content.target(swin), CPU)
     stored = Pipeline(light, target, inverse, Networks(), Stopwatch(CPU)).run(tile)["audit"]
     return find_breaches(content, candidate, audit_to_table(suite, swin, ids, stored), ids, [swin], CPU)
