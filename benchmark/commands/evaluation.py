@@ -157,7 +157,7 @@ def _compute(
     if rank is not None:
         return candidate, evaluate_rank(content, candidate, options, rank)
     if request.shard is None:
-        count = share_cores(suite, device, request.threads)
+        count = share_cores(suite, device, request.threads, isolated=candidate.isolated)
         return candidate, evaluate_by_processes(content, candidate, options, count)
     computed, total = evaluate_share(content, candidate, options)
     click.echo(

@@ -115,7 +115,7 @@ def evaluate_all(
     check_writable(cache_root(), "INVBENCH_CACHE")
     quiet()
     content = Content(suite, load_lock(suite), data_folder)
-    count = share_cores(suite, device, threads)
+    count = share_cores(suite, device, threads, isolated=trust_code)
     rows = reevaluate(content, Options(device, batch_size), count, reason=reason, trust_code=trust_code)
     if as_json:
         print_json(rows)

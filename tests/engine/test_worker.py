@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import hostile
 import pytest
 import torch
 
+from benchmark.commands.isolation import isolate
 from benchmark.content.content import Content
 from benchmark.engine import scorer
 from benchmark.engine.confinement import FILES, SYSTEM_CALLS, available
@@ -23,7 +25,7 @@ from benchmark.engine.jobs import Options
 from benchmark.engine.launcher import Launcher
 from benchmark.engine.reading import read_features
 from benchmark.engine.worker import Task, WorkerInverse, open_inverse, opened
-from benchmark.errors import UserError
+from benchmark.errors import SpecError, UserError
 from benchmark.files.paths import PACKAGE, submissions_root
 from benchmark.inverses.spec import InverseConfig
 from benchmark.submissions.candidates import describe_candidate, open_submission
@@ -347,3 +349,38 @@ def test_a_fault_in_the_middle_names_target_and_images_and_keeps_what_was_done(
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").glob("**/record.json"))
     done = run(ON_THIRD.format(fault="pass"))
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.nightly
+def test_a_worker_costs_little() -> None:
+    command = [sys.executable, "-m", "invbench", "bench", "worker", "--target", "mini-vit", "--rounds", "2", "--json"]
+    environment = os.environ | {"PYTHONPATH": str(PACKAGE.parent)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    (row,) = json.loads(done.stdout)
+    assert row["target"] == "mini-vit" and row["worker / process"] > 0.5 and row["start s"] > 0
+
+
+def test_a_machine_that_cannot_confine_is_told_of(
+    content: Content, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("benchmark.engine.confinement.available", lambda: (SYSTEM_CALLS,))
+    candidate = open_submission(submissions_root() / "copy", content.suite.targets, trust_code=False)
+    assert not isolate(candidate, wanted=False, required=False).isolated
+    assert capsys.readouterr().err == ""
+    assert isolate(candidate, wanted=True, required=False).isolated
+    assert "no protection of files; the record says so" in capsys.readouterr().err
+    with pytest.raises(SpecError, match="no protection of files"):
+        isolate(candidate, wanted=False, required=True)
+
+
+def test_nothing_of_a_submission_is_imported_to_open_it(tmp_path: Path, content: Content) -> None:
+    folder = tmp_path / "my-net"
+    folder.mkdir()
+    (folder / "submission.toml").write_text(SUBMISSION)
+    (folder / "inverse.py").write_text("raise SystemExit('imported')\n")
+    with pytest.raises(SpecError, match=r"needs its own inverse\.py to be run"):
+        open_submission(folder, content.suite.targets, trust_code=False)
+    candidate = open_submission(folder, content.suite.targets, trust_code=True)
+    config, info = describe_candidate(candidate, content.suite.targets[0], "0" * 64)
+    assert info.parameters == 0 and config.method == "hostile"
+    assert isinstance(open_inverse(content, candidate, config, CPU), WorkerInverse)
