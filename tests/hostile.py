@@ -107,6 +107,11 @@ def user_files(told: Told) -> bool:
     return bool(Path("/etc/passwd").read_bytes())
 
 
+def devices(told: Told) -> bool:
+    with Path("/dev/full").open("rb", buffering=0) as device:
+        return device.read(1) == bytes(1)
+
+
 def write_beside(told: Told) -> bool:
     path = Path(__file__).parent / "written.txt"
     path.write_text("here")
@@ -173,7 +178,8 @@ def namespaces(told: Told) -> bool:
 
 ATTACKS: tuple[Callable[[Told], bool], ...] = (
     stack_frames, garbage_collector, modules, memory_by_proc, memory_by_call, memory_by_tracing, descriptor,
-    environment, command_line, open_files, test_images, other_weights, records, own_folder, user_files, write_beside,
+    environment, command_line, open_files, test_images, other_weights, records, own_folder, user_files, devices,
+    write_beside,
     network_tcp, network_udp, unix_sockets, virtual_machines, fork, programs, signals, thread_signals, limits, priority,
     shared_memory, namespaces,
 )  # fmt: skip

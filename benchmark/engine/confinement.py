@@ -18,7 +18,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-__all__ = ["FILES", "PROTECTIONS", "SYSTEM_CALLS", "available", "confine", "die_with_parent", "hide_memory"]
+__all__ = [
+    "CLONE", "DENIED", "FILES", "ON_ITSELF", "PROTECTIONS", "SYSTEM_CALLS", "available", "confine", "die_with_parent",
+    "hide_memory", "make_filter",
+]  # fmt: skip
 
 FILES: Final = "files"
 """The protection by Landlock: nothing but what was listed can be opened, and no other process can be traced."""
@@ -49,8 +52,7 @@ _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _X32 = 0x40000000
 _CLONE_THREAD = 0x10000
 
-# System calls by number on x86-64 and on 64-bit ARM; -1: not there.
-_DENIED: Final = {
+DENIED: Final = {
     "fork": (57, -1), "vfork": (58, -1), "execve": (59, 221), "execveat": (322, 281),
     "socket": (41, 198), "connect": (42, 203), "bind": (49, 200), "listen": (50, 201), "accept": (43, 202),
     "accept4": (288, 242), "io_uring_setup": (425, 425), "io_uring_enter": (426, 426), "io_uring_register": (427, 427),
@@ -71,13 +73,14 @@ _DENIED: Final = {
     "sethostname": (170, 161), "setdomainname": (171, 162), "syslog": (103, 116), "personality": (135, 92),
     "vhangup": (153, 58), "modify_ldt": (154, -1), "iopl": (172, -1), "ioperm": (173, -1), "memfd_secret": (447, 447),
 }  # fmt: skip
-# Allowed where their first argument is the process itself, or 0.
-_ON_ITSELF: Final = {
+"""System calls that a worker may not make: their numbers on x86-64 and on 64-bit ARM; -1: not there."""
+ON_ITSELF: Final = {
     "tgkill": (234, 131), "prlimit64": (302, 261), "sched_setaffinity": (203, 122), "sched_setattr": (314, 274),
     "sched_setparam": (142, 118), "get_robust_list": (274, 100),
 }  # fmt: skip
-_CLONE: Final = (56, 220)
-_CLONE3: Final = (435, 435)
+"""Those that it may make about itself: their first argument is its process, or 0."""
+CLONE: Final = {"clone": (56, 220), "clone3": (435, 435)}
+"""Those that start threads and processes."""
 
 
 def _libc() -> ctypes.CDLL:
@@ -170,8 +173,8 @@ def _allow_threads(number: int) -> list[bytes]:
     ]
 
 
-def _filter(machine: str, pid: int) -> bytes:
-    """Return the program that the kernel asks before every system call (struct sock_filter)."""
+def make_filter(machine: str, pid: int) -> bytes:
+    """Return the program that the kernel asks before every system call of a process (struct sock_filter)."""
     column = _SIZES[machine]
     program = [
         _statement(_LOAD, _ARCHITECTURE),
@@ -181,13 +184,13 @@ def _filter(machine: str, pid: int) -> bytes:
     ]
     if machine == "x86_64":
         program += [_statement(_JUMP_SET, _X32, 0, 1), _statement(_RETURN, _KILL)]
-    for numbers in _DENIED.values():
+    for numbers in DENIED.values():
         if numbers[column] >= 0:
             program += _refuse(numbers[column], errno.EPERM)
     # The flags of clone3 lie in memory, which no filter sees; without it the C library asks for clone.
-    program += _refuse(_CLONE3[column], errno.ENOSYS)
-    program += _allow_threads(_CLONE[column])
-    for numbers in _ON_ITSELF.values():
+    program += _refuse(CLONE["clone3"][column], errno.ENOSYS)
+    program += _allow_threads(CLONE["clone"][column])
+    for numbers in ON_ITSELF.values():
         program += _allow_on_itself(numbers[column], pid)
     return b"".join([*program, _statement(_RETURN, _ALLOW)])
 
@@ -197,7 +200,7 @@ class _Program(ctypes.Structure):
 
 
 def _restrict_system_calls() -> None:
-    code = _filter(platform.machine(), os.getpid())
+    code = make_filter(platform.machine(), os.getpid())
     program = _Program(len(code) // 8, code)
     _call("seccomp", _libc().prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.byref(program), 0, 0))
 

@@ -30,14 +30,14 @@ __all__ = ["Launcher", "printable"]
 
 START_SECONDS = 300.0
 MAX_OUTPUT_LINES, MAX_LINE = 200, 300
-KEPT_VARIABLES = ("LANG", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "SYSTEMROOT")
+KEPT_VARIABLES = ("HOME", "LANG", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "SYSTEMROOT")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def _environment(scratch: Path) -> dict[str, str]:
     kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
     counts = dict.fromkeys(THREAD_VARIABLES, str(torch.get_num_threads()))
-    return kept | counts | {"HOME": str(scratch), "TMPDIR": str(scratch), "HF_HUB_OFFLINE": "1"}
+    return kept | counts | {"TMPDIR": str(scratch), "HF_HUB_OFFLINE": "1"}
 
 
 def printable(text: str) -> str:
@@ -71,7 +71,7 @@ class Launcher:
             hide_memory()
             with theirs:
                 process = subprocess.Popen(
-                    [sys.executable, "-I", worker_main.__file__, str(PACKAGE.parent), str(theirs.fileno())],
+                    [sys.executable, "-E", "-P", worker_main.__file__, str(PACKAGE.parent), str(theirs.fileno())],
                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                     pass_fds=[theirs.fileno()], cwd=self.scratch, env=_environment(self.scratch),
                     start_new_session=True,
@@ -84,6 +84,7 @@ class Launcher:
             stack.callback(process.wait)
             stack.callback(process.kill)
             self._control, self._line = ours, Wire(ours, START_SECONDS)
+            self._search: tuple[Path, ...] | None = None
             self._stack = stack.pop_all()
 
     def __enter__(self) -> Launcher:
@@ -91,6 +92,17 @@ class Launcher:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def search(self) -> tuple[Path, ...]:
+        """Folders that modules are looked for in, but for this package's.
+
+        Raises:
+            WireError: the launcher does not start or has ended.
+        """
+        if self._search is None:
+            self._search = tuple(Path(path) for path in self._line.receive().said["search"] if Path(path).is_dir())
+        return self._search
 
     def start(self, task: Mapping[str, Any], deadline: float) -> tuple[int, Wire]:
         """Start a worker; return its process and the line to it.

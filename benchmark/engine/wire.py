@@ -19,7 +19,7 @@ FAULT: Final = 1
 NO_MEMORY: Final = 2
 ENDED: Final = "ended"
 MISUNDERSTOOD: Final = "said something else than what was agreed"
-MAX_TEXT_BYTES = 2**20
+MAX_TEXT_BYTES = 2**23
 _HEADER = struct.Struct("<4sIQI")
 _MAGIC = b"ivb1"
 

@@ -7,8 +7,6 @@ weights and the target's network, reach no network, start no process, and read n
 
 from __future__ import annotations
 
-import sys
-import sysconfig
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass
@@ -92,12 +90,14 @@ def _files_of(folder: Path) -> list[Path]:
     return [path.resolve() for path in folder.glob("*") if path.suffix in {".json", ".safetensors"}]
 
 
-def _find_reach(task: Task) -> _Reach:
-    """What a worker may read: libraries, the code of this package, its own code and weights, the target's network."""
-    reach, paths, root = _Reach([], []), sysconfig.get_paths(), PACKAGE.parent.resolve()
-    libraries = {Path(paths[name]).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    libraries |= {Path(path).resolve() for path in sys.path if path and Path(path).is_dir()}
-    libraries = libraries - {root} if checkout() else libraries
+def _find_reach(task: Task, search: Sequence[Path]) -> _Reach:
+    """What a worker may read: libraries, the code of this package, its own code and weights, the target's network.
+
+    Args:
+        search: folders that a launcher looks for modules in; those of this process may hold anything.
+    """
+    reach, root = _Reach([], []), PACKAGE.parent.resolve()
+    libraries = {path.resolve() for path in search} - ({root} if checkout() else set())
     hidden = (PACKAGE.resolve() / "assets",)
     for folder in sorted(libraries | {PACKAGE.resolve(), root / "invbench"}):
         reach.add(folder, hidden)
@@ -148,7 +148,7 @@ class WorkerInverse:
         return str(self._task.code) if self._task.code else f"inverse '{self.config.method}'"
 
     def _describe(self, scratch: str) -> dict[str, Any]:
-        task, reach = self._task, _find_reach(self._task)
+        task, reach = self._task, _find_reach(self._task, self._launcher.search)
         writable = [Path(scratch), Path("/dev/null")]
         if task.device.type == "cuda":
             writable += [path for pattern in GPU_DEVICES for path in Path("/").glob(pattern[1:])]
@@ -166,9 +166,8 @@ class WorkerInverse:
         with ExitStack() as stack:
             self._launcher = self._given or stack.enter_context(Launcher())
             scratch = stack.enter_context(TemporaryDirectory(dir=self._launcher.scratch))
-            described = self._describe(scratch)
             try:
-                self._pid, self._line = self._launcher.start(described, self._task.call_seconds)
+                self._pid, self._line = self._launcher.start(self._describe(scratch), self._task.call_seconds)
             except WireError as error:
                 raise SpecError(f"its worker {error}", where=self._name) from None
             stack.callback(self._line.close)

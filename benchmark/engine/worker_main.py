@@ -1,6 +1,6 @@
 """The program of a launcher, and of its workers: they confine themselves, import an inverse, and answer features.
 
-Run as a file by an interpreter in isolated mode; see `benchmark.engine.launcher`.
+Run as a file by an interpreter that looks for modules in no folder of the caller's; see `benchmark.engine.launcher`.
 """
 
 from __future__ import annotations
@@ -260,6 +260,7 @@ def main(package: str, number: str) -> None:
     control = socket.socket(fileno=int(number))
     line = Wire(control)
     with suppress(WireError):
+        line.send(Message(DONE, 0, {"search": sys.path[1:]}))
         while True:
             said = line.receive().said
             answer = {"pid": _start(said["task"], control)} if "task" in said else {"code": _end(**said)}

@@ -155,6 +155,7 @@ FAULTS = {
     "exits at once": ("os._exit(7)", "its worker ended with exit code 7"),
     "is killed": ("os.abort()", "its worker was killed by signal 6"),
     "hangs": ("time.sleep(600)", "its worker did not answer within 2 s"),
+    "hangs in a session of its own": ("os.setsid(); time.sleep(600)", "its worker did not answer within 2 s"),
     "closes all files": ("os.closerange(3, 99)", "its worker ended"),
     "answers for itself": (
         "scribble()",
@@ -191,6 +192,26 @@ def test_a_fault_of_submitted_code_is_one_line(
     assert said in str(caught.value)
     assert str(task.code) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_worker_ends_with_the_evaluation_whatever_it_does(
+    content: Content, launcher: Launcher, tmp_path: Path
+) -> None:
+    task = make_task(content, tmp_path, confined=True, call_seconds=1.0)
+    assert task.code
+    left = {path.name for path in Path("/proc").glob("[0-9]*")}
+    task.code.write_text(f"{HEAD}        os.setsid()\n        time.sleep(600)\n")
+    with WorkerInverse(task, launcher) as worker, pytest.raises(UserError):
+        worker.invert({"a": Features(torch.rand(1, 4, 4))})
+    new = {path.name for path in Path("/proc").glob("[0-9]*")} - left
+    assert not [pid for pid in new if b"worker_main" in _command_line(pid)]
+
+
+def _command_line(pid: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 NEUTRAL = {
