@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator
 from contextlib import closing
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -135,13 +136,25 @@ def _fit_knn(target: Target, folder: Path, data: TrainingImages, stated: Stated)
 
 
 def _save(
-    inverse: Inverse, out: Path, *, samples: int, outcome: Outcome, device: torch.device, devices: int = 1
+    inverse: Inverse,
+    out: Path,
+    *,
+    samples: int,
+    outcome: Outcome,
+    device: torch.device,
+    devices: int = 1,
+    earlier: str = "",
 ) -> None:
-    """Save an inverse with what its training cost, samples and hours of all devices, and what its weights scored."""
+    """Save an inverse with what its training cost, samples and hours of all devices, and what its weights scored.
+
+    Args:
+        earlier: the device of what the training began with; named, too, where it is another one.
+    """
+    own = get_device_name(device) + (f" x {devices}" if devices > 1 else "")
     cost: Stated = {
         "samples": samples,
         "device_hours": round(outcome.seconds * devices / 3600, 4),
-        "device": get_device_name(device) + (f" x {devices}" if devices > 1 else ""),
+        "device": own if earlier in ("", own) else f"{earlier}, then {own}",
     }
     if chosen := outcome.chosen:
         cost |= {"chosen_step": chosen.step, "validation_score": chosen.score}
@@ -194,6 +207,8 @@ def _build(method: str, target: Target, folder: Path, stated: Stated, descent: _
         raise UserError(f"method '{method}' has nothing to train: no parameters")
     with located(descent.code or method):
         pack_inverse(inverse)  # what could not be saved is told before it is trained
+    if inverse.needs_target:
+        inverse.target = deepcopy(target)
     return inverse.to(target.device).train()
 
 
@@ -237,7 +252,10 @@ def _descend(
         samples = begun.samples + moments + schedule.steps * schedule.batch_size
         outcome = replace(outcome, seconds=outcome.seconds + begun.seconds / processes.world)
         inverse.config = inverse.config.model_copy(update={"training": inverse.config.training | begun.stated()})
-        _save(inverse.eval(), out, samples=samples, outcome=outcome, device=target.device, devices=processes.world)
+        _save(
+            inverse.eval(), out, samples=samples, outcome=outcome, device=target.device, devices=processes.world,
+            earlier=begun.device,
+        )  # fmt: skip
 
 
 @float32()

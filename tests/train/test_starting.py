@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,17 @@ def test_a_training_goes_on_from_the_weights_and_counts_what_they_cost(
     assert training["start_sha256"] == sha256_file(first / "model.safetensors")
     assert training["samples"] == int(began["samples"]) + 2
     assert float(training["device_hours"]) >= float(began["device_hours"])
+    assert training["device"] == began["device"]
+
+
+def test_a_start_that_was_trained_elsewhere_is_no_time_of_this_device(mini: Suite, first: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(first, elsewhere)
+    config = json.loads((elsewhere / "config.json").read_text(encoding="utf-8"))
+    own, config["training"]["device"] = config["training"]["device"], "Some GPU x 8"
+    (elsewhere / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    joint = train(mini, tmp_path, "modular_joint", "joint", start=elsewhere)
+    assert load_inverse(joint, CPU).config.training["device"] == f"Some GPU x 8, then {own}"
 
 
 def test_without_a_start_weights_are_fresh_and_the_same_call_with_one_starts_afresh(
