@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from benchmark.engine.devices import get_device_name
 from benchmark.engine.precision import float32
-from benchmark.errors import UserError, located
+from benchmark.errors import SpecError, UserError, located
 from benchmark.files.canonical import sha256_file
 from benchmark.files.import_graph import code_digest
 from benchmark.inverses.base import Inverse, build_inverse, count_bytes, pack_inverse, save_inverse
@@ -201,7 +201,13 @@ def _build(method: str, target: Target, folder: Path, stated: Stated, descent: _
     """The inverse that a recipe describes, with fresh weights."""
     shape = descent.recipe.shape(target.spec.family)
     config = _config(target, folder, method, shape, stated)
-    count_bytes(config)  # says in one line what does not fit
+    try:
+        count_bytes(config)  # says in one line what does not fit
+    except SpecError as error:
+        if error.where != "config.json":
+            raise
+        where = f"recipe, [shapes.{target.spec.family}]"
+        raise SpecError(error.message, where=where, cure="change its numbers; see benchmark/assets/recipes") from None
     inverse = build_inverse(config.model_copy(update={"storage": descent.recipe.storage}))
     if not any(parameter.requires_grad for parameter in inverse.parameters()):
         raise UserError(f"method '{method}' has nothing to train: no parameters")
@@ -234,7 +240,7 @@ def _descend(
         batches=partial(data.batches, share),
         key={
             "code": code_digest(__name__),
-            "configuration": inverse.config.model_dump(mode="json", exclude={"storage"}),
+            "configuration": inverse.config.model_dump(mode="json"),
             "target": target.spec.model_dump(mode="json"),
             "network": {path.name: sha256_file(path) for path in find_files(folder)},
             "data": data.key(),
