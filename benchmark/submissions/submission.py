@@ -108,7 +108,8 @@ class Weights(Frozen):
             case (method, target) if checkout() is None and method in METHODS and not here.exists():
                 train = f"invbench train inverse {method} --target {target} --out DIR"
                 if begun := METHODS[method].start:
-                    train = f"invbench train inverse {begun} --target {target} --out START; {train} --start START"
+                    first = f"invbench train inverse {begun} --target {target} --out START"
+                    train = f"{first}; {train} --start START --seed 202"
                 cure = f"run this in a checkout of the repository, or: {train}; invbench eval --inverse DIR"
                 raise SpecError(f"the inverse of {target} is left out of installed packages", where=method, cure=cure)
         return here

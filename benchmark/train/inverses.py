@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Generator
 from contextlib import closing
@@ -230,6 +231,10 @@ def _descend(
     inverse = _build(method, target, folder, stated | descent.stated(data), descent)
     validation = descent.validation(target, inverse)
     begun, moments = take_over(inverse, descent.start) if descent.start else FRESH, 0
+    if begun.seed == data.seed and processes.first:
+        tqdm.write(
+            f"--seed {data.seed} is that of the weights to begin with: it gives the same images", file=sys.stderr
+        )
     if isinstance(inverse, StandardizedInverse) and not descent.start:
         moments = _measure_moments(inverse, target, data, quiet=not processes.first)
     loss = LOSSES.get(method, ImageLoss)(inverse, target, data.seed)

@@ -24,6 +24,7 @@ class Start:
         samples: how many images these had seen, as far as its configuration says.
         seconds: how long one device had trained them, likewise.
         device: which one, likewise.
+        seed: of their training, likewise.
     """
 
     method: str = ""
@@ -31,6 +32,7 @@ class Start:
     samples: int = 0
     seconds: float = 0.0
     device: str = ""
+    seed: int | None = None
 
     def stated(self) -> dict[str, str]:
         """Return what a stored inverse says of it; nothing of fresh weights."""
@@ -61,4 +63,5 @@ def take_over(inverse: Inverse, folder: Path) -> Start:
     training = other.config.training
     samples, hours = int(training.get("samples", 0)), float(training.get("device_hours", 0.0))
     sha256, device = sha256_file(folder / "model.safetensors"), str(training.get("device", ""))
-    return Start(other.config.method, sha256, samples, hours * 3600, device)
+    seed = training.get("seed")
+    return Start(other.config.method, sha256, samples, hours * 3600, device, seed if isinstance(seed, int) else None)

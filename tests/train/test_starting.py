@@ -36,6 +36,7 @@ def train(
     target: str = "mini-swin",
     start: Path | None = None,
     rate: float = 1e-3,
+    seed: int = 1,
 ) -> Path:
     spec = suite.target(target)
     recipe: InverseRecipe | None = None
@@ -43,7 +44,7 @@ def train(
         changes = {"steps": 1, "batch_size": 2, "learning_rate": rate}
         recipe = load_recipe(method, spec).model_copy(update=changes)
     folder = spec.source.directory()
-    train_inverse(method, spec, folder, Scenes(1, CPU), root / out, root / "work", CPU, recipe, start=start)
+    train_inverse(method, spec, folder, Scenes(seed, CPU), root / out, root / "work", CPU, recipe, start=start)
     return root / out
 
 
@@ -55,7 +56,7 @@ def first(mini: Suite, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_training_goes_on_from_the_weights_and_counts_what_they_cost(
     mini: Suite, first: Path, tmp_path: Path
 ) -> None:
-    joint = train(mini, tmp_path, "modular_joint", "joint", start=first, rate=1e-9)
+    joint = train(mini, tmp_path, "modular_joint", "joint", start=first, rate=1e-9, seed=2)
     before, after = load_file(first / "model.safetensors"), load_file(joint / "model.safetensors")
     assert before.keys() == after.keys()
     for name, tensor in before.items():
@@ -85,7 +86,9 @@ def test_without_a_start_weights_are_fresh_and_the_same_call_with_one_starts_afr
     fresh = train(mini, tmp_path, "modular_joint", "fresh")
     assert "start" not in load_inverse(fresh, CPU).config.training
     begun = train(mini, tmp_path, "modular_joint", "begun", start=first)
-    assert "starts afresh: other start than the run in " in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "starts afresh: other start than the run in " in said
+    assert said.count("--seed 1 is that of the weights to begin with: it gives the same images") == 1
     assert (fresh / "model.safetensors").read_bytes() != (begun / "model.safetensors").read_bytes()
 
 
