@@ -116,6 +116,8 @@ def claims(
     from leaderboard.data.claims.texts import claims_text
 
     if ctx.invoked_subcommand is not None:
+        if suite_ids or roots or runs or as_json:
+            raise click.UsageError(f"options of {ctx.invoked_subcommand!r} stand after it")
         return
     boards = load_boards(suite_ids, list(roots) or [submissions_root()], _leave_out)
     if runs is not None and len(boards) != 1:

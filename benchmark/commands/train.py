@@ -235,7 +235,7 @@ def train_inverse_command(
     Examples:
       invbench train inverse ridge --target mini-vit --out trained/ridge-vit
       invbench train inverse modular --target mini-vit --steps 3000 --validate-every 500 --out trained/modular-vit
-      invbench train inverse modular_joint --target mini-vit --start trained/modular_per_tap-vit --out trained/joint-vit
+      invbench train inverse modular_joint --target mini-vit --start trained/per_tap --seed 202 --out trained/joint
       invbench train inverse --code my/inverse.py --recipe my/recipe.toml --target mini-detr --out my/weights/mini-detr
       invbench train inverse ridge --target mini-vit --network trained/mini-vit-step1125 --out trained/ridge-step1125
       torchrun --nproc-per-node 8 -m invbench train inverse modular --suite coco@1 --target vit-base-16 \\

@@ -126,5 +126,6 @@ class KnnInverse(StandardizedInverse):
             keys = self.get_buffer(f"keys_{self.key(tap)}")
             found = self._project(tap, item.tensor)
             distances = torch.cdist(found, keys, compute_mode="donot_use_mm_for_euclid_dist")
-            recons[tap] = self.images()[distances.argmin(1)]
+            known = distances.isfinite().all(1).view(-1, 1, 1, 1)  # features that are not finite are near nothing
+            recons[tap] = self.images()[distances.argmin(1)].where(known, torch.nan)
         return recons

@@ -17,7 +17,8 @@ class Method(Frozen):
     """A way to build inverses; `implementation` is `module:class`, loaded only when it is used.
 
     `role` is `ceiling` or `floor` for the rows that bound the board, `entry` otherwise. A method with
-    `needs_input` is an oracle: it is shown the input image beside the features.
+    `needs_input` is an oracle: it is shown the input image beside the features. `start` is the method whose trained
+    weights its training begins with.
     """
 
     id: Id
@@ -27,6 +28,7 @@ class Method(Frozen):
     implementation: str
     needs_input: bool = False
     trained: bool = True
+    start: Id | None = None
 
 
 Length = Annotated[int, Field(gt=0, le=2**17)]
@@ -146,6 +148,7 @@ METHODS: dict[str, Method] = {
             role="entry",
             source="invbench, after Rathjens et al. 2024, arXiv 2412.06534",
             implementation="benchmark.inverses.modular_joint:ModularJointInverse",
+            start="modular_per_tap",
         ),
     )
 }

@@ -34,10 +34,17 @@ class StandardizedInverse(Inverse):
         return tap.replace(".", "_")
 
     def set_moments(self, tap: str, mean: Tensor, variance: Tensor) -> None:
-        """Set the moments of a tap from those of its features over the training images, both of its shape."""
+        """Set the moments of a tap from those of its features over the training images, both of its shape.
+
+        They are those that the file will hold: what is trained on features standardized by others would not fit.
+        """
+        if self.config.storage == "float16":
+            halved = mean.half()
+            mean = halved if halved.isfinite().all() else mean  # `save_inverse` says what does not fit
         variance = variance.mean(dim=(1, 2), keepdim=True) if variance.ndim == 3 else variance.mean(0, keepdim=True)
         self.get_buffer(f"mean_{self.key(tap)}").copy_(mean)
-        self.get_buffer(f"deviation_{self.key(tap)}").copy_(variance.sqrt().clamp(min=SMALLEST_DEVIATION))
+        deviation = variance.sqrt().clamp(min=SMALLEST_DEVIATION)
+        self.get_buffer(f"deviation_{self.key(tap)}").copy_(deviation)
 
     def standardize(self, tap: str, features: Tensor) -> Tensor:
         """Return features (N, ...) of a tap with zero mean and unit deviation; as they are if it has no moments."""

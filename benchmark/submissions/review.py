@@ -47,7 +47,7 @@ class ReviewFinding(Frozen):
 
 
 class SuiteReview(Frozen):
-    """The record of one suite, and what became of computing it again; `axes` only where it is complete on all targets."""
+    """The record of one suite, and what became of computing it again; `axes` only where it is complete everywhere."""
 
     suite: SuiteId
     digest: Sha256

@@ -107,6 +107,9 @@ class Weights(Frozen):
         match here.relative_to(_INVERSES).parts if here.is_relative_to(_INVERSES) else ():
             case (method, target) if checkout() is None and method in METHODS and not here.exists():
                 train = f"invbench train inverse {method} --target {target} --out DIR"
+                if begun := METHODS[method].start:
+                    first = f"invbench train inverse {begun} --target {target} --out START"
+                    train = f"{first}; {train} --start START --seed 202"
                 cure = f"run this in a checkout of the repository, or: {train}; invbench eval --inverse DIR"
                 raise SpecError(f"the inverse of {target} is left out of installed packages", where=method, cure=cure)
         return here

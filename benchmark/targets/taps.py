@@ -52,7 +52,8 @@ class Features:
             ValueError: the features have no seeds.
         """
         if len(self.seeds) != len(self.tensor):
-            raise ValueError(f"{len(self.seeds)} seeds for {len(self.tensor)} images")
+            advice = "" if self.seeds else "; in training there are none: draw from torch's own generator"
+            raise ValueError(f"{len(self.seeds)} seeds for {len(self.tensor)} images{advice}")
         return [torch.Generator().manual_seed(seed) for seed in self.seeds]
 
 

@@ -37,12 +37,14 @@ class Remaining(NamedTuple):
 
     Attributes:
         images: the photographs that are left.
+        shown: uint64 (N,), equal for those of them that show the same pixels.
         same: id of each photograph that is left out, and of the evaluated image that it shows.
         alike: the same, for those whose pixels differ a little.
         unreadable: id of each photograph that cannot be read, and why.
     """
 
     images: ImageSet
+    shown: npt.NDArray[np.uint64]
     same: list[tuple[str, str]]
     alike: list[tuple[str, str]]
     unreadable: list[tuple[str, str]]
@@ -63,20 +65,30 @@ class Remaining(NamedTuple):
         ]
 
 
+def _iter_views(pixels: npt.NDArray[np.uint8]) -> Iterator[npt.NDArray[np.uint8]]:
+    """An image (H, W, 3) as it is, turned by each quarter, and all of these mirrored."""
+    for quarters in range(4):
+        turned = np.rot90(pixels, quarters)
+        yield np.ascontiguousarray(turned)
+        yield np.ascontiguousarray(turned[:, ::-1])
+
+
 class _Evaluated:
-    """What is known of the images that a suite evaluates, at one size."""
+    """What is known of the images that a suite evaluates, at one size; they may be mirrored or turned elsewhere."""
 
     def __init__(self, images: ImageSet, size: tuple[int, int]) -> None:
         self.ids = images.ids
         self._exact: dict[bytes, int] = {}
-        patterns = []
+        patterns, owners = [], []
         for index in range(len(images.ids)):
             pixels = images.load(index, size).image
             self._exact[hash_pixels(pixels)] = index
             if source := images.source(index):
                 self._exact[bytes.fromhex(sha256_file(source))] = index
-            patterns.append(find_pattern(pixels))
-        self._patterns = _as_words(patterns)
+            views = [find_pattern(view) for view in _iter_views(pixels)]
+            patterns += views
+            owners += [index] * len(views)
+        self._patterns, self._owners = _as_words(patterns), np.array(owners)
         rising = np.bitwise_count(self._patterns).sum(1, dtype=np.int64)
         # Whatever is flat is alike.
         self._telling = (rising >= NEAR_BITS) & (rising <= PATTERN_BITS - NEAR_BITS)
@@ -91,7 +103,9 @@ class _Evaluated:
         differing = np.bitwise_count(words[:, None] ^ self._patterns).sum(2, dtype=np.int64)
         differing[:, ~self._telling] = PATTERN_BITS
         nearest = differing.argmin(1)
-        return [int(k) if row[k] <= NEAR_BITS else None for row, k in zip(differing, nearest, strict=True)]
+        return [
+            int(self._owners[k]) if row[k] <= NEAR_BITS else None for row, k in zip(differing, nearest, strict=True)
+        ]
 
 
 def _as_words(patterns: Sequence[bytes]) -> npt.NDArray[np.uint64]:
@@ -103,7 +117,7 @@ class _Sorter:
 
     def __init__(self, images: ImageSet, evaluated: _Evaluated) -> None:
         self._images, self._evaluated = images, evaluated
-        self.kept = np.zeros(len(images.ids), np.bool_)
+        self.kept, self.shown = np.zeros(len(images.ids), np.bool_), np.zeros(len(images.ids), np.uint64)
         self.same, self.alike, self.unreadable = (dict[int, str]() for _ in range(3))
 
     def add(self, indices: Sequence[int], traits: Sequence[Traits]) -> None:
@@ -117,6 +131,7 @@ class _Sorter:
                 self.alike[index] = ids[alike]
             else:
                 self.kept[index] = True
+                self.shown[index] = int.from_bytes(item.pixels[:8])
 
     def named(self, found: dict[int, str]) -> list[tuple[str, str]]:
         return [(self._images.ids[index], what) for index, what in sorted(found.items())]
@@ -140,7 +155,8 @@ def keep_disjoint(
     """Compare every photograph with every image that a suite evaluates, and leave out what it must not train on.
 
     Compared are the SHA-256 of the file, that of the pixels at `size`, and a coarse pattern of lightness (a difference
-    hash). It finds copies that were saved again, scaled or recolored, but none that were cropped, mirrored or turned.
+    hash). It finds copies that were saved again, scaled, recolored, mirrored or turned by quarters, but none that were
+    cropped.
     What was found is kept in the cache by path, size and time of change, so that no file is read twice.
 
     Args:
@@ -173,12 +189,22 @@ def keep_disjoint(
     if not sorter.kept.any():
         name, why = next(iter(lost[2] or lost[0] or lost[1]))
         raise SpecError(f"none of {count:,} photographs can be trained on, such as {name}: {why}")
-    return Remaining(ChosenPhotographs(images, np.flatnonzero(sorter.kept)), *lost)
+    return Remaining(ChosenPhotographs(images, np.flatnonzero(sorter.kept)), sorter.shown[sorter.kept], *lost)
 
 
-def hold_out(images: ImageSet, count: int) -> tuple[ImageSet, ImageSet]:
-    """Split photographs into those to train on and `count` to validate on, at most a tenth; by their ids alone."""
+def hold_out(images: ImageSet, shown: npt.NDArray[np.uint64], count: int) -> tuple[ImageSet, ImageSet]:
+    """Split photographs into those to train on and `count` to validate on, at most a tenth; by their ids.
+
+    Copies of those to validate on are in neither part; where nothing else is left, none are held out.
+
+    Args:
+        shown: see `Remaining`.
+    """
     count = min(count, len(images.ids) // 10)
     rank = [hashlib.sha256(SALT + os.fsencode(image_id)).digest() for image_id in images.ids]
     order = np.array(sorted(range(len(rank)), key=rank.__getitem__), np.int64)
-    return ChosenPhotographs(images, np.sort(order[count:])), ChosenPhotographs(images, np.sort(order[:count]))
+    held, others = order[:count], order[count:]
+    training = others[~np.isin(shown[others], shown[held])]
+    if not training.size:
+        held, training = order[:0], order
+    return ChosenPhotographs(images, np.sort(training)), ChosenPhotographs(images, np.sort(held))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Generator
 from contextlib import closing
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +17,7 @@ from tqdm import tqdm
 
 from benchmark.engine.devices import get_device_name
 from benchmark.engine.precision import float32
-from benchmark.errors import UserError, located
+from benchmark.errors import SpecError, UserError, located
 from benchmark.files.canonical import sha256_file
 from benchmark.files.import_graph import code_digest
 from benchmark.inverses.base import Inverse, build_inverse, count_bytes, pack_inverse, save_inverse
@@ -135,13 +137,25 @@ def _fit_knn(target: Target, folder: Path, data: TrainingImages, stated: Stated)
 
 
 def _save(
-    inverse: Inverse, out: Path, *, samples: int, outcome: Outcome, device: torch.device, devices: int = 1
+    inverse: Inverse,
+    out: Path,
+    *,
+    samples: int,
+    outcome: Outcome,
+    device: torch.device,
+    devices: int = 1,
+    earlier: str = "",
 ) -> None:
-    """Save an inverse with what its training cost, samples and hours of all devices, and what its weights scored."""
+    """Save an inverse with what its training cost, samples and hours of all devices, and what its weights scored.
+
+    Args:
+        earlier: the device of what the training began with; named, too, where it is another one.
+    """
+    own = get_device_name(device) + (f" x {devices}" if devices > 1 else "")
     cost: Stated = {
         "samples": samples,
         "device_hours": round(outcome.seconds * devices / 3600, 4),
-        "device": get_device_name(device) + (f" x {devices}" if devices > 1 else ""),
+        "device": own if earlier in ("", own) else f"{earlier}, then {own}",
     }
     if chosen := outcome.chosen:
         cost |= {"chosen_step": chosen.step, "validation_score": chosen.score}
@@ -188,12 +202,20 @@ def _build(method: str, target: Target, folder: Path, stated: Stated, descent: _
     """The inverse that a recipe describes, with fresh weights."""
     shape = descent.recipe.shape(target.spec.family)
     config = _config(target, folder, method, shape, stated)
-    count_bytes(config)  # says in one line what does not fit
+    try:
+        count_bytes(config)  # says in one line what does not fit
+    except SpecError as error:
+        if error.where != "config.json":
+            raise
+        where = f"recipe, [shapes.{target.spec.family}]"
+        raise SpecError(error.message, where=where, cure="change its numbers; see benchmark/assets/recipes") from None
     inverse = build_inverse(config.model_copy(update={"storage": descent.recipe.storage}))
     if not any(parameter.requires_grad for parameter in inverse.parameters()):
         raise UserError(f"method '{method}' has nothing to train: no parameters")
     with located(descent.code or method):
         pack_inverse(inverse)  # what could not be saved is told before it is trained
+    if inverse.needs_target:
+        inverse.target = deepcopy(target)
     return inverse.to(target.device).train()
 
 
@@ -209,6 +231,10 @@ def _descend(
     inverse = _build(method, target, folder, stated | descent.stated(data), descent)
     validation = descent.validation(target, inverse)
     begun, moments = take_over(inverse, descent.start) if descent.start else FRESH, 0
+    if begun.seed == data.seed and processes.first:
+        tqdm.write(
+            f"--seed {data.seed} is that of the weights to begin with: it gives the same images", file=sys.stderr
+        )
     if isinstance(inverse, StandardizedInverse) and not descent.start:
         moments = _measure_moments(inverse, target, data, quiet=not processes.first)
     loss = LOSSES.get(method, ImageLoss)(inverse, target, data.seed)
@@ -219,7 +245,7 @@ def _descend(
         batches=partial(data.batches, share),
         key={
             "code": code_digest(__name__),
-            "configuration": inverse.config.model_dump(mode="json", exclude={"storage"}),
+            "configuration": inverse.config.model_dump(mode="json"),
             "target": target.spec.model_dump(mode="json"),
             "network": {path.name: sha256_file(path) for path in find_files(folder)},
             "data": data.key(),
@@ -237,7 +263,10 @@ def _descend(
         samples = begun.samples + moments + schedule.steps * schedule.batch_size
         outcome = replace(outcome, seconds=outcome.seconds + begun.seconds / processes.world)
         inverse.config = inverse.config.model_copy(update={"training": inverse.config.training | begun.stated()})
-        _save(inverse.eval(), out, samples=samples, outcome=outcome, device=target.device, devices=processes.world)
+        _save(
+            inverse.eval(), out, samples=samples, outcome=outcome, device=target.device, devices=processes.world,
+            earlier=begun.device,
+        )  # fmt: skip
 
 
 @float32()

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from benchmark.files.storing import write_text
+from benchmark.files.storing import storing, write_text
 
 __all__ = ["Journal", "JournalEntry", "ValidationEntry", "read_journal", "read_validations", "render_curve"]
 
+RESUME = "name another folder with --out; rerun the command to resume"
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 640, 320, 64, 40, 28
 
 
@@ -143,9 +145,14 @@ class Journal:
         return json.dumps(entry._asdict()) + "\n"
 
     def write(self, entry: JournalEntry | ValidationEntry) -> None:
-        """Append a line, at once in the file."""
-        self._file.write(self._line(entry))
-        self._file.flush()
+        """Append a line, at once in the file.
+
+        Raises:
+            UserError: it cannot be written; says why.
+        """
+        with storing(self.path, RESUME):
+            self._file.write(self._line(entry))
+            self._file.flush()
         if not self._board:
             return
         if isinstance(entry, ValidationEntry):
@@ -161,7 +168,8 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        with suppress(OSError) if kind else storing(self.path, RESUME):
+            self._file.close()
         if self._board:
             self._board.close()
         if kind is None:

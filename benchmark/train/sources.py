@@ -67,7 +67,7 @@ def open_sources(
         remaining = keep_disjoint(images, content.images, size, workers, quiet=not processes.first)
     for line in remaining.lines(suite.id) if processes.first else ():
         tqdm.write(line, file=sys.stderr)
-    training, held = hold_out(remaining.images, VALIDATION_IMAGES)
+    training, held = hold_out(remaining.images, remaining.shown, VALIDATION_IMAGES)
     count = f"{len(training.ids):,} photographs"
     # Two levels: ImageNet's folder is called train.
     name = "/".join(folder.resolve().parts[-2:]).strip("/") if folder else None

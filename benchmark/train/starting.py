@@ -23,12 +23,16 @@ class Start:
         sha256: of its weights.
         samples: how many images these had seen, as far as its configuration says.
         seconds: how long one device had trained them, likewise.
+        device: which one, likewise.
+        seed: of their training, likewise.
     """
 
     method: str = ""
     sha256: str = ""
     samples: int = 0
     seconds: float = 0.0
+    device: str = ""
+    seed: int | None = None
 
     def stated(self) -> dict[str, str]:
         """Return what a stored inverse says of it; nothing of fresh weights."""
@@ -57,5 +61,7 @@ def take_over(inverse: Inverse, folder: Path) -> Start:
         raise SpecError(f"has other networks: tensor '{differing[0]}'", where=str(folder / "model.safetensors"))
     inverse.load_state_dict(given)
     training = other.config.training
-    samples, hours = training.get("samples", 0), training.get("device_hours", 0.0)
-    return Start(other.config.method, sha256_file(folder / "model.safetensors"), int(samples), float(hours) * 3600)
+    samples, hours = int(training.get("samples", 0)), float(training.get("device_hours", 0.0))
+    sha256, device = sha256_file(folder / "model.safetensors"), str(training.get("device", ""))
+    seed = training.get("seed")
+    return Start(other.config.method, sha256, samples, hours * 3600, device, seed if isinstance(seed, int) else None)

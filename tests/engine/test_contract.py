@@ -159,5 +159,5 @@ def test_seeds_are_of_image_and_tap_alone(mini: Suite, samples: list[Sample]) ->
     assert all(features[tap].seeds == other[tap].seeds == (seed_of("a", tap), seed_of("b", tap)) for tap in features)
     first, again = (torch.stack([torch.rand(4, generator=g) for g in features["stage.0"].generators()]) for _ in "12")
     assert torch.equal(first, again) and not torch.equal(first[0], first[1])
-    with pytest.raises(ValueError, match="0 seeds for 2 images"):
+    with pytest.raises(ValueError, match="0 seeds for 2 images; in training there are none"):
         Features(torch.zeros(2, 3)).generators()

@@ -53,7 +53,7 @@ def trained_hashes(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> tuple[set[str
     suite = load_suite(str(walk.suite))
     images, size = Content(suite, load_lock(suite), walk.data).images, suite.targets[0].input_size
     remaining = keep_disjoint(open_folder(walk.photographs), images, size, 0, quiet=True)
-    training, _ = hold_out(remaining.images, VALIDATION_IMAGES)
+    training, _ = hold_out(remaining.images, remaining.shown, VALIDATION_IMAGES)
     sources = ([chosen.source(index) for index in range(len(chosen.ids))] for chosen in (training, images))
     first, second = ({sha256_file(path) for path in paths if path} for paths in sources)
     return first, second

@@ -16,6 +16,7 @@ from benchmark.inverses.knn import KnnInverse, draw_signs, encode
 from benchmark.inverses.spec import InverseConfig
 from benchmark.suites.spec import Suite
 from benchmark.targets import load_target
+from benchmark.targets.taps import Features
 from benchmark.train.images import Scenes
 from benchmark.train.inverses import train_inverse
 
@@ -92,6 +93,33 @@ def test_it_is_stored_as_float16_and_read_again(tmp_path: Path) -> None:
     assert 0 < size - count_bytes(inverse.config) < 4096
     for tap, recon in inverse.invert(features).items():
         assert torch.equal(recon, again.invert(features)[tap])
+
+
+@pytest.mark.parametrize("number", [torch.nan, torch.inf])
+def test_features_that_are_not_finite_are_near_nothing(number: float) -> None:
+    inverse = make_inverse("vit")
+    features = make_features(inverse.config, COUNT)
+    inverse.set_keys(0, features)
+    features["embeddings"].tensor[1, 2, 3] = number
+    recon = inverse.invert(features)["embeddings"]
+    assert recon.isfinite().flatten(1).all(1).tolist() == [place != 1 for place in range(COUNT)]
+    assert torch.equal(recon[2:], inverse.images()[2:])
+
+
+def test_huge_means_are_the_same_after_it_was_stored(tmp_path: Path) -> None:
+    inverse = make_inverse("vit")
+    features = {tap: Features(1000 + 0.01 * item.tensor) for tap, item in make_features(inverse.config, COUNT).items()}
+    for tap, item in features.items():
+        values = item.tensor.double()
+        inverse.set_moments(tap, values.mean(0) + 0.2, values.var(0))
+    inverse.set_keys(0, features)
+    save_inverse(inverse, tmp_path)
+    again = load_inverse(tmp_path, CPU)
+    assert isinstance(again, KnnInverse)
+    for tap, recon in again.invert(features).items():
+        assert torch.equal(recon, inverse.images())
+        expected = inverse.standardize(tap, features[tap].tensor)
+        assert torch.allclose(again.standardize(tap, features[tap].tensor), expected, rtol=1e-3)
 
 
 @pytest.mark.parametrize("damage", ["files", "lengths", "size"])

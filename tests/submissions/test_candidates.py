@@ -148,7 +148,8 @@ resource.setrlimit(resource.RLIMIT_AS, (12 * 2**30, 12 * 2**30))
 for reference in sys.argv[1:]:
     done = CliRunner().invoke(main, ["eval", "--inverse", reference, "--limit", "8", "--threads", "1"])
     print(json.dumps([done.exit_code, done.stderr]))
-print(json.dumps(Meter(torch.device("cpu")).finish(batch_size=1, micro_batch={}, times={}, recons={}, keys={}).peak_memory_mib))
+run = Meter(torch.device("cpu")).finish(batch_size=1, micro_batch={}, times={}, recons={}, keys={})
+print(json.dumps(run.peak_memory_mib))
 """
 
 

@@ -59,10 +59,13 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 
 FIELDS: dict[str, Any] = {
-    "id": "own", "method": "modular_per_tap", "title": "A title", "description": "What it does.", "authors": ["A. Author"],
+    "id": "own", "method": "modular_per_tap", "title": "A title", "description": "What it does.",
+    "authors": ["A. Author"],
     "contact": "https://example.org/me", "license": "MIT", "trained_on": "scenes", "suites": ["mini@1"],
     "trust_code": False, "links": {"paper": "https://example.org/"},
-    "weights": {t: {"path": f"assets/mini/inverses/modular_per_tap/{t}"} for t in ("mini-vit", "mini-swin", "mini-detr")},
+    "weights": {
+        t: {"path": f"assets/mini/inverses/modular_per_tap/{t}"} for t in ("mini-vit", "mini-swin", "mini-detr")
+    },
 }  # fmt: skip
 
 

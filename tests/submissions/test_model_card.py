@@ -94,10 +94,12 @@ def test_results_are_those_of_the_record_axis_by_axis() -> None:
 def test_text_of_others_makes_no_markup() -> None:
     nasty = "a | b <script>alert(1)</script> [x](javascript:y) `c` $$d$$ @me --- &lt;b&gt; ![](https://e.org/f.png)"
     config = changed(training={"data": nasty, "<b>*k*</b> | [l](m)": "v"})
-    html = MarkdownIt("commonmark", {"html": True}).enable("table").render(
-        ModelCard(render_card("owner/ridge", config, (), None)).text
+    html = (
+        MarkdownIt("commonmark", {"html": True})
+        .enable("table")
+        .render(ModelCard(render_card("owner/ridge", config, (), None)).text)
     )
     rest = html.replace("<code>", "").replace("</code>", "")
-    assert not [tag for tag in ("<script", "<img", "<b>", "<em>", 'href="m"', "javascript:y\"") if tag in rest]
+    assert not [tag for tag in ("<script", "<img", "<b>", "<em>", 'href="m"', 'javascript:y"') if tag in rest]
     assert html.count("<tr>") == 2 + 1 + len(RIDGE.taps) + 1
     assert plain("&lt;") == r"\&lt;"

@@ -17,8 +17,8 @@ import yaml
 from hubserver import HubServer
 
 from benchmark.errors import IntegrityError, SpecError
-from benchmark.files.paths import PACKAGE, submissions_root
 from benchmark.files.canonical import readable_json
+from benchmark.files.paths import PACKAGE, submissions_root
 from benchmark.records.history import withdraw
 from benchmark.records.record import Record, load_record
 from benchmark.submissions.matching import find_matches

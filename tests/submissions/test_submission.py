@@ -7,12 +7,19 @@ from itertools import pairwise
 
 import pytest
 
+from benchmark.errors import SpecError
 from benchmark.files.canonical import sha256_file
 from benchmark.files.paths import submissions_root
 from benchmark.metrics.layers import MIN_DIAGONAL
 from benchmark.records.record import Record, load_audit, load_record, load_scores
 from benchmark.records.store import record_folder
-from benchmark.submissions.submission import Submission, list_submissions, load_submission, render_candidate
+from benchmark.submissions.submission import (
+    Submission,
+    Weights,
+    list_submissions,
+    load_submission,
+    render_candidate,
+)
 from benchmark.suites.lock import load_lock
 from benchmark.suites.spec import Suite
 
@@ -22,6 +29,22 @@ SUBMISSIONS = list_submissions(submissions_root())
 @pytest.fixture(scope="module")
 def records(mini: Suite) -> dict[str, Record]:
     return {name: load_record(record_folder(submissions_root(), name, mini.id)) for name in SUBMISSIONS}
+
+
+def test_inverses_that_a_wheel_leaves_out_say_how_to_make_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmark.submissions.submission.checkout", lambda: None)
+
+    def cure_of(method: str) -> str:
+        with pytest.raises(SpecError, match="the inverse of mini-x is left out of installed packages") as caught:
+            Weights(path=f"assets/mini/inverses/{method}/mini-x").directory(submissions_root() / method)
+        return str(caught.value.cure)
+
+    alone = "invbench train inverse {} --target mini-x --out "
+    assert alone.format("knn") + "DIR; invbench eval --inverse DIR" in cure_of("knn")
+    joint = (
+        alone.format("modular_per_tap") + "START; " + alone.format("modular_joint") + "DIR --start START --seed 202; "
+    )
+    assert joint + "invbench eval --inverse DIR" in cure_of("modular_joint")
 
 
 @pytest.mark.parametrize("name", SUBMISSIONS)

@@ -15,6 +15,7 @@ from forge import edit_toml, errors, only_error, write_submission
 
 from benchmark.errors import SpecError
 from benchmark.files.paths import PACKAGE
+from benchmark.inverses.spec import METHODS
 from benchmark.submissions.review import ReviewFinding, find_scope
 from benchmark.submissions.submission import CODE
 from benchmark.submissions.validate import validate
@@ -80,7 +81,7 @@ MISTAKES: dict[str, tuple[dict[str, str], str, str]] = {
     "a suite that is a path": ({"suites": '["../mini@1"]'}, "suites.0", "pattern"),
     "a suite file": ({"suites": '["mini-1.toml"]'}, "suites.0", "pattern"),
     "no suites": ({"suites": "[]"}, "suites", "at least 1"),
-    "an unknown method": ({"method": '"rigde"'}, "method", "known: copy, mean, ridge, knn, optimize, deep_prior, end_to_end, modular, modular_per_tap, modular_joint; or add inverse.py"),
+    "an unknown method": ({"method": '"rigde"'}, "method", f"known: {', '.join(METHODS)}; or add inverse.py"),
     "a method that is the board's": ({"method": '"copy"', "weights": ""}, "method", "is the ceiling of the board"),
     "an unknown target": ({"weights": weights(path="x").replace("mini-vit", "mini-vti")}, "weights.mini-vti", "known:"),
     "a folder of the package that is no inverse": (

@@ -49,14 +49,30 @@ def test_copies_of_evaluated_images_are_left_out_however_they_were_saved(tmp_pat
     }
     for name, content in copies.items():
         (tmp_path / "train" / name).write_bytes(content)
-    (tmp_path / "train" / "mirrored.png").write_bytes(saved(ImageOps.mirror(photograph), "PNG"))
+    (tmp_path / "train" / "cropped.png").write_bytes(saved(photograph.crop((0, 0, 50, 36)), "PNG"))
     found = compare(tmp_path)
     assert found.same == [("lossless.png", "0100.jpg"), ("renamed.jpg", "0100.jpg")]
     assert {name for name, _ in found.alike} == copies.keys() - {"lossless.png", "renamed.jpg"}
-    assert len(found.images.ids) == 21 and "mirrored.png" in found.images.ids, "mirrored copies are not looked for"
+    assert len(found.images.ids) == 21 and "cropped.png" in found.images.ids, "cropped copies are not looked for"
     same, alike = found.lines("some@1")
     assert same.startswith("2 of the photographs show an image that some@1 evaluates and are left out: lossless.png = ")
     assert alike.endswith("...") and "4 of the photographs look like" in alike
+
+
+@pytest.mark.parametrize("turn", list(Image.Transpose))
+def test_mirrored_and_turned_copies_are_left_out(tmp_path: Path, turn: Image.Transpose) -> None:
+    evaluated = write_photographs(tmp_path / "evaluated", 6, first=100)
+    write_photographs(tmp_path / "train", 20)
+    turned = Image.open(evaluated[2]).transpose(turn)
+    (tmp_path / "train" / "turned.jpg").write_bytes(saved(turned, "JPEG", quality=50))
+    oriented = Image.open(evaluated[3])
+    oriented.getexif()[274] = 6
+    oriented.save(tmp_path / "train" / "oriented.jpg", quality=90, exif=oriented.getexif())
+    upright = ImageOps.exif_transpose(Image.open(tmp_path / "train" / "oriented.jpg"))
+    (tmp_path / "train" / "upright.png").write_bytes(saved(upright, "PNG"))
+    found = compare(tmp_path)
+    assert found.alike == [("oriented.jpg", "0103.jpg"), ("turned.jpg", "0102.jpg"), ("upright.png", "0103.jpg")]
+    assert len(found.images.ids) == 20
 
 
 def saved(image: Image.Image, kind: str, **settings: int) -> bytes:
@@ -160,13 +176,30 @@ def test_flat_images_are_like_none(tmp_path: Path) -> None:
 def test_what_is_held_out_depends_on_the_names_alone(tmp_path: Path) -> None:
     write_photographs(tmp_path, 40)
     images = open_folder(tmp_path)
-    training, held = hold_out(images, 64)
+    shown = np.arange(40, dtype=np.uint64)
+    training, held = hold_out(images, shown, 64)
     assert len(held.ids) == 4 and sorted(training.ids + held.ids) == sorted(images.ids)
     (tmp_path / held.ids[0]).unlink()
-    training, fewer = hold_out(open_folder(tmp_path), 64)
+    training, fewer = hold_out(open_folder(tmp_path), shown[1:], 64)
     assert set(held.ids[1:]) <= set(fewer.ids) | {max(fewer.ids)}
     write_photographs(tmp_path / "few", 9)
-    assert hold_out(open_folder(tmp_path / "few"), 64)[1].ids == ()
+    assert hold_out(open_folder(tmp_path / "few"), shown[:9], 64)[1].ids == ()
+
+
+def test_copies_of_what_is_held_out_are_not_trained_on(tmp_path: Path) -> None:
+    write_photographs(tmp_path / "evaluated", 1, first=100)
+    paths = write_photographs(tmp_path / "train", 20)
+    first = compare(tmp_path)
+    held = hold_out(first.images, first.shown, 64)[1].ids
+    for path in paths:
+        path.with_name(f"{path.stem}-linked.jpg").symlink_to(path)
+        (tmp_path / "train" / f"{path.stem}-copied.png").write_bytes(saved(Image.open(path), "PNG"))
+    found = compare(tmp_path)
+    training, held = hold_out(found.images, found.shown, 64)
+    names = [{name[:4] for name in part.ids} for part in (training, held)]
+    assert len(held.ids) == 6 and names[1] and not names[0] & names[1]
+    assert len(training.ids) + 3 * len(names[1]) == 60
+    assert [len(part.ids) for part in hold_out(found.images, np.zeros(60, np.uint64), 64)] == [60, 0]
 
 
 def test_the_frozen_images_of_the_suite_are_recognized(tmp_path: Path, content: Content, samples: list[Sample]) -> None:

@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from benchmark.errors import UserError
 from benchmark.train import loop
 from benchmark.train.images import Scenes
 from benchmark.train.journal import Journal, JournalEntry, read_journal, render_curve
@@ -103,3 +104,28 @@ def test_tensorboard_is_told_where_it_is_installed(tmp_path: Path, monkeypatch: 
     with Journal(tmp_path, "some", 0) as journal:
         journal.write(entry(3))
     assert told == [("loss", 0.5, 3), ("learning_rate", 1e-3, 3), ("images_per_s", 10.0, 3), ("closed", 0, 0)]
+
+
+def write_without_space(folder: Path) -> None:
+    """Write a journal until its file would be larger than 500 bytes."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with Journal(folder, "some", 0) as journal:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
+            for step in range(50):
+                journal.write(entry(step))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_is_one_line_that_names_the_file(tmp_path: Path) -> None:
+    pytest.importorskip("resource")
+    with pytest.raises(UserError, match=r"train\.jsonl: cannot be written: .* \(free some space, or .*to resume\)$"):
+        write_without_space(tmp_path)
+    kept = read_journal(tmp_path / "train.jsonl")
+    assert [line.step for line in kept] == list(range(len(kept))) and kept
+    with Journal(tmp_path, "some", kept[-1].step) as journal:
+        journal.write(entry(len(kept)))
+    assert len(read_journal(tmp_path / "train.jsonl")) == len(kept) + 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,7 @@ def train(
     target: str = "mini-swin",
     start: Path | None = None,
     rate: float = 1e-3,
+    seed: int = 1,
 ) -> Path:
     spec = suite.target(target)
     recipe: InverseRecipe | None = None
@@ -41,7 +44,7 @@ def train(
         changes = {"steps": 1, "batch_size": 2, "learning_rate": rate}
         recipe = load_recipe(method, spec).model_copy(update=changes)
     folder = spec.source.directory()
-    train_inverse(method, spec, folder, Scenes(1, CPU), root / out, root / "work", CPU, recipe, start=start)
+    train_inverse(method, spec, folder, Scenes(seed, CPU), root / out, root / "work", CPU, recipe, start=start)
     return root / out
 
 
@@ -53,7 +56,7 @@ def first(mini: Suite, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_training_goes_on_from_the_weights_and_counts_what_they_cost(
     mini: Suite, first: Path, tmp_path: Path
 ) -> None:
-    joint = train(mini, tmp_path, "modular_joint", "joint", start=first, rate=1e-9)
+    joint = train(mini, tmp_path, "modular_joint", "joint", start=first, rate=1e-9, seed=2)
     before, after = load_file(first / "model.safetensors"), load_file(joint / "model.safetensors")
     assert before.keys() == after.keys()
     for name, tensor in before.items():
@@ -64,6 +67,17 @@ def test_a_training_goes_on_from_the_weights_and_counts_what_they_cost(
     assert training["start_sha256"] == sha256_file(first / "model.safetensors")
     assert training["samples"] == int(began["samples"]) + 2
     assert float(training["device_hours"]) >= float(began["device_hours"])
+    assert training["device"] == began["device"]
+
+
+def test_a_start_that_was_trained_elsewhere_is_no_time_of_this_device(mini: Suite, first: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(first, elsewhere)
+    config = json.loads((elsewhere / "config.json").read_text(encoding="utf-8"))
+    own, config["training"]["device"] = config["training"]["device"], "Some GPU x 8"
+    (elsewhere / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    joint = train(mini, tmp_path, "modular_joint", "joint", start=elsewhere)
+    assert load_inverse(joint, CPU).config.training["device"] == f"Some GPU x 8, then {own}"
 
 
 def test_without_a_start_weights_are_fresh_and_the_same_call_with_one_starts_afresh(
@@ -72,7 +86,9 @@ def test_without_a_start_weights_are_fresh_and_the_same_call_with_one_starts_afr
     fresh = train(mini, tmp_path, "modular_joint", "fresh")
     assert "start" not in load_inverse(fresh, CPU).config.training
     begun = train(mini, tmp_path, "modular_joint", "begun", start=first)
-    assert "starts afresh: other start than the run in " in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "starts afresh: other start than the run in " in said
+    assert said.count("--seed 1 is that of the weights to begin with: it gives the same images") == 1
     assert (fresh / "model.safetensors").read_bytes() != (begun / "model.safetensors").read_bytes()
 
 

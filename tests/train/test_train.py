@@ -284,6 +284,34 @@ def test_what_submitted_code_returns_is_looked_at(
     assert not (tmp_path / "out" / "model.safetensors").exists()
 
 
+def test_submitted_code_that_asks_for_the_target_has_it_in_training(
+    mini: Suite, cpu: torch.device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmark.inverses.spec.TRUSTED", {})
+    monkeypatch.setattr("benchmark.inverses.code.TRUSTED", inverses_spec.TRUSTED)
+    code, target = tmp_path / "inverse.py", mini.target("mini-vit")
+    body = "found = self.target.features(next(iter(features.values())).tensor.new_zeros(1, 3, 96, 96), ['embeddings'])"
+    body += "\n        shift = found['embeddings'].tensor.mean()"
+    body += "\n        return {tap: self.recon(item) + shift for tap, item in features.items()}"
+    text = SUBMITTED.replace('"odd"', '"odd"\n    needs_target = True')
+    code.write_text(text.replace("{body}", body).replace("{start}", "0.5"))
+    method = load_code(code, trained=True).id
+    train_inverse(method, target, target.source.directory(), Scenes(1, cpu), tmp_path, tmp_path / "w", cpu, FREE, code)
+    assert load_file(tmp_path / "model.safetensors").keys() == {"shade"}, "the target is not stored with it"
+
+
+def test_a_recipe_whose_numbers_do_not_fit_is_named(mini: Suite, cpu: torch.device, tmp_path: Path) -> None:
+    spec, recipe = mini.target("mini-vit"), load_recipe("modular", mini.target("mini-vit"))
+    for heads, message in (({"heads": 5}, "5 heads do not divide a width of"), ({}, "'heads' is missing")):
+        shape = recipe.shape("vit").model_copy(update={"architecture": {"layers": 6, "ratio": 2} | heads})
+        changed = recipe.model_copy(update={"shapes": {"vit": shape}})
+        with pytest.raises(SpecError, match=rf"^recipe, \[shapes\.vit\]: describes no 'modular' inverse: {message}"):
+            train_inverse(
+                "modular", spec, spec.source.directory(), Scenes(1, cpu), tmp_path / "out", tmp_path, cpu, changed
+            )
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_methods_without_weights_say_so(mini: Suite, cpu: torch.device, tmp_path: Path) -> None:
     spec = mini.target("mini-vit")
     with pytest.raises(UserError, match="method 'copy' has nothing to train"):

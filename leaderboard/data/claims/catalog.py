@@ -100,8 +100,8 @@ CLAIMS: tuple[Claim, ...] = (
         sentence="Neighboring layers share more than distant ones.",
         statistic="Linear CKA, and frc transfer between the inverses of the taps: mean over neighboring taps of a "
         "stage minus mean over taps two or more apart.",
-        rule="Of random orders of the taps, at most 2.5 % give as large a mean over all targets, for both measures; it "
-        "does not hold where at most 2.5 % give as small a mean for one.",
+        rule="Of random orders of the taps, at most 2.5 % give as large a mean over the targets with such taps, for "
+        "both measures; it does not hold where at most 2.5 % give as small a mean for one.",
         subject=PER_TAP,
         others=(LINEAR, CLASSIC),
         find=find_layers,

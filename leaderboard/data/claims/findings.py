@@ -10,6 +10,7 @@ from typing import Literal
 from benchmark.errors import InvbenchError
 from benchmark.files.declarations import Frozen
 from benchmark.records.pairs import ALPHA, MIN_GROUPS
+from benchmark.records.places import DIGITS
 
 __all__ = [
     "FEW_GROUPS",
@@ -87,7 +88,7 @@ class ClaimFinding(Frozen):
 
 
 def _rounded(value: float) -> float | None:
-    return round(float(value), 6) + 0.0 if isfinite(value) else None
+    return round(float(value), DIGITS) + 0.0 if isfinite(value) else None
 
 
 def _decide(question: Question, low: float, high: float) -> Verdict:
@@ -131,25 +132,26 @@ def judge(
         ends: the value and both ends of its interval; NaN where there is none.
         sample: how many images and groups.
     """
-    value, low, high = ends
+    value, low, high = map(_rounded, ends)  # what is stated decides
     verdict: Verdict = "undetermined"
     reason = ""
-    if not isfinite(value):
+    if value is None:
         reason = "nothing is scored"
     elif sample[1] < MIN_GROUPS:
         reason = FEW_GROUPS
-    elif not (isfinite(low) and isfinite(high)):
+    elif low is None or high is None:
         reason = "no interval: in some resamples a score that it divides by is under .05"
     else:
         verdict = _decide(question, low, high)
-    numbers = {"value": _rounded(value), "low": _rounded(low), "high": _rounded(high)}
+    numbers = {"value": value, "low": low, "high": high}
     return _make(question, target, verdict, decides, **numbers, images=sample[0], groups=sample[1], reason=reason)
 
 
 def state(question: Question, target: str | None, value: float, *, decides: bool = True) -> ClaimFinding:
     """The finding of a stated number, such as a cost: it has no interval, and decides by itself."""
-    verdict: Verdict = "holds" if value > question.bound else "does not hold"
-    return _make(question, target, verdict, decides, value=_rounded(value))
+    stated = round(value, DIGITS)
+    verdict: Verdict = "holds" if stated > question.bound else "does not hold"
+    return _make(question, target, verdict, decides, value=stated)
 
 
 def permuted(
@@ -160,10 +162,10 @@ def permuted(
     Args:
         p_values: that a value so large, and one so small, comes about by chance: one-sided, (above, below).
     """
-    above, below = p_values
+    above, below = (round(p_value, DIGITS) for p_value in p_values)
     verdict: Verdict = "holds" if above <= ALPHA / 2 else "does not hold" if below <= ALPHA / 2 else "undetermined"
     reason = "the record holds means over images alone: a permutation test of the taps instead of an interval"
-    return _make(question, target, verdict, decides, value=_rounded(value), p_value=_rounded(above), reason=reason)
+    return _make(question, target, verdict, decides, value=_rounded(value), p_value=above, reason=reason)
 
 
 def absent(question: Question, target: str | None, reason: str, *, decides: bool = True) -> ClaimFinding:

@@ -55,7 +55,12 @@ def _shuffled(matrix: Array, generator: np.random.Generator) -> Array:
 
 
 def _stages(evidence: Evidence, subject: str, target: str, measure: Measure) -> list[Array]:
-    """Matrices of the stages of a target that hold neighbors and distant taps."""
+    """Matrices of the stages of a target that hold neighbors and distant taps.
+
+    Raises:
+        NotMeasured: there are none, or the record is not complete on the target.
+    """
+    evidence.reading(subject).on(target)
     stages = evidence.entry(subject).record.layers.get(target, ())
     if not stages:
         raise NotMeasured(f"the record of {subject} compares no layers of {target}")
@@ -87,11 +92,14 @@ def _of_measure(evidence: Evidence, subject: str, question: Question, measure: M
         value = values[target.id] = float(np.mean([contrast(matrix) for matrix in matrices]))
         chance = chances[target.id] = np.mean([_shuffled(matrix, generator) for matrix in matrices], axis=0)
         findings.append(permuted(question, target.id, value, _p_values(value, chance), decides=False))
+    if any(target.id not in evidence.reading(subject).values for target in evidence.targets):
+        return [*findings, absent(question, None, "not measured on every target")]
     if not values:
         return [*findings, absent(question, None, "no target has neighboring and distant taps that are scored")]
     value = float(mean_over_targets(evidence.suite, values))
     chance = mean_over_targets(evidence.suite, chances)
-    return [*findings, permuted(question, None, value, _p_values(value, chance), decides=True)]
+    of = None if len(values) == len(evidence.targets) else " and ".join(values)
+    return [*findings, permuted(question, of, value, _p_values(value, chance), decides=True)]
 
 
 def find_layers(evidence: Evidence, subject: str) -> list[ClaimFinding]:
@@ -103,7 +111,8 @@ def find_layers(evidence: Evidence, subject: str) -> list[ClaimFinding]:
     images, so that there is no interval: the order of the taps within every stage is shuffled 10,000 times, and the
     claim holds where at most 2.5 % of the orders give as large a mean over the targets, for both M. `subject` must
     have a network for each tap: where taps share one, their transfer is 1 by construction. Targets whose stages have
-    two taps only have no distant pair and are left out.
+    two taps only have no distant pair and are left out; the finding that decides names the others. Absent where the
+    record is not complete on every target.
 
     Raises:
         NotMeasured: there is no record of `subject`.

@@ -17,6 +17,7 @@ from benchmark.files.declarations import Frozen, explain, read_json
 from benchmark.files.fields import Amount, Cost, Count, Id, Line, Sha256, SuiteId
 from benchmark.files.paths import resource
 from benchmark.files.storing import write_text
+from benchmark.records.consistency import check_record
 from benchmark.records.record import Record, load_record
 from benchmark.records.scores import NOT_FINITE
 from benchmark.suites.lock import Lock
@@ -67,6 +68,11 @@ class TrainingRun(Frozen):
         """What no two runs of a file share."""
         return self.target, self.condition, self.method, self.seed
 
+    @property
+    def training(self) -> tuple[str, int, int, int, float, str]:
+        """What runs with the same weights share."""
+        return self.method, self.seed, self.steps, self.samples, self.device_hours, self.device
+
 
 class TrainingRuns(Frozen):
     """The runs on one suite, ordered by target, condition, method and seed."""
@@ -82,10 +88,14 @@ class TrainingRuns(Frozen):
         keys = [run.key for run in self.runs]
         if keys != sorted(set(keys)):
             raise ValueError("runs are not in order, or one is listed twice")
-        by_weights: dict[tuple[str, str], tuple[str, int]] = {}
+        by_weights: dict[tuple[str, str], TrainingRun] = {}
+        by_record: dict[tuple[str, str], TrainingRun] = {}
         for run in self.runs:  # one training may take part in both comparisons
-            if by_weights.setdefault((run.target, run.weights), (run.method, run.seed)) != (run.method, run.seed):
-                raise ValueError(f"two runs on {run.target} have the same weights")
+            if by_weights.setdefault((run.target, run.weights), run).training != run.training:
+                raise ValueError(f"two runs on {run.target} have the same weights, but are not one training")
+            same = by_record.setdefault((run.target, run.record), run)
+            if (same.weights, same.scores) != (run.weights, run.scores):
+                raise ValueError(f"two runs on {run.target} rest on the same record")
         return self
 
 
@@ -159,7 +169,8 @@ def _runs_of(suite: Suite, record: Record, condition: Equal, where: str) -> Iter
 def add_runs(path: Path, suite: Suite, lock: Lock, condition: Equal, folders: Sequence[Path]) -> TrainingRuns:
     """Add what records state to a file of runs, which is created where it is absent; all of them or none.
 
-    A run that the file holds already is left as it is.
+    Every record is checked as `invbench validate` does: its scores follow from its own tables. A run that the file
+    holds already is left as it is.
 
     Args:
         path: the file.
@@ -176,6 +187,7 @@ def add_runs(path: Path, suite: Suite, lock: Lock, condition: Equal, folders: Se
         where = str(folder / "record.json")
         record = load_record(folder)
         _check_usable(suite, lock, record, where)
+        check_record(suite, lock, record.submission.id, folder, record)
         for run in _runs_of(suite, record, condition, where):
             if runs.setdefault(run.key, run) != run:
                 message = f"another run of {run.method} on {run.target}, {condition}, seed {run.seed} is in {path}"

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from benchmark.files.declarations import Frozen
+from benchmark.records.places import DIGITS
 from benchmark.suites.spec import AXES, Axis, Suite
 from leaderboard.data.claims.runs import CONDITIONS, Equal, TrainingRun, TrainingRuns
 
@@ -57,14 +58,14 @@ def _spread(scores: Sequence[float]) -> float:
 
 
 def _welch(first: Sequence[float], second: Sequence[float]) -> float:
-    """Half of the 95 % interval of a difference of means (Welch 1947); NaN where neither varies."""
+    """Half of the 95 % interval of a difference of means (Welch 1947); 0 where neither varies."""
     from scipy.special import stdtrit
 
     parts = [float(np.var(scores, ddof=1)) / len(scores) for scores in (first, second)]
-    if sum(parts) == 0:
+    if not (total := sum(parts)):
         return 0.0
-    freedom = sum(parts) ** 2 / sum(p**2 / (len(s) - 1) for p, s in zip(parts, (first, second), strict=True))
-    return float(stdtrit(freedom, 0.975) * np.sqrt(sum(parts)))
+    freedom = 1 / sum((p / total) ** 2 / (len(s) - 1) for p, s in zip(parts, (first, second), strict=True))
+    return float(stdtrit(freedom, 0.975) * np.sqrt(total))
 
 
 def _why_not(condition: Equal, sides: Sequence[Sequence[TrainingRun]], names: Sequence[str]) -> str:
@@ -86,21 +87,20 @@ def _compare(
 ) -> SeedComparison:
     condition, target = next((run.condition, run.target) for runs in sides for run in runs)
     reason = _why_not(condition, sides, names)
-    lead = spread = half = None
+    lead = spread = low = high = None
     verdict: Literal["tie", "first leads", "second leads", "undetermined"] = "undetermined"
     if all(len(runs) >= MIN_SEEDS for runs in sides):
         first, second = (_scores(runs, axis) for runs in sides)
-        lead, spread = float(np.mean(first) - np.mean(second)), max(_spread(first), _spread(second))
-        half = _welch(first, second)
-        if not reason:
-            tie = abs(lead) <= max(spread, half)
+        mean, half = float(np.mean(first) - np.mean(second)), _welch(first, second)
+        lead, low, high = (_digits(value) for value in (mean, mean - half, mean + half))
+        spread = _digits(max(_spread(first), _spread(second)))
+        if not reason:  # what is stated decides
+            tie = abs(lead) <= spread or low <= 0 <= high
             verdict = "tie" if tie else "first leads" if lead > 0 else "second leads"
     return SeedComparison(
         target=target, condition=condition, axis=axis, first=names[0], second=names[1],
         seeds=(len(sides[0]), len(sides[1])),
-        lead=_digits(lead), spread=_digits(spread),
-        low=None if lead is None or half is None else _digits(lead - half),
-        high=None if lead is None or half is None else _digits(lead + half),
+        lead=lead, spread=spread, low=low, high=high,
         samples=(_mean(sides[0], "samples"), _mean(sides[1], "samples")),
         device_hours=(_mean(sides[0], "device_hours"), _mean(sides[1], "device_hours")),
         verdict=verdict, reason=reason,
@@ -111,8 +111,8 @@ def _mean(runs: Sequence[TrainingRun], name: Literal["samples", "device_hours"])
     return _digits(float(np.mean([getattr(run, name) for run in runs]))) if runs else None
 
 
-def _digits(value: float | None) -> float | None:
-    return None if value is None else round(value, 6) + 0.0
+def _digits(value: float) -> float:
+    return round(value, DIGITS) + 0.0
 
 
 def compare_seeds(suite: Suite, runs: TrainingRuns | None, names: tuple[str, str]) -> list[SeedComparison]:

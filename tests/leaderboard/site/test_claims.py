@@ -49,7 +49,7 @@ def board(few: Suite, pins: Lock, tmp_path_factory: pytest.TempPathFactory) -> B
     enter_claim(few, pins, root / "s", "modular_per_tap", seed=3, **layers)
     enter_claim(few, pins, root / "s", "end_to_end", seed=2, training=HOURS | {"device": EVIL})
     folders = [
-        enter_claim(few, pins, root / "r", f"{method}-{seed}", method=method, seed=seed, only=["mini-vit"],
+        enter_claim(few, pins, root / "r", f"{method}-{seed}", method=method, seed=seed, only=["mini-vit"], layers={},
                     training=HOURS | {"seed": seed, "device": "GPU"})
         for method, first in (("modular", 1), ("end_to_end", 11)) for seed in range(first, first + 3)
     ]  # fmt: skip

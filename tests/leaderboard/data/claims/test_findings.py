@@ -51,6 +51,15 @@ def test_stated_numbers_and_permutations_decide_too() -> None:
         assert permuted(ABOVE, None, 0.1, p_values, decides=True).verdict == verdict
 
 
+def test_the_numbers_that_are_stated_decide() -> None:
+    for ends in ((0.2, 4e-7, 0.3), (-0.2, -0.3, -4e-7)):
+        found = judge(ABOVE, "t", ends, (20, 10))
+        assert 0 in (found.low, found.high) and found.verdict == "undetermined"
+    assert state(Question("time", 1.0), None, 1.0000004).verdict == "does not hold"
+    found = permuted(ABOVE, None, 0.1, (0.0250004, 1.0), decides=True)
+    assert (found.p_value, found.verdict) == (0.025, "holds")
+
+
 def of(verdict: str, part: str = "x", **fields: object) -> ClaimFinding:
     return absent(Question(part), "t", "").model_copy(update={"verdict": verdict, "value": 0.1, **fields})
 

@@ -67,4 +67,18 @@ def test_an_unscored_column_is_left_out_and_an_unscored_stage_absent(give: Give)
     by_target = {f.target: f for f in findings if f.part.startswith("linear")}
     assert by_target["mini-vit"].value == pytest.approx(contrast(matrix), abs=1e-5)
     assert by_target["mini-detr"].value is None and "no stage of mini-detr" in by_target["mini-detr"].reason
-    assert by_target[None].value == by_target["mini-vit"].value
+    assert None not in by_target
+    deciding = [f for f in findings if f.decides and f.part.startswith("linear")]
+    assert [f.target for f in deciding] == ["mini-vit"], "the only one that is left"
+    assert deciding[0].value == pytest.approx(contrast(matrix), abs=1e-5)
+
+
+def test_a_record_that_is_complete_on_one_target_decides_nothing(give: Give) -> None:
+    evidence = give(modular_per_tap={"only": ["mini-vit"]})
+    findings = find_layers(evidence, "modular_per_tap")
+    assert {f.verdict for f in findings if f.target == "mini-vit"} == {"holds"}
+    deciding = [f for f in findings if f.decides]
+    assert [(f.target, f.value, f.reason) for f in deciding] == [(None, None, "not measured on every target")] * 2
+    assert combine(findings) == ("undetermined", "not measured on every target")
+    missing = {f.reason for f in findings if f.target == "mini-detr"}
+    assert missing == {"the record of modular_per_tap is not complete on mini-detr"}

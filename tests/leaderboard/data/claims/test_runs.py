@@ -11,7 +11,8 @@ import pytest
 from claiming import HOURS, enter_claim
 
 from benchmark.errors import IntegrityError, SpecError, UserError
-from benchmark.records.record import load_record
+from benchmark.files.canonical import readable_json
+from benchmark.records.record import Record, load_record
 from benchmark.suites.lock import Lock
 from benchmark.suites.spec import Suite
 from leaderboard.data.claims.runs import TrainingRuns, add_runs, load_runs, runs_file
@@ -25,7 +26,7 @@ def run(few: Suite, pins: Lock, tmp_path: Path) -> Run:
 
     def _run(method: str, seed: int, **options: Any) -> Path:
         training = HOURS | {"seed": seed} | options.pop("training", {})
-        options = {"only": ["mini-vit"], "method": method, "seed": seed} | options
+        options = {"only": ["mini-vit"], "method": method, "seed": seed, "layers": {}} | options
         return enter_claim(few, pins, tmp_path / "runs", f"{method}-{seed}", training=training, **options)
 
     return _run
@@ -99,7 +100,7 @@ def test_what_is_no_run_is_refused_and_nothing_is_written(
 
 @pytest.mark.parametrize("key", ["seed", "steps", "samples", "device_hours", "device"])
 def test_a_training_that_leaves_something_out_is_refused(few: Suite, pins: Lock, tmp_path: Path, key: str) -> None:
-    folder = enter_claim(few, pins, tmp_path, "modular", training=without(key))
+    folder = enter_claim(few, pins, tmp_path, "modular", training=without(key), layers={})
     with pytest.raises(SpecError, match=f"does not state '{key}'"):
         add_runs(tmp_path / "runs.json", few, pins, "equal_time", [folder])
     assert not (tmp_path / "runs.json").exists()
@@ -119,14 +120,58 @@ def test_another_run_of_the_same_seed_and_the_same_weights_under_two_names_are_r
 ) -> None:
     path = tmp_path / "runs.json"
     add_runs(path, few, pins, "equal_samples", [run("modular", 1)])
-    other = enter_claim(few, pins, tmp_path, "another", method="modular", only=["mini-vit"], noise=0.05)
+    options: dict[str, Any] = {"method": "modular", "only": ["mini-vit"], "layers": {}}
+    other = enter_claim(few, pins, tmp_path, "another", noise=0.05, **options)
     with pytest.raises(SpecError, match="another run of modular on mini-vit, equal_samples, seed 1"):
         add_runs(path, few, pins, "equal_samples", [other])
-    copied = enter_claim(
-        few, pins, tmp_path, "copied", method="modular", only=["mini-vit"], training=HOURS | {"seed": 9}
-    )
+    copied = enter_claim(few, pins, tmp_path, "copied", training=HOURS | {"seed": 9}, **options)
     with pytest.raises(SpecError, match="have the same weights"):
         add_runs(path, few, pins, "equal_samples", [copied])
+
+
+def test_a_training_under_both_conditions_cost_the_same(few: Suite, pins: Lock, run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "runs.json"
+    add_runs(path, few, pins, "equal_samples", [run("modular", 1)])
+    training = {"device_hours": 0.5}
+    cheaper = enter_claim(
+        few, pins, tmp_path, "cheaper", method="modular", only=["mini-vit"], layers={}, training=HOURS | training
+    )
+    with pytest.raises(SpecError, match="have the same weights, but are not one training"):
+        add_runs(path, few, pins, "equal_time", [cheaper])
+
+
+def resealed(folder: Path, change: Callable[[Any], None]) -> Path:
+    """Change the content of a record and seal it again, as if it had been written so."""
+    path = folder / "record.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    change(content)
+    path.write_text(readable_json(Record.model_validate(content).sealed()), encoding="utf-8")
+    return folder
+
+
+def raise_detail(content: Any) -> None:
+    content["targets"]["mini-vit"]["axes"]["detail"]["value"] = 0.99
+
+
+def drop_inverse(content: Any) -> None:
+    content["inverses"] = {}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (raise_detail, r"mini-vit\.axes\.detail\.value': is 0\.99, but follows as 0\.\d+ from scores\.parquet"),
+        (drop_inverse, "fields 'targets' and 'inverses': are not of the same targets"),
+    ],
+)
+def test_a_record_that_does_not_follow_from_its_own_scores_is_refused(
+    few: Suite, pins: Lock, run: Run, tmp_path: Path, change: Callable[[Any], None], words: str
+) -> None:
+    folder = resealed(run("modular", 1), change)
+    load_record(folder)  # sealed well
+    with pytest.raises(IntegrityError, match=words):
+        add_runs(tmp_path / "runs.json", few, pins, "equal_time", [folder])
+    assert not (tmp_path / "runs.json").exists()
 
 
 def edited(path: Path, change: Mapping[str, Any]) -> None:
@@ -179,6 +224,7 @@ def test_runs_out_of_order_twice_of_unknown_targets_or_not_finite_are_refused(
         "listed twice": entries[:1] * 2,
         "unknown target": [entries[0] | {"target": "mini-bert"}],
         "not scored on the axes": [entries[0] | {"scores": {"detail": 0.5}}],
+        "rest on the same record": [entries[0], entries[1] | {"record": entries[0]["record"]}],
         "finite": [entries[0] | {"scores": entries[0]["scores"] | {"detail": float("nan")}}],
     }
     for words, runs in wrong.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,11 @@ NAMES = ("modular", "end_to_end")
 
 
 def a_run(method: str, seed: int, score: float, **changes: Any) -> TrainingRun:
+    digest = sha256(f"{method} {seed} {changes.get('condition')}".encode()).hexdigest()
     fields: dict[str, Any] = {
         "method": method, "target": "mini-vit", "condition": "equal_samples", "seed": seed, "steps": 10,
-        "samples": 1000, "device_hours": 1.0, "device": "GPU", "record": "0" * 64,
-        "weights": f"{seed:02x}{len(method):02x}" * 16, "scores": dict.fromkeys(("detail", "shape", "color"), score),
+        "samples": 1000, "device_hours": 1.0, "device": "GPU", "record": digest,
+        "weights": digest, "scores": dict.fromkeys(("detail", "shape", "color"), score),
     }  # fmt: skip
     return TrainingRun.model_validate(fields | changes)
 
@@ -80,6 +82,22 @@ def test_the_interval_over_seeds_is_that_of_welch(few: Suite, pins: Lock) -> Non
     expected = ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
     (item, *_) = compare(few, pins, sides(first, second))
     assert (item.low, item.high) == pytest.approx(tuple(expected), abs=1e-6)
+
+
+def test_scores_that_hardly_vary_have_an_interval(few: Suite, pins: Lock) -> None:
+    (item, *_) = compare(few, pins, sides([1e-90, 0.0, 0.0], [0.0, 0.0, 0.0]))
+    assert (item.verdict, item.low, item.high) == ("tie", 0, 0)
+
+
+def test_the_verdict_follows_from_the_numbers_that_are_stated(few: Suite, pins: Lock) -> None:
+    """Sums of decimal fractions are off by their last bits, which decide nothing."""
+    apart = 0
+    for low in range(10, 40):
+        first, second = ([(low + k + shift) / 50 for k in (0, 1, 1)] for shift in (1, 0))
+        apart += abs(np.mean(first) - np.mean(second)) > max(np.ptp(first), np.ptp(second))
+        for item in compare(few, pins, sides(first, second)):
+            assert (item.lead, item.spread, item.verdict) == (0.02, 0.02, "tie")
+    assert apart, "as floating point has it"
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,7 @@ def test_a_damaged_record_is_left_out_with_a_line(own: Path, few: Suite, pins: L
         (["ad"], "did you mean 'add'?"),
         (["add"], "Missing argument 'RECORD...'"),
         (["add", "nowhere", "--out", "x.json"], "Missing option '--condition'"),
+        (["--suite", "coco@1", "add", "nowhere", "--condition", "equal_time", "--out", "x.json"], "stand after it"),
         (["add", "nowhere", "--condition", "equal", "--out", "x.json"], "is not one of"),
         (["add", "nowhere", "--condition", "equal_time", "--out", "x.json"], "no such file"),
     ],
@@ -122,8 +123,8 @@ def test_runs_are_added_and_compared_by_commands(own: Path, few: Suite, pins: Lo
     for method, first in (("modular", 1), ("end_to_end", 11)):
         for seed in range(first, first + 3):
             training = HOURS | {"seed": seed}
-            name, where = f"{method}-{seed}", tmp_path / "runs"
-            folders.append(enter_claim(few, pins, where, name, method=method, seed=seed, training=training))
+            options = {"method": method, "seed": seed, "training": training, "layers": {}}
+            folders.append(enter_claim(few, pins, tmp_path / "runs", f"{method}-{seed}", **options))
     done = invoke("add", "--condition", "equal_samples", "--suite", own, "--out", out, *folders)
     assert (done.exit_code, done.stdout) == (0, f"{out}: 18 runs of end_to_end, modular\n"), done.output
     root = tmp_path / "submissions"
