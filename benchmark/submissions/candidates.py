@@ -193,9 +193,7 @@ def from_references(references: Sequence[str], suite: Suite) -> Candidate:
     return Candidate(_slug(names[0]), method, title, inverses)
 
 
-def describe_candidate(
-    candidate: Candidate, spec: TargetSpec, target_sha256: str
-) -> tuple[InverseConfig, InverseInfo]:
+def describe_candidate(candidate: Candidate, spec: TargetSpec, target_sha256: str) -> tuple[InverseConfig, InverseInfo]:
     """Return the configuration of a candidate's inverse of a target, and where it came from; nothing is imported.
 
     The parameters of a submission's own architecture are all numbers of its file: which of them are buffers only its
