@@ -86,7 +86,7 @@ def test_other_images_than_the_lock_names_stop_an_evaluation(mini: Suite, lock: 
 
 def test_perturbed_hashes_are_of_the_audit_images(mini: Suite, content: Content) -> None:
     images: ImageSet = content.images
-    hashes = hash_perturbed(mini, images)
+    hashes = hash_perturbed(mini, images, content.lock)
     assert {name.split("/")[0] for name in hashes} == set(mini.audit_ids(images.ids))
     for image in mini.audit_ids(images.ids):
         assert hashes[f"{image}/identity"] != hashes[f"{image}/hue_shift_120"]

@@ -153,6 +153,7 @@ def suite_context(board: Board, gallery: Gallery | None) -> dict[str, Any]:
         "selection": _selection(suite),
         "samples": [(kind, file) for kind, file in samples if file],
         "sample_image": image,
+        "sample_credits": gallery.credited({image}) if gallery and image else (),
         "sample_size": gallery.target.input_size if gallery else None,
         "address": _address(lock),
         "metrics": [METRICS[m] for m in suite.metrics if m in METRICS],
