@@ -188,7 +188,7 @@ def verify(
     tap by an inverse that was just loaded: a recon that looks at other taps or remembers earlier calls is found.
 
     With --rerun, the record in that folder is compared instead; it is treated as data that anybody may have written,
-    and its own audit images are scored again.
+    and its own audit images are scored again. It must hold some: suites that store no pictures are run again here.
 
     \b
     Examples:

@@ -5,7 +5,7 @@ Nothing of a submission is imported here: recons are read from the record's imag
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -150,6 +150,20 @@ def _find_comparable(suite: Suite, scores: ScoreArrays) -> npt.NDArray[np.bool_]
     return np.stack([stored[..., [0, *needed]].all(-1) for needed in conditions], axis=-1)
 
 
+def _iter_rescorable(
+    content: Content, checked: CheckedRecord
+) -> Iterator[tuple[ScoreArrays, Pixels, npt.NDArray[np.bool_]]]:
+    """Yield scores and pixels of the images of which recons are stored, and which scores follow from these."""
+    suite = content.suite
+    for scores, pixels in zip(*checked, strict=True):
+        images = stored_images(suite, content.lock, scores.images)
+        comparable = _find_comparable(suite, select_images(scores, images))
+        used = comparable.any((1, 2))
+        if used.any():
+            chosen = [image for image, there in zip(images, used, strict=True) if there]
+            yield select_images(scores, chosen), pixels[used], comparable[used]
+
+
 def rescore(content: Content, checked: CheckedRecord, device: torch.device) -> dict[str, Difference]:
     """Score the audit images of a record again, from the suite's originals and the stored recons.
 
@@ -163,25 +177,19 @@ def rescore(content: Content, checked: CheckedRecord, device: torch.device) -> d
         SpecError: the record stores no recon, an audit image is not one of the suite, or a network of its metrics is
             not there.
     """
-    suite, networks = content.suite, load_metric_networks(content, device)
-    not_finite = 1 + get_reason_names(suite).index(NOT_FINITE)
+    suite, parts = content.suite, list(_iter_rescorable(content, checked))
+    if not parts:
+        raise _no_pictures(content, checked[0][0].target.id)
+    networks, not_finite = load_metric_networks(content, device), 1 + get_reason_names(suite).index(NOT_FINITE)
     stated, rescored = [], []
-    for scores, pixels in zip(*checked, strict=True):
-        own = select_images(scores, stored_images(suite, content.lock, scores.images))
-        comparable = _find_comparable(suite, own)
-        if not comparable.any():
-            continue
-        used = comparable.any((1, 2))
-        own, pixels = select_images(own, np.array(own.images)[used].tolist()), pixels[used]
+    for own, pixels, comparable in parts:
         again = _score_pixels(content, own, pixels, networks, device)
-        skipped = (own.reasons == not_finite) | ~comparable[used][..., None]
+        skipped = (own.reasons == not_finite) | ~comparable[..., None]
         for m, name in enumerate(suite.metrics):
             absent = networks.perceptual is None or not (own.reasons[..., m] == SCORED).any()
             skipped[..., m] |= "perceptual" in get_metric(name).needs and absent
         stated.append(replace(own, reasons=np.where(skipped, NOT_APPLICABLE, own.reasons)))
         rescored.append(replace(again, reasons=np.where(skipped, NOT_APPLICABLE, again.reasons)))
-    if not stated:
-        raise _no_pictures(content, checked[0][0].target.id)
     return measure_differences(suite, stated, rescored, exact=True)
 
 
