@@ -158,10 +158,9 @@ def _iter_rescorable(
     for scores, pixels in zip(*checked, strict=True):
         images = stored_images(suite, content.lock, scores.images)
         comparable = _find_comparable(suite, select_images(scores, images))
-        used = comparable.any((1, 2))
-        if used.any():
-            chosen = [image for image, there in zip(images, used, strict=True) if there]
-            yield select_images(scores, chosen), pixels[used], comparable[used]
+        used = np.flatnonzero(comparable.any((1, 2)))
+        if used.size:
+            yield select_images(scores, [images[index] for index in used]), pixels[used], comparable[used]
 
 
 def rescore(content: Content, checked: CheckedRecord, device: torch.device) -> dict[str, Difference]:
