@@ -14,6 +14,7 @@ from benchmark.engine.contract import find_breaches
 from benchmark.engine.evaluation import evaluate
 from benchmark.engine.jobs import Options
 from benchmark.engine.rescore import rescore
+from benchmark.errors import IntegrityError
 from benchmark.files.paths import submissions_root
 from benchmark.records.consistency import check_record
 from benchmark.records.record import load_audit
@@ -83,3 +84,14 @@ def test_a_record_of_photographs_stores_what_their_licenses_allow(
     assert find_breaches(content, candidate, one, cpu) == []
     pixels[0, 4, 6] = 255 - pixels[0, 4, 6]
     assert [(b.tap, b.perturbation) for b in find_breaches(content, candidate, one, cpu)] == [("stage.2", "gray")]
+
+
+def test_the_check_of_a_lock_names_rights_that_are_not_those_of_the_annotation_file(sample: Path) -> None:
+    suite = photographs_on_swin()
+    lock = empty_lock(suite)
+    rights = find_audit_rights(suite, Content(suite, lock, sample).images)
+    Content(suite, lock.model_copy(update={"rights": rights}), sample).check()
+    changed = rights[0].model_copy(update={"license": "us-government"})
+    for wrong in ((changed, *rights[1:]), rights[::-1]):
+        with pytest.raises(IntegrityError, match=r"rights to image '\d{12}' is different"):
+            Content(suite, lock.model_copy(update={"rights": wrong}), sample).check()
