@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 import torch
 
 from benchmark.content.content import Content
+from benchmark.engine.evaluation import Audited
 from benchmark.engine.precision import float32
 from benchmark.engine.reading import apply, read_features
 from benchmark.files.pixels import to_pixels, to_tensor
 from benchmark.inverses.base import Inverse
 from benchmark.inverses.spec import get_method
-from benchmark.records.audit import read_audit
 from benchmark.submissions.candidates import Candidate, load_candidate
-from benchmark.suites.spec import INPUT, TargetSpec
+from benchmark.suites.spec import INPUT
 from benchmark.targets import load_target
 from benchmark.targets.base import Target
 from benchmark.targets.files import hash_weights
@@ -67,9 +66,7 @@ def _alone(inverse: Inverse, features: Mapping[str, Features], tap: str) -> np.n
 def find_breaches(
     content: Content,
     candidate: Candidate,
-    audit: pa.Table,
-    images: Sequence[str],
-    targets: Sequence[TargetSpec],
+    audited: Mapping[str, Audited],
     device: torch.device,
 ) -> list[Breach]:
     """Invert every audit image again, a tap, an image and a perturbation at a time, in reverse order, and compare.
@@ -79,14 +76,15 @@ def find_breaches(
     gives other recons than it gave in the evaluation.
 
     Args:
-        audit: what the evaluation stored (AUDIT_SCHEMA), of `images` and `targets`.
+        audited: by target, what the evaluation kept of the audit images, also where a record stores nothing of them.
 
     Returns:
         The recons whose PSNR to the stored one is under LEAST_PSNR_DB.
     """
     suite, reads_input = content.suite, get_method(candidate.method).needs_input
     breaches = []
-    for spec, pixels in zip(targets, read_audit(suite, audit, targets, images), strict=True):
+    for name, (images, pixels) in audited.items():
+        spec = suite.target(name)
         target = load_target(spec, content.target(spec), device)
         for p, perturbation in reversed(list(enumerate(suite.perturbations))):
             features = []

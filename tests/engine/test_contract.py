@@ -20,7 +20,6 @@ from benchmark.files.pixels import to_tensor
 from benchmark.inverses import code as trusted
 from benchmark.inverses import spec
 from benchmark.metrics.case import Networks
-from benchmark.records.audit import audit_to_table
 from benchmark.submissions.candidates import Candidate, load_candidate, open_submission
 from benchmark.suites.spec import Suite
 from benchmark.targets import load_target
@@ -123,7 +122,7 @@ def breaches_of(content: Content, candidate: Candidate) -> list[Breach]:
     inverse, _ = load_candidate(candidate, swin, weights, CPU)
     target = load_target(swin, content.target(swin), CPU)
     stored = Pipeline(light, target, inverse, Networks(), Stopwatch(CPU)).run(tile)["audit"]
-    return find_breaches(content, candidate, audit_to_table(suite, swin, ids, stored), ids, [swin], CPU)
+    return find_breaches(content, candidate, {swin.id: (tuple(ids), stored)}, CPU)
 
 
 @pytest.mark.slow
