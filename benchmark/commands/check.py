@@ -119,11 +119,12 @@ def rescore_command(
     """
     from benchmark.engine.rescore import make_receipt, rescore
     from benchmark.records.receipts import ROUNDING
+    from benchmark.suites.audit import stored_images
 
     quiet()
     folder, content, record, checked = _open_record(reference, suite_id, data_folder)
     torch_device = open_device("cpu" if device == "auto" else device, threads)
-    images = len(content.suite.audit_ids(checked[0][0].images))
+    images = len(stored_images(content.suite, content.lock, checked[0][0].images))
     differences = rescore(content, checked, torch_device)
     receipt = make_receipt("rescored", record, differences, torch_device, by or "nobody", images)
     _report(receipt, folder, by, as_json, dict.fromkeys(differences, f"{ROUNDING:g} rel."))
@@ -149,9 +150,7 @@ def _run_again(
         again = evaluation.write(Path(temporary))
         evaluation.clear()
         check_inverses(record, again, str(submission))
-        audited = suite.audit_ids(content.images.ids)
-        images = [image for image in content.images.ids[: again.images] if image in audited]
-        breaches = find_breaches(content, candidate, evaluation.audit, images, specs, device)
+        breaches = find_breaches(content, candidate, evaluation.audited, device)
     if breaches:
         cure = "the recon of a tap may depend on that tap's features, the weights and its seed alone"
         raise IntegrityError(f"{breaches[0]}; {len(breaches)} recons in all", where=str(submission), cure=cure)
@@ -190,7 +189,7 @@ def verify(
     tap by an inverse that was just loaded: a recon that looks at other taps or remembers earlier calls is found.
 
     With --rerun, the record in that folder is compared instead; it is treated as data that anybody may have written,
-    and its own audit images are scored again.
+    and its own audit images are scored again. It must hold some: suites that store no pictures are run again here.
 
     \b
     Examples:

@@ -10,6 +10,7 @@ from benchmark.content import hub, photographs
 from benchmark.content.networks import fetch_network
 from benchmark.content.pins import (
     check_pins,
+    find_audit_rights,
     find_gaps,
     hash_image,
     hash_images,
@@ -20,9 +21,10 @@ from benchmark.content.pins import (
 from benchmark.datasets import open_images
 from benchmark.datasets.base import ImageSet, Sample
 from benchmark.errors import SpecError
-from benchmark.files.canonical import sha256_file
+from benchmark.files.canonical import digest_of, sha256_file
 from benchmark.files.paths import PACKAGE, key_of
 from benchmark.suites.lock import Lock
+from benchmark.suites.rights import Rights
 from benchmark.suites.spec import CocoData, FrozenData, HubData, Source, Suite, TargetSpec
 from benchmark.targets.files import find_files
 
@@ -62,6 +64,9 @@ class _Checked(ImageSet):
 
     def fingerprint(self) -> str:
         return self._images.fingerprint()
+
+    def rights(self, index: int) -> Rights | None:
+        return self._images.rights(index)
 
     def unused(self) -> ImageSet:
         return self._images.unused()
@@ -182,7 +187,7 @@ class Content:
         Raises:
             IntegrityError: names the first that differs.
         """
-        hashes = hash_perturbed(self.suite, self.images)
+        hashes = hash_perturbed(self.suite, self.images, self.lock)
         check_pins("perturbed image", self.lock.perturbed, hashes, draft=self.lock.draft, where=self.suite.lock_path)
 
     def hash_files(self, images: ImageSet) -> dict[str, str]:
@@ -207,4 +212,10 @@ class Content:
         files = self.hash_files(images)
         check_pins("file", self.lock.files, files, draft=draft, where=where, cure=PACKAGE_CURE)
         check_pins("image", self.lock.images, hash_images(self.suite, images), draft=draft, where=where)
-        check_pins("perturbed image", self.lock.perturbed, hash_perturbed(self.suite, images), draft=draft, where=where)
+        perturbed = hash_perturbed(self.suite, images, self.lock)
+        check_pins("perturbed image", self.lock.perturbed, perturbed, draft=draft, where=where)
+        pinned, found = (
+            {rights.image: digest_of([place, rights.model_dump(mode="json")]) for place, rights in enumerate(held)}
+            for held in (self.lock.rights, find_audit_rights(self.suite, images))
+        )
+        check_pins("rights to image", pinned, found, draft=draft, where=where)

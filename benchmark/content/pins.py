@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -17,15 +18,17 @@ from benchmark.files.pixels import to_pixels, to_tensor
 from benchmark.metrics.perceptual import ALEXNET_SHA256, HEADS_SHA256
 from benchmark.metrics.spec import get_metric
 from benchmark.perturbations import perturb
+from benchmark.suites.audit import audit_images, find_withheld
 from benchmark.suites.lock import Lock
+from benchmark.suites.rights import LICENSES, Rights
 from benchmark.suites.spec import CocoData, FrozenData, HubData, Source, Suite
 from benchmark.targets import TIMM_FAMILIES
 from benchmark.targets.config import CONFIG
 from benchmark.targets.files import INDEX, PREPROCESSOR, PROCESSOR, WEIGHTS
 
 __all__ = [
-    "check_pins", "drop_unnamed", "find_gaps", "fix_gap", "hash_image", "hash_images", "hash_perturbed", "image_sizes",
-    "perceptual_pins",
+    "check_pins", "drop_unnamed", "find_audit_rights", "find_gaps", "fix_gap", "hash_image", "hash_images",
+    "hash_perturbed", "image_sizes", "perceptual_pins",
 ]  # fmt: skip
 
 
@@ -61,11 +64,28 @@ def hash_images(suite: Suite, images: ImageSet, *, bar: bool = False) -> dict[st
     }
 
 
-def hash_perturbed(suite: Suite, images: ImageSet) -> dict[str, str]:
+def find_audit_rights(suite: Suite, images: ImageSet) -> tuple[Rights, ...]:
+    """Return the rights to the audit images of a suite that asks for licenses.
+
+    Of those that the suite names, or of all, the first so many in their order whose license allows derivatives.
+    """
+    if suite.dataset.pictures != "licensed":
+        return ()
+    named = suite.audit_images
+    possible = (images.rights(i) for i, image in enumerate(images.ids) if isinstance(named, int) or image in named)
+    allowed = (rights for rights in possible if rights and LICENSES[rights.license].derivatives)
+    return tuple(islice(allowed, _count_audit(suite)))
+
+
+def _count_audit(suite: Suite) -> int:
+    return suite.audit_images if isinstance(suite.audit_images, int) else len(suite.audit_images)
+
+
+def hash_perturbed(suite: Suite, images: ImageSet, lock: Lock) -> dict[str, str]:
     """Return the SHA-256 of the 8-bit perturbed pixels of the audit images, by `image/perturbation`."""
     hashes = {}
     for size in image_sizes(suite):
-        for image_id in suite.audit_ids(images.ids):
+        for image_id in audit_images(suite, lock, images.ids):
             sample = images.load(images.ids.index(image_id), size)
             image = to_tensor(sample.image[None])
             mask = torch.from_numpy(sample.focal_mask)[None]
@@ -119,7 +139,7 @@ def _source_gaps(source: Source, lock: Lock, *, timm: bool) -> list[str]:
 
 
 def find_gaps(suite: Suite, lock: Lock) -> tuple[str, ...]:
-    """Parts of a suite that its lock does not pin: revisions, files, images, perturbed images and yardsticks.
+    """Parts of a suite that its lock does not pin: revisions, files, images, rights, perturbed images and yardsticks.
 
     The files of embedded networks and data are not looked for: whoever makes a lock has them at hand.
     """
@@ -131,9 +151,13 @@ def find_gaps(suite: Suite, lock: Lock) -> tuple[str, ...]:
             gaps.append(f"revision of {data.repo_id}")
         gaps += [f"file {name}" for file in data.files if (name := f"{data.repo_id}/{file}") not in lock.files]
     sizes = 1 if data.source == "frozen" else len(image_sizes(suite))
-    audit = suite.audit_images if isinstance(suite.audit_images, int) else len(suite.audit_images)
+    audit = _count_audit(suite)
     if len(lock.images) != data.images * sizes:
         gaps.append("images")
+    if data.pictures == "licensed":
+        held = sum(find_withheld(suite, lock, rights.image) is None for rights in lock.rights)
+        gaps += [f"rights to {audit - held} of {audit} audit images"] if held < audit else []
+        audit = held or audit
     if len(lock.perturbed) != audit * sizes * len(suite.perturbations):
         gaps.append("perturbed images")
     gaps += [
@@ -160,6 +184,11 @@ def fix_gap(suite: Suite, gap: str, *, locked: bool) -> str:
         return again
     if kind == "file":
         return f"that commit has no such file; state another 'revision' in {file}"
+    if kind == "rights":
+        return (
+            "too few licenses allow derivatives: let the suite take more images, or fewer 'audit_images', or state "
+            f'pictures = "none" under [dataset] in {file}, so that records store no pictures'
+        )
     return f"the data has another number of images than 'images' in {file} says"
 
 

@@ -43,12 +43,18 @@ class _Category(BaseModel):
 
 
 class ListedImage(BaseModel):
-    """A photograph of `height` x `width` pixels as stored; `file_name` has no folder."""
+    """A photograph of `height` x `width` pixels as stored; `file_name` has no folder.
+
+    `license` is the number of one of the file's licenses, `flickr_url` where the photograph is from; they are kept as
+    the file has them, and decide nothing but whether pictures are shown.
+    """
 
     id: int = Field(ge=0)
     file_name: str = Field(pattern=r"^[^/\\\x00]+$")
     height: Side
     width: Side
+    license: Any = None
+    flickr_url: Any = None
 
 
 class Runs(BaseModel):
@@ -70,11 +76,12 @@ class Annotation:
 
 
 class Annotations(BaseModel):
-    """What is read of an annotation file of COCO's instances."""
+    """What is read of an annotation file of COCO's instances; it may lack `licenses`."""
 
     images: list[ListedImage]
     categories: list[_Category]
     annotations: list[Annotation]
+    licenses: list[Any] = []
 
 
 def advise(folder: Path, own: str, official: str = AGAIN) -> str:
@@ -91,7 +98,7 @@ def _read(path: Path) -> Annotations:
     fields: dict[str, list[Any]] = {key: [] for key in Annotations.model_fields}
     found = set()
     for part in iter_slices(path):
-        if part.key not in fields:
+        if part.key not in fields or (part.key == "licenses" and not isinstance(part.value, list)):
             continue
         found.add(part.key)
         try:
@@ -100,7 +107,7 @@ def _read(path: Path) -> Annotations:
             counted = f", counted from item {part.start:,} on" if part.start else ""
             raise ValueError(explain(error, str(path)).message + counted) from None
         fields[part.key] += getattr(valid, part.key)
-    for key in fields.keys() - found:
+    for key in sorted(fields.keys() - found - {"licenses"}):
         raise ValueError(f"field '{key}': Field required")
     return Annotations.model_construct(None, **fields)
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from benchmark.errors import SpecError
 from benchmark.files.canonical import digest_of, sha256_file
+from benchmark.suites.rights import Rights
 
 __all__ = ["ImageSet", "Sample", "resize", "stamp"]
 
@@ -77,6 +78,10 @@ class ImageSet(ABC):
 
     def source(self, index: int) -> Path | None:
         """The file that holds image `index` and nothing else; None where images share a file."""
+        return None
+
+    def rights(self, index: int) -> Rights | None:
+        """What allows to show pictures of image `index`; None where its source states no known license for it."""
         return None
 
     def unused(self) -> ImageSet:

@@ -9,12 +9,14 @@ What an annotation file may hold, and what becomes of it:
 - a polygon of fewer than three points, or an empty list of polygons: covers nothing;
 - no segmentation, a polygon with a stray coordinate, run lengths that do not fill the image or are of another size,
   an unknown image or category, two images or categories of one id: the file is refused;
+- no license, or one that is not known: no picture of its image is published;
 - `area` and `bbox`: not used.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -40,10 +42,15 @@ from benchmark.datasets.decoding import read_image
 from benchmark.datasets.files import find_file
 from benchmark.errors import IntegrityError, SpecError
 from benchmark.files.canonical import digest_of
+from benchmark.suites.rights import Rights, find_license
 from benchmark.suites.spec import CocoData
 
-__all__ = ["ChosenImage", "check_ids", "iter_objects", "open_coco", "read_photograph", "select"]
+__all__ = ["ChosenImage", "check_ids", "find_rights", "iter_objects", "open_coco", "read_photograph", "select"]
 
+_FLICKR = re.compile(
+    r"https?://[a-z0-9]+\.static\.?flickr\.com/(?:[0-9]+/)?[0-9]+/([0-9]+)_[0-9a-f]+(?:_[a-z])?\.[a-z]+"
+)
+"""The address of a photograph's file, and its number, by which Flickr finds the page with its author."""
 DAMAGED = "delete it; then: invbench data fetch coco"
 
 
@@ -252,10 +259,31 @@ class _UnchosenImages(ImageSet):
         return digest_of(stamp(self.source(index) for index in range(len(self.images))))
 
 
+def find_rights(image: ListedImage, licenses: Sequence[Any]) -> Rights | None:
+    """Return the rights to a photograph; None without a license that is known, or an address on Flickr.
+
+    Args:
+        licenses: those of the annotation file. Known is a license by its address: another file may number its own
+            otherwise than COCO.
+    """
+    listed = [item for item in licenses if isinstance(item, dict) and item.get("id") == image.license]
+    license = find_license(listed[0].get("url")) if len(listed) == 1 and type(image.license) is int else None
+    photo = _FLICKR.fullmatch(image.flickr_url) if isinstance(image.flickr_url, str) else None
+    if license is None or photo is None:
+        return None
+    page = f"https://www.flickr.com/photo.gne?id={photo[1]}"
+    return Rights(image=f"{image.id:012d}", license=license.id, credit=f"photo {photo[1]} on Flickr", page=page)
+
+
 class _Coco(ImageSet):
-    def __init__(self, folder: Path, split: str, choices: tuple[ChosenImage, ...], images: list[ListedImage]) -> None:
-        self.folder, self.split, self.choices, self.images = folder, split, choices, images
+    def __init__(self, folder: Path, split: str, choices: tuple[ChosenImage, ...], annotations: Annotations) -> None:
+        self.folder, self.split, self.choices = folder, split, choices
+        self.images, self.licenses = annotations.images, annotations.licenses
         self.ids = tuple(choice.id for choice in choices)
+
+    def rights(self, index: int) -> Rights | None:
+        chosen = self.choices[index].image_id
+        return find_rights(next(image for image in self.images if image.id == chosen), self.licenses)
 
     def unused(self) -> ImageSet:
         chosen = {choice.image_id for choice in self.choices}
@@ -289,7 +317,7 @@ def open_coco(spec: CocoData, folder: Path) -> ImageSet:
     path = folder / annotation_file(spec.split)
     annotations = read_annotations(path)
     try:
-        return _Coco(folder, spec.split, select(annotations, spec), annotations.images)
+        return _Coco(folder, spec.split, select(annotations, spec), annotations)
     except (SpecError, IntegrityError) as error:
         where = f"{path}: {error.where}" if error.where else str(path)
         raise type(error)(error.message, where=where, cure=advise(folder, error.cure or CORRECT)) from None

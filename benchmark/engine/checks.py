@@ -15,6 +15,7 @@ from benchmark.records.record import Record, load_record
 from benchmark.records.store import record_folder
 from benchmark.submissions.review import MAX_FINDINGS, Outcome, Review, ReviewFinding, SuiteReview
 from benchmark.submissions.validate import Finding, check_additions, validate
+from benchmark.suites.audit import stored_images
 from benchmark.suites.catalog import list_suites, load_suite
 from benchmark.suites.lock import load_lock
 
@@ -47,7 +48,11 @@ def _review_record(
         # The networks or photographs of the suite are not here.
         findings.append(Finding("note", f"not rescored: {error.message}", str(folder / "record.json")))
     again = record_folder(rerun, record.submission.id, suite.id) if rerun else None
-    if again is not None and (again / "record.json").is_file():
+    there = again is not None and (again / "record.json").is_file()
+    if there and not stored_images(suite, content.lock, checked[0][0].images):
+        # Without pictures nothing shows that the scores of a rerun, which the submission's code may write, are its own.
+        findings.append(Finding("note", "the rerun was not compared: it stores no pictures", str(again)))
+    elif again is not None and there:
         try:
             _, scores = load_rerun(content, record, again, device)
             compared = _outcome(compare_reruns(suite, checked[0], scores))

@@ -24,6 +24,7 @@ from benchmark.engine.scorer import iter_tiles
 from benchmark.engine.stopwatch import Stage, Stopwatch
 from benchmark.engine.watching import Tracer, log_line
 from benchmark.engine.worker import opened
+from benchmark.suites.audit import audit_images
 from benchmark.targets import load_target
 
 __all__ = ["compute"]
@@ -133,7 +134,7 @@ def compute(content: Content, job: Job, options: Options, title: str, *, quiet: 
     if options.device.type == "cpu":
         keep_freed_memory()
     suite, images, computed = content.suite, content.images, set()
-    audited, judged = suite.audit_ids(images.ids), frozenset(images.ids[: suite.judged_images])
+    judged = frozenset(images.ids[: suite.judged_images])
     missing = _find_missing(job, options)
     # What an image takes depends on its target mostly by the number of taps.
     taps = {target_id: len(suite.target(target_id).taps) for target_id in missing}
@@ -149,6 +150,7 @@ def compute(content: Content, job: Job, options: Options, title: str, *, quiet: 
             spec, watch = suite.target(target_id), Stopwatch(options.device)
             target = load_target(spec, content.target(spec), options.device)
             how = replace(options.arithmetic, micro_batch=_fitting(job.stores[target_id], job, options))
+            audited = audit_images(suite, content.lock, images.ids, spec)
             with opened(job.loaded[target_id][0]) as inverse:
                 pipeline = Pipeline(suite, target, inverse, job.networks, watch, how)
                 for chunk, samples in _iter_samples(images, spec.input_size, chunks, watch, options.device):

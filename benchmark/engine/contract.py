@@ -7,11 +7,11 @@ from contextlib import contextmanager, nullcontext
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 import torch
 from torch import Tensor
 
 from benchmark.content.content import Content
+from benchmark.engine.evaluation import Audited
 from benchmark.engine.launcher import Launcher
 from benchmark.engine.precision import float32
 from benchmark.engine.reading import apply, read_features
@@ -19,9 +19,8 @@ from benchmark.engine.worker import open_inverse, opened
 from benchmark.files.pixels import to_pixels, to_tensor
 from benchmark.inverses.base import Inverter
 from benchmark.inverses.spec import get_method
-from benchmark.records.audit import read_audit
 from benchmark.submissions.candidates import Candidate, describe_candidate
-from benchmark.suites.spec import INPUT, TargetSpec
+from benchmark.suites.spec import INPUT
 from benchmark.targets import load_target
 from benchmark.targets.base import Target
 from benchmark.targets.files import hash_weights
@@ -90,9 +89,7 @@ def _alone(inverse: Inverter, features: Mapping[str, Features], tap: str) -> np.
 def find_breaches(
     content: Content,
     candidate: Candidate,
-    audit: pa.Table,
-    images: Sequence[str],
-    targets: Sequence[TargetSpec],
+    audited: Mapping[str, Audited],
     device: torch.device,
 ) -> list[Breach]:
     """Invert every audit image again, a tap, an image and a perturbation at a time, in reverse order, and compare.
@@ -102,14 +99,15 @@ def find_breaches(
     gives other recons than it gave in the evaluation.
 
     Args:
-        audit: what the evaluation stored (AUDIT_SCHEMA), of `images` and `targets`.
+        audited: by target, what the evaluation kept of the audit images, also where a record stores nothing of them.
 
     Returns:
         The recons whose PSNR to the stored one is under LEAST_PSNR_DB.
     """
     suite, breaches = content.suite, []
     with Launcher() if candidate.isolated else nullcontext() as launcher:
-        for spec, pixels in zip(targets, read_audit(suite, audit, targets, images), strict=True):
+        for name, (images, pixels) in audited.items():
+            spec = suite.target(name)
             opening = _Opening(content, candidate, load_target(spec, content.target(spec), device), launcher)
             for p, perturbation in reversed(list(enumerate(suite.perturbations))):
                 features = opening.read(to_tensor(pixels[:, 0, p], device), images)

@@ -31,18 +31,27 @@ from benchmark.records.audit import audit_to_table
 from benchmark.records.record import Record, StageLayers, SubmissionInfo, write_record
 from benchmark.records.scores import ScoreArrays, find_status, get_reason_names, scores_to_table
 from benchmark.submissions.candidates import Candidate
+from benchmark.suites.audit import audit_images, stored_images
+from benchmark.suites.lock import Lock
 from benchmark.suites.spec import Suite, TargetSpec
 
-__all__ = ["Evaluation", "assemble", "evaluate", "evaluate_share", "find_keys"]
+__all__ = ["Audited", "Evaluation", "assemble", "evaluate", "evaluate_share", "find_keys"]
+
+Audited = tuple[tuple[str, ...], npt.NDArray[np.uint8]]
+"""The ids of the audit images of a target, and their pixels, (images, 1 + taps, perturbations, H, W, 3)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What an evaluation yields: the unsealed record, its two tables, and the chunks it was put together from."""
+    """What an evaluation yields: the unsealed record, its two tables, and the chunks it was put together from.
+
+    `audited` holds by target the whole audit images, of which `audit` has what may be stored.
+    """
 
     record: Record
     scores: pa.Table
     audit: pa.Table
+    audited: Mapping[str, Audited]
     chunks: tuple[ChunkStore, ...]
 
     def write(self, folder: Path) -> Record:
@@ -61,6 +70,7 @@ class _TargetResult:
 
     scores: ScoreArrays
     layers: tuple[StageLayers, ...]
+    audited: Audited
     audit: pa.Table
     times: Times
     micro_batch: int
@@ -79,6 +89,7 @@ def _load(stores: Sequence[ChunkStore], chunks: Sequence[Chunk]) -> list[tuple[s
 
 def _join(
     suite: Suite,
+    lock: Lock,
     images: Sequence[str],
     spec: TargetSpec,
     inverse: Inverter,
@@ -88,8 +99,10 @@ def _join(
 ) -> _TargetResult:
     earlier = sum(float(arrays["times"][0, 1]) for path, arrays in parts if path not in computed)
     joined = {field: np.concatenate([arrays[field] for _, arrays in parts]) for field in parts[0][1]}
-    audited = suite.audit_ids(images)
-    audit = audit_to_table(suite, spec, [image for image in ids if image in audited], joined.pop("audit"))
+    chosen = audit_images(suite, lock, images, spec)
+    audited = tuple(image for image in ids if image in chosen)
+    stored, pixels = stored_images(suite, lock, audited), joined.pop("audit")
+    audit = audit_to_table(suite, spec, stored, pixels[[audited.index(image) for image in stored]])
     layers: tuple[StageLayers, ...] = ()
     transfer, hsics = joined.pop("transfer", None), joined.pop("hsic", None)
     if transfer is not None and hsics is not None and COMPARED in suite.metrics:
@@ -98,7 +111,9 @@ def _join(
     times, micro_batch = joined.pop("times"), int(joined.pop("micro_batch").min())
     scores = ScoreArrays(spec, ids, **joined, reason_names=get_reason_names(suite))
     seconds = dict(zip(STAGES, times[:, 2:].sum(0).tolist(), strict=True))
-    return _TargetResult(scores, layers, audit, Times(float(times[:, 0].min()), earlier, seconds), micro_batch)
+    return _TargetResult(
+        scores, layers, (audited, pixels), audit, Times(float(times[:, 0].min()), earlier, seconds), micro_batch
+    )
 
 
 def find_keys(content: Content, candidate: Candidate, options: Options) -> dict[str, str]:
@@ -135,7 +150,7 @@ def assemble(
         cure = "finish all shards, with the same options; name the caches of other machines with --from"
         raise SpecError(f"{total - there} of {total} chunks are missing", where=candidate.id, cure=cure)
     results = {
-        name: _join(suite, content.images.ids, suite.target(name), inverse, job.ids, parts[name], computed)
+        name: _join(suite, lock, content.images.ids, suite.target(name), inverse, job.ids, parts[name], computed)
         for name, (inverse, _) in job.loaded.items()
     }
     scores = [result.scores for result in results.values()]
@@ -169,7 +184,8 @@ def assemble(
     )
     audit = pa.concat_tables([result.audit for result in results.values()]).unify_dictionaries().combine_chunks()
     chunks = tuple(store for own in stores.values() for store in own)
-    return Evaluation(record, scores_to_table(suite, scores), audit, chunks)
+    audited = {name: result.audited for name, result in results.items()}
+    return Evaluation(record, scores_to_table(suite, scores), audit, audited, chunks)
 
 
 def evaluate(content: Content, candidate: Candidate, options: Options) -> Evaluation:

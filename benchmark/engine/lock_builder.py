@@ -13,6 +13,7 @@ from benchmark.content.content import Content, empty_lock
 from benchmark.content.pins import (
     check_pins,
     drop_unnamed,
+    find_audit_rights,
     find_gaps,
     hash_images,
     hash_perturbed,
@@ -45,7 +46,7 @@ def known_pins(suite: Suite) -> Lock:
         return empty_lock(suite).model_copy(update={"hues": lock.hues})
     if lock.suite_digest != suite.digest:
         changed = {"suite_digest": suite.digest, "images": {}, "perturbed": {}}
-        changed |= {"groups": {}, "wear": {}, "yardsticks": {}, "answers": {}}
+        changed |= {"groups": {}, "wear": {}, "yardsticks": {}, "answers": {}, "rights": ()}
         lock = lock.model_copy(update=changed)
     return drop_unnamed(suite, lock)
 
@@ -96,7 +97,7 @@ def find_revisions(suite: Suite, known: Lock) -> Lock:
 
 
 def make_lock(content: Content, device: torch.device) -> tuple[Lock, tuple[ChunkStore, ...]]:
-    """Return the lock of a suite: hashes of its files, images and perturbed images, and the measured yardsticks.
+    """Return the lock of a suite: hashes of its files, images and perturbed images, rights, and measured yardsticks.
 
     What the lock of `content` pins already must hold, and it names the commits of all repositories; see
     `find_revisions`. What was measured is kept in the cache: see `write_lock`, which takes what is returned.
@@ -115,8 +116,9 @@ def make_lock(content: Content, device: torch.device) -> tuple[Lock, tuple[Chunk
         raise IntegrityError(error.message, where=error.where, cure=cure) from None
     check_pins("file", content.lock.files, files, draft=True, where=suite.lock_path, cure=stale)
     hashed = hash_images(suite, images, bar=True)
-    hashes = {"files": files, "images": hashed, "perturbed": hash_perturbed(suite, images)}
-    lock, stores = measure_suite_yardsticks(content.with_lock(content.lock.model_copy(update=hashes)), device)
+    known = content.lock.model_copy(update={"rights": find_audit_rights(suite, images)})
+    hashes = {"files": files, "images": hashed, "perturbed": hash_perturbed(suite, images, known)}
+    lock, stores = measure_suite_yardsticks(content.with_lock(known.model_copy(update=hashes)), device)
     return lock.model_copy(update={"gaps": find_gaps(suite, lock)}), stores
 
 

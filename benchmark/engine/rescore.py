@@ -5,7 +5,7 @@ Nothing of a submission is imported here: recons are read from the record's imag
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -24,11 +24,13 @@ from benchmark.errors import IntegrityError, SpecError
 from benchmark.files.pixels import to_tensor
 from benchmark.metrics.case import Networks
 from benchmark.metrics.spec import get_metric
+from benchmark.records.audit import stored_cells
 from benchmark.records.consistency import CheckedRecord, check_record
 from benchmark.records.receipts import ROUNDING, Difference, Receipt
 from benchmark.records.record import Record, load_record
 from benchmark.records.scores import NOT_APPLICABLE, NOT_FINITE, SCORED, ScoreArrays, get_reason_names
-from benchmark.suites.spec import Suite
+from benchmark.suites.audit import stored_images
+from benchmark.suites.spec import HUE_PERTURBATIONS, POOLED, Suite
 
 __all__ = [
     "check_inverses", "compare_reruns", "load_rerun", "make_receipt", "measure_differences", "rescore", "select_images",
@@ -122,28 +124,66 @@ def _score_pixels(
     return replace(stated, values=values, reasons=reasons, clamped=clamped)
 
 
+def _no_pictures(content: Content, where: str) -> SpecError:
+    """Return why a record holds nothing that could be scored again."""
+    suite, pictures = content.suite, content.suite.dataset.pictures
+    if pictures == "none":
+        message = f"nothing to score again: records on {suite.id} store no pictures"
+        return SpecError(message, where=where, cure=f"run all of it again: invbench verify ID --suite {suite.argument}")
+    if pictures == "licensed" and not content.lock.rights:
+        message = f"nothing to score again: the lock of {suite.id} states no licenses, so that no picture is stored"
+        return SpecError(message, where=where, cure=f"run: invbench suite lock {suite.argument}; then evaluate again")
+    return SpecError("the record holds no audit image", where=where, cure="evaluate more images")
+
+
+def _find_comparable(suite: Suite, scores: ScoreArrays) -> npt.NDArray[np.bool_]:
+    """Return which scores follow from the stored recons, (images, taps, conditions).
+
+    The unperturbed recon enters scores of the others, and those over all hue kinds take all of them.
+    """
+    stored = stored_cells(suite, scores.target, len(scores.images))[:, 1:]
+    kinds = list(suite.perturbations)
+    conditions = [
+        [kinds.index(kind) for kind in (HUE_PERTURBATIONS if condition == POOLED else (condition,)) if kind in kinds]
+        for condition in suite.conditions
+    ]
+    return np.stack([stored[..., [0, *needed]].all(-1) for needed in conditions], axis=-1)
+
+
+def _iter_rescorable(
+    content: Content, checked: CheckedRecord
+) -> Iterator[tuple[ScoreArrays, Pixels, npt.NDArray[np.bool_]]]:
+    """Yield scores and pixels of the images of which recons are stored, and which scores follow from these."""
+    suite = content.suite
+    for scores, pixels in zip(*checked, strict=True):
+        images = stored_images(suite, content.lock, scores.images)
+        comparable = _find_comparable(suite, select_images(scores, images))
+        used = np.flatnonzero(comparable.any((1, 2)))
+        if used.size:
+            yield select_images(scores, [images[index] for index in used]), pixels[used], comparable[used]
+
+
 def rescore(content: Content, checked: CheckedRecord, device: torch.device) -> dict[str, Difference]:
     """Score the audit images of a record again, from the suite's originals and the stored recons.
 
-    Values are compared to float32 rounding. Left out are recons that were not finite, which no image can hold, and
-    metrics that the record has nothing of because their network was not there.
+    Values are compared to float32 rounding. Left out are recons that are not stored or were not finite, which no image
+    can hold, and metrics that the record has nothing of because their network was not there.
 
     Args:
         checked: what `check_record` returned.
 
     Raises:
-        SpecError: an audit image is not one of the suite, or a network of its metrics is not there.
+        SpecError: the record stores no recon, an audit image is not one of the suite, or a network of its metrics is
+            not there.
     """
-    suite, networks = content.suite, load_metric_networks(content, device)
-    not_finite = 1 + get_reason_names(suite).index(NOT_FINITE)
+    suite, parts = content.suite, list(_iter_rescorable(content, checked))
+    if not parts:
+        raise _no_pictures(content, checked[0][0].target.id)
+    networks, not_finite = load_metric_networks(content, device), 1 + get_reason_names(suite).index(NOT_FINITE)
     stated, rescored = [], []
-    for scores, pixels in zip(*checked, strict=True):
-        images = suite.audit_ids(scores.images)
-        if not images:
-            raise SpecError("the record holds no audit image", where=scores.target.id, cure="evaluate more images")
-        own = select_images(scores, images)
+    for own, pixels, comparable in parts:
         again = _score_pixels(content, own, pixels, networks, device)
-        skipped = own.reasons == not_finite
+        skipped = (own.reasons == not_finite) | ~comparable[..., None]
         for m, name in enumerate(suite.metrics):
             absent = networks.perceptual is None or not (own.reasons[..., m] == SCORED).any()
             skipped[..., m] |= "perceptual" in get_metric(name).needs and absent

@@ -33,7 +33,7 @@ class Frozen(BaseModel):
 
 def unset(value: Any) -> bool:
     """Leave an optional field out of the dump while it is not set: a field added later changes no older digest."""
-    return value in (None, False, {})
+    return value in (None, False, {}, ())
 
 
 def _cure(kind: str, loc: tuple[int | str, ...], model: type[BaseModel] | None) -> str | None:

@@ -21,9 +21,14 @@ from benchmark.files.tables import read_table
 from benchmark.records.columns import AUDIT_SCHEMA, table_digest
 from benchmark.suites.spec import INPUT, Suite, TargetSpec
 
-__all__ = ["audit_digest", "audit_to_table", "check_png", "check_sizes", "decode_png", "load_audit_file", "read_audit"]
+__all__ = [
+    "MAX_AUDIT_BYTES", "audit_digest", "audit_to_table", "check_png", "check_sizes", "decode_png", "load_audit_file",
+    "read_audit", "stored_cells",
+]  # fmt: skip
 
 Pixels = npt.NDArray[np.uint8]
+MAX_AUDIT_BYTES = 20_000_000
+"""What the audit set of a record may take. The suites of the package stay below even where every recon is noise."""
 MAX_SIDE_PX = 4096
 PNG_LEVEL = 4
 """One hundredth larger than at the highest level, in half the time."""
@@ -142,10 +147,28 @@ def check_sizes(table: pa.Table, sizes: Mapping[str, tuple[int, int]]) -> None:
             check_png(pngs.dictionary[png].as_py(), sizes[names[target]])
 
 
+def stored_cells(suite: Suite, target: TargetSpec, images: int) -> npt.NDArray[np.bool_]:
+    """Return which pictures of a target records store, (images, 1 + taps, perturbations).
+
+    Args:
+        images: how many audit images there are; the first "tap" is what the target saw.
+    """
+    taps, kinds = (INPUT, *target.tap_names), suite.perturbations
+    stored = np.full((images, len(taps), len(kinds)), not suite.audit_cells)
+    for cells in suite.audit_cells:
+        if target.id in cells.targets:
+            rows = [taps.index(tap) for tap in cells.taps if tap in taps]
+            stored[
+                np.ix_(range(min(images, cells.images)), rows, [kinds.index(kind) for kind in cells.perturbations])
+            ] = True
+    return stored
+
+
 def _row_labels(suite: Suite, target: TargetSpec, images: Sequence[str]) -> list[tuple[str, str, str, str]]:
     """Return image, target, tap and perturbation of every row of one target."""
-    taps = (INPUT, *target.tap_names)
-    return [(i, target.id, tap, kind) for i in images for tap in taps for kind in suite.perturbations]
+    taps, kinds = (INPUT, *target.tap_names), suite.perturbations
+    cells = np.argwhere(stored_cells(suite, target, len(images))).tolist()
+    return [(images[image], target.id, taps[tap], kinds[kind]) for image, tap, kind in cells]
 
 
 def _encode_png(pixels: Pixels) -> bytes:
@@ -155,13 +178,13 @@ def _encode_png(pixels: Pixels) -> bytes:
 
 
 def audit_to_table(suite: Suite, target: TargetSpec, images: Sequence[str], pixels: Pixels) -> pa.Table:
-    """Return the audit images of one target as rows (AUDIT_SCHEMA).
+    """Return the audit images of one target as rows (AUDIT_SCHEMA): the cells that the suite stores.
 
     Args:
-        images: the ids of the audit images.
+        images: the ids of the audit images of which pictures are stored.
         pixels: (images, 1 + taps, perturbations, H, W, 3); the first "tap" is what the target saw.
     """
-    flat = pixels.reshape(-1, *target.input_size, 3)
+    flat = pixels[stored_cells(suite, target, len(images))]
     columns: list[Sequence[Any]] = list(zip(*_row_labels(suite, target, images), strict=True)) or [()] * 4
     columns.append([_encode_png(item) for item in flat])
     arrays = [pa.array(column, field.type.value_type).dictionary_encode()
@@ -170,11 +193,11 @@ def audit_to_table(suite: Suite, target: TargetSpec, images: Sequence[str], pixe
 
 
 def read_audit(suite: Suite, table: pa.Table, targets: Sequence[TargetSpec], images: Sequence[str]) -> list[Pixels]:
-    """Return the audit images of each target, as `audit_to_table` was given them.
+    """Return the audit images of each target, as `audit_to_table` was given them; zero where nothing is stored.
 
     Args:
         targets: those that were evaluated.
-        images: the ids of the audit images.
+        images: the ids of the audit images of which pictures are stored.
 
     Raises:
         SpecError: a row is missing, twice there, out of its order or of something that the suite does not have.
@@ -188,15 +211,15 @@ def read_audit(suite: Suite, table: pa.Table, targets: Sequence[TargetSpec], ima
         if labels != wanted:
             message = f"row {number} is of {labels!r:.160}, not of {wanted!r}"
             raise SpecError(message, cure="evaluate again")
-    pngs, result, start = table.column("png"), [], 0
+    pngs, result, row = table.column("png"), [], 0
     for target in targets:
-        shape = (len(images), 1 + len(target.taps), len(suite.perturbations))
-        pixels = np.empty((int(np.prod(shape)), *target.input_size, 3), np.uint8)
-        for row in range(len(pixels)):
+        cells = stored_cells(suite, target, len(images))
+        pixels = np.zeros((*cells.shape, *target.input_size, 3), np.uint8)
+        for cell in np.argwhere(cells):
             try:
-                pixels[row] = decode_png(pngs[start + row].as_py(), target.input_size)
+                pixels[tuple(cell)] = decode_png(pngs[row].as_py(), target.input_size)
             except IntegrityError as error:
-                raise IntegrityError(f"row {start + row + 1} {error.message}", cure="evaluate again") from None
-        start += len(pixels)
-        result.append(pixels.reshape(*shape, *target.input_size, 3))
+                raise IntegrityError(f"row {row + 1} {error.message}", cure="evaluate again") from None
+            row += 1
+        result.append(pixels)
     return result

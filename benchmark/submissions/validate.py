@@ -17,6 +17,7 @@ from benchmark.files.clock import check_date
 from benchmark.files.declarations import MAX_TEXT_BYTES
 from benchmark.files.tables import MAX_FILE_BYTES
 from benchmark.inverses.spec import METHODS
+from benchmark.records.audit import MAX_AUDIT_BYTES
 from benchmark.records.consistency import check_predecessor, check_record
 from benchmark.records.history import HISTORY, RECORD_FILES, SUPERSEDED, check_history, superseded_folders
 from benchmark.records.receipts import RECEIPTS, load_receipts
@@ -47,7 +48,7 @@ _ALLOWED: tuple[tuple[str, int], ...] = (
     (re.escape(CODE), 200_000),
     (r"README\.md", 200_000),
     *((rf"({_RECORD}|{_OLD}){re.escape(name)}", size) for name, size in (
-        ("record.json", MAX_RECORD_BYTES), ("scores.parquet", MAX_FILE_BYTES), ("audit.parquet", MAX_FILE_BYTES))),
+        ("record.json", MAX_RECORD_BYTES), ("scores.parquet", MAX_FILE_BYTES), ("audit.parquet", MAX_AUDIT_BYTES))),
     (rf"({_RECORD}|{_OLD})receipts/(rescored|reproduced)-[0-9a-f]{{12}}\.json", MAX_TEXT_BYTES),
 )  # fmt: skip
 """What a submission's folder may hold: patterns of paths, and the largest size of such a file in bytes."""

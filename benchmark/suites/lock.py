@@ -11,6 +11,7 @@ from benchmark.errors import IntegrityError, SpecError
 from benchmark.files.canonical import digest_of
 from benchmark.files.declarations import Frozen, read_json, unset
 from benchmark.files.fields import Id, Revision, Sha256
+from benchmark.suites.rights import Rights
 from benchmark.suites.spec import Axis, Suite
 
 __all__ = ["MAX_LOCK_BYTES", "Answer", "CategoryHue", "Hues", "Lock", "Wear", "load_lock"]
@@ -84,6 +85,8 @@ class Lock(Frozen):
     gaps: tuple[str, ...] = ()
     revisions: dict[str, Revision] = Field(default={}, exclude_if=unset)
     """by repository, the commit of those that the suite names without one."""
+    rights: tuple[Rights, ...] = Field(default=(), exclude_if=unset)
+    """to the audit images, chosen by their licenses, in their order; empty where the suite asks for no licenses."""
 
     @property
     def draft(self) -> bool:

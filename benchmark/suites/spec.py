@@ -24,6 +24,7 @@ __all__ = [
     "HUE_PERTURBATIONS",
     "INPUT",
     "POOLED",
+    "AuditCells",
     "Axis",
     "CocoData",
     "Condition",
@@ -32,6 +33,7 @@ __all__ = [
     "HubData",
     "ImagenetData",
     "Perturbation",
+    "Pictures",
     "Source",
     "Suite",
     "TapSpec",
@@ -114,6 +116,10 @@ class TargetSpec(Frozen):
         raise did_you_mean(f"tap of {self.id}", name, [tap.name for tap in self.taps])
 
 
+Pictures = Literal["all", "licensed", "none"]
+"""Of which images pictures may be published: of all, of those whose license allows it, or of none."""
+
+
 class FrozenData(Frozen):
     """Images, masks and labels in one Parquet file inside the package, used at their own size."""
 
@@ -121,6 +127,11 @@ class FrozenData(Frozen):
     path: str
     images: int = Field(gt=0)
     description: str
+
+    @property
+    def pictures(self) -> Pictures:
+        """Of which images pictures may be published: they are the project's own."""
+        return "all"
 
 
 class _PhotographData(Frozen):
@@ -136,13 +147,15 @@ class CocoData(_PhotographData):
 
     Eligible: no crowd annotation, and the focal category (the one whose united masks cover most; the lower id
     of two) covers a share of the image within `share`. The first `images` in the order of the SHA-256 of
-    `salt` followed by the image id.
+    `salt` followed by the image id. `pictures` may be published of those whose license, as the annotation file has
+    it, allows derivatives; or of none.
     """
 
     source: Literal["coco"]
     split: Literal["val2017", "train2017"]
     salt: str
     share: tuple[float, float]
+    pictures: Literal["licensed", "none"] = Field(default="licensed", exclude_if=lambda value: value == "licensed")
 
 
 class ImagenetData(_PhotographData):
@@ -156,6 +169,11 @@ class ImagenetData(_PhotographData):
     salt: str
     pool: int = Field(gt=0)
 
+    @property
+    def pictures(self) -> Pictures:
+        """Of which images pictures may be published: ImageNet does not hold the rights to its photographs."""
+        return "none"
+
 
 class HubData(_PhotographData):
     """Parquet files with `id`, `image` and `mask` in a dataset repository of the Hub, in their order."""
@@ -165,15 +183,33 @@ class HubData(_PhotographData):
     revision: Revision | None = None
     files: tuple[str, ...] = Field(min_length=1)
 
+    @property
+    def pictures(self) -> Pictures:
+        """Of which images pictures may be published: their licenses are not known."""
+        return "none"
+
 
 DatasetSpec = Annotated[FrozenData | CocoData | ImagenetData | HubData, Field(discriminator="source")]
+
+
+class AuditCells(Frozen):
+    """Cells of the audit set: at `taps` of `targets`, under `perturbations`, of the first `images` audit images.
+
+    The tap `input` stands for what the target saw.
+    """
+
+    targets: tuple[Id, ...] = Field(min_length=1)
+    images: int = Field(gt=0)
+    taps: tuple[Id, ...] = Field(min_length=1)
+    perturbations: tuple[Perturbation, ...] = Field(min_length=1)
 
 
 class Suite(Frozen):
     """A frozen, versioned protocol; see the suite files for the meaning of every field.
 
-    Layers are compared on the first `layer_images` images, and the judge sees the first `judged_images`. Records of a
-    `draft` are never ranked, even if its lock is whole.
+    Layers are compared on the first `layer_images` images, and the judge sees the first `judged_images`. Records store
+    pictures of the `audit_images` (those named, or so many), all of them or where it is given those of `audit_cells`.
+    Records of a `draft` are never ranked, even if its lock is whole.
     """
 
     schema_version: Literal[1]
@@ -188,6 +224,7 @@ class Suite(Frozen):
     axes: dict[Axis, tuple[Id, ...]]
     report: tuple[Id, ...] = ()
     audit_images: tuple[str, ...] | Annotated[int, Field(gt=0)]
+    audit_cells: tuple[AuditCells, ...] = Field(default=(), exclude_if=unset)
     layer_images: int = Field(gt=0)
     judged_images: int = Field(default=0, ge=0)
     bootstrap_resamples: int = Field(gt=0)
@@ -209,7 +246,24 @@ class Suite(Frozen):
         for target in self.targets:
             if self.judge and (target.source.repo_id, target.source.path) == (self.judge.repo_id, self.judge.path):
                 raise ValueError(f"the judge is the network of target '{target.id}'; take one that is no target")
+        for cells in self.audit_cells:
+            self._check_cells(cells)
         return self
+
+    def _check_cells(self, cells: AuditCells) -> None:
+        """Refuse cells of what the suite does not have, and recons that cannot be scored alone."""
+        taps = {target.id: (INPUT, *target.tap_names) for target in self.targets}
+        if unknown := sorted({*cells.perturbations} - {*self.perturbations}):
+            raise ValueError(f"'audit_cells' names the perturbation '{unknown[0]}', which the suite does not have")
+        for name in cells.targets:
+            for tap in cells.taps:
+                if tap not in taps.get(name, ()):
+                    raise ValueError(f"'audit_cells' names the tap '{tap}' of '{name}', which the suite does not have")
+                plain = (
+                    c for c in self.audit_cells if name in c.targets and tap in c.taps and c.images >= cells.images
+                )
+                if tap != INPUT and not any("identity" in c.perturbations for c in plain):
+                    raise ValueError(f"'audit_cells' takes '{tap}' of '{name}' without the perturbation 'identity'")
 
     @property
     def id(self) -> str:
@@ -280,6 +334,10 @@ class Suite(Frozen):
         if isinstance(self.audit_images, int):
             return tuple(image_ids[: self.audit_images])
         return tuple(image for image in image_ids if image in self.audit_images)
+
+    def audit_depth(self, target: TargetSpec) -> int | None:
+        """Return how many audit images, from the first, are audited on a target; None: all."""
+        return max((cells.images for cells in self.audit_cells if target.id in cells.targets), default=None)
 
     def target(self, target_id: str) -> TargetSpec:
         """Return the target `target_id`; raises NotFoundError with the nearest name."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,10 @@ from benchmark.errors import IntegrityError
 from benchmark.records.audit import check_png, load_audit_file
 from benchmark.records.scores import applies
 from benchmark.records.statistics import masked_mean
+from benchmark.suites.audit import find_withheld
+from benchmark.suites.lock import Lock
 from benchmark.suites.spec import HUE_PERTURBATIONS, INPUT, POOLED, Suite, TargetSpec
+from leaderboard.data.credits import Credit, credits_of, withheld_of
 from leaderboard.data.entries import Entry
 from leaderboard.data.rankings import reference_of
 from leaderboard.data.views import axes_of
@@ -132,6 +135,8 @@ class Gallery:
         methods: the ids of the methods in the order shown.
         full: how many of them, from the first, are shown under every perturbation.
         files: names (no suffix) of the pictures.
+        credits: what has to stand beside the pictures of each image.
+        withheld: images that the records hold and that may not be shown, each with the reason.
     """
 
     target: TargetSpec
@@ -140,25 +145,34 @@ class Gallery:
     methods: tuple[str, ...]
     full: int
     files: Mapping[Key, str]
+    credits: tuple[Credit, ...] = ()
+    withheld: tuple[tuple[str, str], ...] = ()
+
+    def credited(self, images: Collection[str]) -> tuple[Credit, ...]:
+        """Return the credits of some images."""
+        return tuple(credit for credit in self.credits if credit.image in images)
 
     def seen(self, image: str, kind: str) -> str | None:
         """Return the file of what the target saw."""
         return self.files.get(("", image, INPUT, kind))
 
 
-def _held(suite: Suite, entries: Sequence[Entry]) -> tuple[str, ...]:
-    """Return the audit images that the suite names, or else those that the first record holds, in their order."""
-    if isinstance(suite.audit_images, tuple):
-        return suite.audit_images
-    for entry in entries:
-        if entry.audit is not None:
-            audit = load_audit_file(entry.audit, entry.record.audit_sha256)
-            return tuple(dict.fromkeys(audit.column("image").to_pylist()))
-    return ()
+def _held(suite: Suite, lock: Lock, entries: Sequence[Entry]) -> tuple[str, ...]:
+    """Return the audit images that may be shown, in their order.
+
+    Those that the suite names, or its lock, or else those that the first record holds.
+    """
+    named = suite.audit_images if isinstance(suite.audit_images, tuple) else tuple(r.image for r in lock.rights)
+    if suite.dataset.pictures == "all" and not named:
+        for entry in entries:
+            if entry.audit is not None:
+                audit = load_audit_file(entry.audit, entry.record.audit_sha256)
+                return tuple(dict.fromkeys(audit.column("image").to_pylist()))
+    return tuple(image for image in named if find_withheld(suite, lock, image) is None)
 
 
 def _plan_gallery(target: TargetSpec, entries: Sequence[Entry], held: Sequence[str]) -> Gallery:
-    """Return the gallery of a target, still without files."""
+    """Return the gallery of a target, still without files; of it the records hold `held`."""
     there = [entry for entry in entries if entry.audit is not None and target.id in entry.record.targets]
     shown = [entry for entry in there if reference_of(entry) is None] or there
     images = [image for image in held if all(image in entry.images for entry in shown if entry.images)]
@@ -199,39 +213,52 @@ def _make_job(entry: Entry, path: Path, galleries: Mapping[str, Gallery]) -> _Jo
     return _Job(name, path, entry.record.audit_sha256, wanted)
 
 
-def _extract(job: _Job, store: ImageStore) -> dict[str, dict[Key, str]]:
-    """Write the pictures of a record; return their names by target."""
+def _extract(job: _Job, store: ImageStore) -> tuple[dict[str, dict[Key, str]], list[str]]:
+    """Write the pictures of a record; return their names by target, and the images that the record holds."""
     names = {target: dict[Key, str]() for target in job.wanted}
     audit = load_audit_file(job.path, job.sha256)
-    labels = (audit.column(name).cast(pa.string()).to_pylist() for name in ("image", "target", "tap", "perturbation"))
+    labels = [audit.column(name).cast(pa.string()).to_pylist() for name in ("image", "target", "tap", "perturbation")]
     pngs = audit.column("png")
     for row, (image, target, tap, kind) in enumerate(zip(*labels, strict=True)):
         wanted = job.wanted.get(target)
         if wanted is not None and image in (wanted.plain if kind == "identity" else wanted.full):
             key = ("" if tap == INPUT else job.method, image, tap, kind)
             names[target][key] = store.add(pngs[row].as_py(), wanted.size, str(job.path))
-    return names
+    return names, sorted(set(labels[0]))
 
 
-def make_gallery(suite: Suite, entries: Sequence[Entry], store: ImageStore) -> dict[str, Gallery]:
-    """Return the gallery of every target, and write its images.
+def make_gallery(suite: Suite, lock: Lock, entries: Sequence[Entry], store: ImageStore) -> dict[str, Gallery]:
+    """Return the gallery of every target, and write its images: of those alone that may be shown.
 
     `entries` are in the order in which they are shown. Reference points are left out (one repeats the input, the
-    other is the same everywhere) unless there is nothing else to show; records without pictures always.
+    other is the same everywhere) unless there is nothing else to show; records without pictures always. What may be
+    shown follows from the suite and its lock, whatever the records hold.
 
     Raises:
         IntegrityError: audit images were changed or are no images.
     """
-    held = _held(suite, entries)
-    galleries = {target.id: _plan_gallery(target, entries, held) for target in suite.targets}
+    held = _held(suite, lock, entries)
+    galleries = {t.id: _plan_gallery(t, entries, held[: suite.audit_depth(t)]) for t in suite.targets}
     jobs = [_make_job(entry, entry.audit, galleries) for entry in entries if entry.audit is not None]
-    jobs = [job for job in jobs if job.wanted]
     files: dict[str, dict[Key, str]] = {target: {} for target in galleries}
-    for job in jobs:  # one after the other: processes that create files in one folder wait for each other
-        for target, names in _extract(job, store).items():
+    found = set[str]()
+    for job in (job for job in jobs if job.wanted):
+        # One after the other: processes that create files in one folder wait for each other.
+        by_target, images = _extract(job, store)
+        found.update(images)
+        for target, names in by_target.items():
             for key, name in names.items():
                 files[target].setdefault(key, name)
-    return {name: replace(gallery, files=files[name]) for name, gallery in galleries.items()}
+    withheld = withheld_of(suite, lock, sorted(found))
+    return {
+        name: replace(
+            gallery,
+            files=files[name],
+            credits=credits_of(suite, lock, {image for _, image, _, _ in files[name]}),
+            withheld=withheld,
+        )
+        for name, gallery in galleries.items()
+    }
 
 
 def gallery_data(suite: Suite, gallery: Gallery, entries: Mapping[str, Entry]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from benchmark.records.history import Event
 from benchmark.records.receipts import Trust
 from benchmark.records.record import AxisScore, Estimate
 from benchmark.submissions.schemas import render_schema
+from benchmark.suites.rights import WebAddress
 from benchmark.suites.spec import Axis, TapSpec
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "BoardEntry",
     "BoardFile",
     "BoardIndex",
+    "BoardPhotograph",
     "BoardReceipt",
     "BoardRow",
     "BoardScore",
@@ -215,6 +217,23 @@ class BoardTarget(_BoardPart):
     """its recons."""
 
 
+class BoardPhotograph(_BoardPart):
+    """A photograph of which pages show pictures, and what has to stand beside them."""
+
+    image: Line
+    """its id in the suite."""
+    credit: Line
+    """whom or what it is attributed to."""
+    page: WebAddress
+    """where it comes from."""
+    license: Line
+    """the name of its license."""
+    license_url: WebAddress
+    """the text of its license."""
+    notice: str
+    """what else has to be said; empty: nothing."""
+
+
 class SuitePages(_BoardPart):
     """The pages of a suite."""
 
@@ -244,6 +263,8 @@ class BoardSuite(_BoardPart):
     axes: dict[Axis, tuple[Id, ...]]
     """by axis, its metrics."""
     targets: tuple[BoardTarget, ...]
+    photographs: tuple[BoardPhotograph, ...]
+    """those of other people whose pictures the pages may show; empty where there are none, or all are the project's."""
     pages: SuitePages
     downloads: tuple[BoardDownload, ...]
     entries: tuple[BoardEntry, ...]

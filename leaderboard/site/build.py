@@ -141,7 +141,7 @@ class _Charts:
 def _write_board(writer: _Writer, board: Board, store: ImageStore) -> tuple[list[Download], dict[str, Gallery]]:
     """Write all pages of one board; those that show charts last, since other processes draw meanwhile."""
     suite, folder = board.suite, board.folder
-    galleries = make_gallery(suite, board.entries, store)
+    galleries = make_gallery(suite, board.lock, board.entries, store)
     charts = _Charts(board, galleries, store.folder)
     charts.start(writer.out / folder)
     _write_data(writer, board, galleries)
@@ -152,7 +152,7 @@ def _write_board(writer: _Writer, board: Board, store: ImageStore) -> tuple[list
     for target, gallery in galleries.items():
         context = gallery_context(board, gallery)
         writer.page(f"{folder}/gallery-{target}.html", "gallery.html.j2", "gallery", board, **context)
-    writer.page(f"{folder}/compare.html", "compare.html.j2", "compare", board, **compare_context(board))
+    writer.page(f"{folder}/compare.html", "compare.html.j2", "compare", board, **compare_context(board, galleries))
     context = suite_context(board, galleries[suite.targets[0].id])
     writer.page(f"{folder}/suite.html", "suite.html.j2", "suite", board, **context)
     context = {"downloads": downloads, "citation": cite_suite(suite)}
@@ -213,17 +213,21 @@ def _home(boards: Sequence[Board]) -> list[dict[str, Any]]:
 
 
 def _glimpse(boards: Sequence[Board], galleries: Sequence[dict[str, Gallery]]) -> dict[str, Any] | None:
-    """Return a row of pictures for the front page: an image as the network was shown it and its recons at every tap."""
+    """Return a row of pictures for the front page: an image as the network was shown it and its stored recons."""
     for by_target in galleries:
         for gallery in by_target.values():
             for _, image in gallery.choice.images:
                 for method in gallery.methods[:1]:
-                    files = [gallery.files.get((method, image, tap, "identity")) for tap in gallery.target.tap_names]
-                    if all(files):
-                        names = zip(gallery.target.tap_names, files, strict=True)
-                        pictures = [(tap, file, f"{image}: recon of {method} at {tap}") for tap, file in names]
-                        seen = ("input", gallery.seen(image, "identity"), f"{image}: input")
-                        return {"target": gallery.target, "method": method, "pictures": [seen, *pictures]}
+                    files = {
+                        tap: gallery.files.get((method, image, tap, "identity")) for tap in gallery.target.tap_names
+                    }
+                    pictures = [
+                        (tap, file, f"{image}: recon of {method} at {tap}") for tap, file in files.items() if file
+                    ]
+                    if len(pictures) > 1:
+                        shown = [("input", gallery.seen(image, "identity"), f"{image}: input"), *pictures]
+                        credits = gallery.credited({image})
+                        return {"target": gallery.target, "method": method, "pictures": shown, "credits": credits}
     return None
 
 

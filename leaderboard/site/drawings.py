@@ -183,32 +183,40 @@ class _HueFiles:
     recons: Mapping[str, Sequence[str]]
 
 
+def _hue_taps(gallery: Gallery, name: str) -> tuple[str, ...]:
+    """Return the taps with recons of recolored images: those that the suite stores."""
+    there = {tap for method, _, tap, kind in gallery.files if method == name and kind.startswith("hue_set")}
+    return tuple(tap for tap in gallery.target.tap_names if tap in there)
+
+
 def _hue_files(gallery: Gallery, name: str) -> Iterator[_HueFiles]:
-    kinds = sorted({kind for _, _, _, kind in gallery.files if kind.startswith("hue_set")})
+    kinds, taps = sorted({kind for *_, kind in gallery.files if kind.startswith("hue_set")}), _hue_taps(gallery, name)
     for _, image in gallery.choice.images:
         identity = gallery.seen(image, "identity")
         seen, recons = {}, {}
         for kind in kinds:
             shown = gallery.files.get(("", image, INPUT, kind))
-            files = [gallery.files.get((name, image, tap, kind)) for tap in gallery.target.tap_names]
-            if shown is not None and all(files):
+            files = [gallery.files.get((name, image, tap, kind)) for tap in taps]
+            if shown is not None and files and all(files):
                 seen[kind], recons[kind] = shown, [file for file in files if file]
         if identity is not None and seen:
             yield _HueFiles(identity, seen, recons)
 
 
-def _draw_hues(title: str, target: TargetSpec, files: Sequence[_HueFiles], store: Path) -> Chart | None:
+def _draw_hues(
+    title: str, target: TargetSpec, taps: Sequence[str], files: Sequence[_HueFiles], store: Path
+) -> Chart | None:
     def pixels(name: str) -> npt.NDArray[np.uint8]:
         return decode_png((store / f"{name}.png").read_bytes(), target.input_size)
 
-    marks: dict[str, list[HueMark]] = {tap: [] for tap in target.tap_names}
+    marks: dict[str, list[HueMark]] = {tap: [] for tap in taps}
     for image in files:
         seen = {kind: pixels(file) for kind, file in image.seen.items()}
         recons = {kind: np.stack([pixels(file) for file in names]) for kind, names in image.recons.items()}
         by_tap = measure_hues(pixels(image.identity), seen, recons)
-        for tap, here in zip(target.tap_names, by_tap, strict=True):
+        for tap, here in zip(taps, by_tap, strict=True):
             marks[tap] += here
-    return hue_chart(title, target.tap_names, marks) if any(marks.values()) else None
+    return hue_chart(title, taps, marks) if any(marks.values()) else None
 
 
 def plan_hues(gallery: Gallery, entry: Entry, store: Path) -> Plan | None:
@@ -221,4 +229,8 @@ def plan_hues(gallery: Gallery, entry: Entry, store: Path) -> Plan | None:
     if not files:
         return None
     title = f"Hue in, hue out: {label_of(entry)} on {target.id}"
-    return Plan(f"charts/hue-{target.id}-{name}", title, partial(_draw_hues, title, target, files, store))
+    return Plan(
+        f"charts/hue-{target.id}-{name}",
+        title,
+        partial(_draw_hues, title, target, _hue_taps(gallery, name), files, store),
+    )

@@ -8,6 +8,7 @@ from benchmark.records.record import AxisScore, Estimate
 from benchmark.suites.lock import Lock
 from benchmark.suites.spec import AXES, Suite
 from leaderboard.data.board import suite_folder
+from leaderboard.data.credits import credits_of
 from leaderboard.data.entries import Entry
 from leaderboard.data.equivalents import find_equivalents
 from leaderboard.data.frames import rounded
@@ -18,6 +19,7 @@ from leaderboard.site.board_json import (
     BoardEntry,
     BoardFile,
     BoardIndex,
+    BoardPhotograph,
     BoardReceipt,
     BoardRow,
     BoardScore,
@@ -78,6 +80,17 @@ def _board_suite(
                 gallery=f"{folder}/gallery-{target.id}.html",
             )
             for target in suite.targets
+        ),
+        photographs=tuple(
+            BoardPhotograph(
+                image=credit.image,
+                credit=credit.credit,
+                page=credit.page,
+                license=credit.license.name,
+                license_url=credit.license.url,
+                notice=credit.license.notice,
+            )
+            for credit in credits_of(suite, lock, {rights.image for rights in lock.rights})
         ),
         pages=SuitePages(**pages),
         downloads=tuple(_board_download(download, folder) for download in downloads),

@@ -21,7 +21,6 @@ from benchmark.files.pixels import to_tensor
 from benchmark.inverses import code as trusted
 from benchmark.inverses import spec
 from benchmark.metrics.case import Networks
-from benchmark.records.audit import audit_to_table
 from benchmark.submissions.candidates import Candidate, describe_candidate, load_candidate, open_submission
 from benchmark.suites.spec import Suite
 from benchmark.targets import load_target
@@ -125,7 +124,7 @@ def breaches_of(content: Content, candidate: Candidate, again: Candidate) -> lis
     inverse = load_candidate(candidate, config, CPU)
     target = load_target(swin, content.target(swin), CPU)
     stored = Pipeline(light, target, inverse, Networks(), Stopwatch(CPU)).run(tile)["audit"]
-    return find_breaches(content, again, audit_to_table(suite, swin, ids, stored), ids, [swin], CPU)
+    return find_breaches(content, again, {swin.id: (tuple(ids), stored)}, CPU)
 
 
 @pytest.mark.slow

@@ -34,10 +34,13 @@ from benchmark.content.content import Content
 from benchmark.engine.rescore import compare_reruns, rescore
 from benchmark.errors import IntegrityError, SpecError, UserError
 from benchmark.metrics.spec import get_metric
+from benchmark.records.audit import audit_to_table, read_audit
 from benchmark.records.columns import AUDIT_SCHEMA, SCORE_SCHEMA
-from benchmark.records.record import load_record
+from benchmark.records.consistency import check_record
+from benchmark.records.record import load_record, write_record
 from benchmark.records.scores import scores_to_table
-from benchmark.suites.spec import INPUT
+from benchmark.suites.lock import Lock
+from benchmark.suites.spec import INPUT, AuditCells, ImagenetData, Suite
 from leaderboard.data.entries import load_entries
 
 Rows = list[dict[str, Any]]
@@ -297,6 +300,65 @@ def test_rescoring_finds_a_raised_score_from_which_everything_was_recomputed(
     differences = rescore(Content(world.suite, world.lock), world.check(place), cpu)
     assert differences["ssim"].beyond == 2
     assert differences["psnr"].beyond == 0
+
+
+# What suites store less of, or nothing.
+
+
+def part_stored(world: World) -> Suite:
+    """The suite, of which records store one tap of one image under all perturbations, and that of another as it is."""
+    cells = {"targets": (TARGET,), "taps": ("encoder.0",)}
+    color = AuditCells(**cells, images=1, perturbations=world.suite.perturbations)
+    return world.suite.model_copy(
+        update={"audit_cells": (color, AuditCells(**cells, images=2, perturbations=("identity",)))}
+    )
+
+
+@pytest.mark.slow
+def test_what_is_stored_is_rescored_and_nothing_else(world: World, place: Path, cpu: torch.device) -> None:
+    suite, (target,) = part_stored(world), world.suite.targets
+    _, (whole,) = world.check(place)
+    stored = read_audit(suite, audit_to_table(suite, target, IMAGES[:2], whole), [target], IMAGES[:2])
+    content = Content(suite, world.lock)
+    differences = rescore(content, (world.scores, stored), cpu)
+    assert all(difference.agrees for difference in differences.values())
+    assert differences["frc"].compared == len(suite.perturbations) + 1
+    assert differences["color_transfer"].compared == 1, "that of which all hue kinds are stored"
+    elsewhere, here = (world.scores[0].values.copy() for _ in range(2))
+    m = suite.metrics.index("frc")
+    elsewhere[1, 1, 0, m] = here[1, 0, 0, m] = 0.123
+    for values, beyond in ((elsewhere, 0), (here, 1)):
+        found = rescore(content, ([replace(world.scores[0], values=values)], stored), cpu)
+        assert found["frc"].beyond == beyond
+
+
+def unpublished(world: World) -> tuple[Suite, Lock]:
+    """The suite and its lock as if it were of photographs whose pictures may not be published."""
+    data = ImagenetData(
+        source="imagenet",
+        images=world.suite.dataset.images,
+        description="x",
+        resize="pillow-bilinear",
+        salt="x",
+        pool=9,
+    )
+    suite = world.suite.model_copy(update={"dataset": data})
+    return suite, world.lock.model_copy(update={"suite_digest": suite.digest, "images": {}, "perturbed": {}})
+
+
+def test_a_record_of_what_may_not_be_published_holds_no_picture(
+    world: World, place: Path, tmp_path: Path, cpu: torch.device
+) -> None:
+    suite, lock = unpublished(world)
+    made = {"suite_digest": suite.digest, "lock_digest": lock.digest, "submission": load_record(place).submission}
+    record = write_record(tmp_path / "none", world.record.model_copy(update=made), world.table, world.audit.slice(0, 0))
+    checked = check_record(suite, lock, SMALL, tmp_path / "none", record)
+    assert not any(pixels.size for pixels in checked[1])
+    with pytest.raises(SpecError, match=r"records on mini@1 store no pictures \(run all of it again: invbench verify"):
+        rescore(Content(suite, lock), checked, cpu)
+    record = write_record(tmp_path / "all", world.record.model_copy(update=made), world.table, world.audit)
+    with pytest.raises(SpecError, match=f"holds {world.audit.num_rows} rows, not 0"):
+        check_record(suite, lock, SMALL, tmp_path / "all", record)
 
 
 def test_a_rerun_finds_what_the_audit_images_cannot(world: World, place: Path) -> None:

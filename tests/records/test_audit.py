@@ -7,16 +7,27 @@ import random
 import struct
 import tracemalloc
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image, PngImagePlugin
 
 from benchmark.errors import IntegrityError, SpecError
-from benchmark.records.audit import audit_digest, audit_to_table, check_png, decode_png, read_audit
+from benchmark.records.audit import (
+    MAX_AUDIT_BYTES,
+    audit_digest,
+    audit_to_table,
+    check_png,
+    decode_png,
+    read_audit,
+    stored_cells,
+)
 from benchmark.records.columns import AUDIT_SCHEMA
-from benchmark.suites.spec import Suite
+from benchmark.suites.catalog import list_suites, load_suite
+from benchmark.suites.spec import AuditCells, Suite
 
 SIZE = (24, 32)
 PIXELS = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)
@@ -195,3 +206,120 @@ def test_the_digest_is_of_pixels_whatever_encoded_them(mini: Suite) -> None:
     assert audit_digest(again) == audit_digest(table)
     pixels[0, 1, 2, 3, 4, 1] ^= 1
     assert audit_digest(audit_to_table(mini, cut, ["scene-0009"], pixels)) != audit_digest(table)
+
+
+def few_cells(mini: Suite) -> Suite:
+    """mini@1 with small images, of which records store a part: what one target saw, and of it two recons."""
+    target = mini.target("mini-vit").model_copy(update={"input_size": SIZE})
+    cells = (
+        AuditCells(targets=("mini-vit",), images=2, taps=("input", "encoder.1"), perturbations=("identity",)),
+        AuditCells(targets=("mini-vit",), images=1, taps=("encoder.1",), perturbations=("gray", "hue_set_0")),
+    )
+    return mini.model_copy(update={"targets": (target, mini.target("mini-swin")), "audit_cells": cells})
+
+
+def test_only_the_cells_that_the_suite_states_are_stored(mini: Suite) -> None:
+    suite, images = few_cells(mini), ["a", "b", "c"]
+    vit, swin = suite.targets
+    shape = (3, 1 + len(vit.taps), len(suite.perturbations))
+    pixels = np.random.default_rng(2).integers(0, 256, (*shape, *SIZE, 3), np.uint8)
+    table = audit_to_table(suite, vit, images, pixels)
+    rows = [tuple(row.values())[:4] for row in table.to_pylist()]
+    assert rows == [
+        ("a", "mini-vit", "input", "identity"),
+        ("a", "mini-vit", "encoder.1", "identity"),
+        ("a", "mini-vit", "encoder.1", "hue_set_0"),
+        ("a", "mini-vit", "encoder.1", "gray"),
+        ("b", "mini-vit", "input", "identity"),
+        ("b", "mini-vit", "encoder.1", "identity"),
+    ]
+    (back,) = read_audit(suite, table, [vit], images)
+    stored = stored_cells(suite, vit, 3)
+    assert np.array_equal(back[stored], pixels[stored]) and not back[~stored].any()
+    # Another target is in no cell: nothing of it is stored, and a table without rows is one like any other.
+    assert not stored_cells(suite, swin, 3).any()
+    empty = audit_to_table(suite, swin, images, np.zeros((3, 1 + len(swin.taps), shape[2], 96, 96, 3), np.uint8))
+    assert empty.num_rows == 0
+    assert audit_digest(pa.concat_tables([table, empty]).unify_dictionaries()) == audit_digest(table)
+    for more in ([*table.to_pylist(), table.to_pylist()[0]], table.to_pylist()[:-1]):
+        with pytest.raises(SpecError, match=f"holds {len(more)} rows, not 6"):
+            read_audit(suite, pa.Table.from_pylist(more, schema=AUDIT_SCHEMA), [vit, swin], images)
+
+
+def write_audit(suite: Suite, folder: Path, picture: dict[tuple[int, int], list[bytes]]) -> int:
+    """Write the audit set of a record of all targets with given PNGs, as records are written; return its bytes.
+
+    What two targets of one size saw of an image is one picture, every recon another.
+    """
+    kinds, rows, pngs, seen = suite.perturbations, [], {size: iter(found) for size, found in picture.items()}, {}
+    images = len(suite.audit_images) if isinstance(suite.audit_images, tuple) else suite.audit_images
+    for target in suite.targets:
+        taps = ("input", *target.tap_names)
+        for image, tap, kind in np.argwhere(stored_cells(suite, target, images)).tolist():
+            key = (image, kind, target.input_size)
+            png = next(pngs[target.input_size]) if tap or key not in seen else seen[key]
+            if tap == 0:
+                seen[key] = png
+            rows.append((f"{image:012d}", target.id, taps[tap], kinds[kind], png))
+    columns = zip(*rows, strict=True)
+    arrays = [
+        pa.array(column, field.type.value_type).dictionary_encode()
+        for column, field in zip(columns, AUDIT_SCHEMA, strict=True)
+    ]
+    path = folder / "audit.parquet"
+    pq.write_table(pa.Table.from_arrays(arrays, schema=AUDIT_SCHEMA), path, compression="zstd", compression_level=9)
+    return path.stat().st_size
+
+
+def count_pictures(suite: Suite) -> dict[tuple[int, int], int]:
+    """Return how many different pictures a record of all targets stores, by size."""
+    found: dict[tuple[int, int], int] = {}
+    seen = set()
+    images = len(suite.audit_images) if isinstance(suite.audit_images, tuple) else suite.audit_images
+    for target in suite.targets:
+        cells = stored_cells(suite, target, images)
+        seen |= {(target.input_size, *cell) for cell in np.argwhere(cells[:, 0]).tolist()}
+        found[target.input_size] = found.get(target.input_size, 0) + int(cells[:, 1:].sum())
+    for size, *_ in seen:
+        found[size] += 1
+    return found
+
+
+STORING = [name for name in list_suites() if load_suite(name).dataset.pictures != "none"]
+
+
+def test_the_picture_counts_of_the_suites_are_those_of_the_page() -> None:
+    assert {name: count_pictures(load_suite(name)) for name in STORING} == {
+        "coco@1": {(480, 640): 9, (224, 224): 76},
+        "mini@1": {(96, 96): 19 * 4 * 7 + 4 * 7},
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suite_id", STORING)
+def test_a_record_stays_below_its_limit_even_if_every_recon_is_noise(suite_id: str, tmp_path: Path) -> None:
+    suite, rng = load_suite(suite_id), np.random.default_rng(0)
+    noise = {
+        size: [
+            saved(Image.fromarray(rng.integers(0, 256, (*size, 3), np.uint8)), compress_level=1) for _ in range(count)
+        ]
+        for size, count in count_pictures(suite).items()
+    }
+    taken = write_audit(suite, tmp_path, noise)
+    assert sum(height * width * 3 * len(found) for (height, width), found in noise.items()) < taken <= MAX_AUDIT_BYTES
+
+
+@pytest.mark.slow
+def test_recons_as_detailed_as_photographs_take_about_half_of_the_limit(assets: Path, tmp_path: Path) -> None:
+    paths = sorted((assets / "coco_val2017_sample/val2017").glob("*.jpg"))
+    if not paths:
+        pytest.skip(f"{assets / 'coco_val2017_sample'} is absent")
+    suite = load_suite("coco@1")
+    found: dict[tuple[int, int], list[bytes]] = {}
+    for size, count in count_pictures(suite).items():
+        opened = [
+            Image.open(path).convert("RGB").resize(size[::-1], Image.Resampling.BILINEAR) for path in paths[:count]
+        ]
+        found[size] = [saved(image, compress_level=4) for image in opened]
+    taken = write_audit(suite, tmp_path, found)
+    assert 0.4 * MAX_AUDIT_BYTES < taken < 0.65 * MAX_AUDIT_BYTES

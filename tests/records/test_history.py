@@ -30,6 +30,7 @@ from benchmark.records.history import (
 from benchmark.records.receipts import Difference, load_receipts, write_receipt
 from benchmark.records.record import load_record
 from benchmark.submissions.validate import Finding, check_additions
+from benchmark.suites.spec import ImagenetData
 
 SUITE = "mini@1"
 DAY = datetime.now(UTC).date()
@@ -353,6 +354,15 @@ def test_a_predecessor_under_another_lock_adds_up(world: World, folder: Path, pa
     reseal(place, put(path, 0.99))
     with pytest.raises(IntegrityError, match=f"field '{field}'"):
         check_predecessor(world.suite, world.lock, SMALL, place, load_record(place))
+
+
+def test_a_predecessor_of_what_may_not_be_published_holds_no_picture(world: World, folder: Path) -> None:
+    place = renew(world, folder, "2")
+    data = ImagenetData(source="imagenet", images=128, description="x", resize="pillow-bilinear", salt="x", pool=128)
+    suite = world.suite.model_copy(update={"dataset": data})
+    with pytest.raises(SpecError, match="rows") as caught:
+        check_predecessor(suite, world.lock, SMALL, place, load_record(place))
+    assert caught.value.where == str(place / "audit.parquet")
 
 
 def test_a_predecessor_is_not_later_than_the_event_that_superseded_it(world: World, folder: Path) -> None:

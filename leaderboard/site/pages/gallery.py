@@ -27,12 +27,15 @@ def gallery_context(board: Board, gallery: Gallery) -> dict[str, Any]:
             if rows:
                 groups.append({"words": kind_words(kind), "seen": gallery.seen(image, kind), "rows": rows})
         if groups:
-            images.append({"id": image, "role": role, "score": gallery.choice.scores.get(image), "groups": groups})
+            score, credits = gallery.choice.scores.get(image), gallery.credited({image})
+            images.append({"id": image, "role": role, "score": score, "groups": groups, "credits": credits})
     return {
         "target": gallery.target,
         "axes": axes_of(suite),
         "choice": gallery.choice.images,
         "images": images,
+        "credits": gallery.credited({image for _, image in gallery.choice.images}),
+        "withheld": gallery.withheld,
         "rule": CHOICE_RULE,
         "full": gallery.full,
         "more": len(gallery.methods) - gallery.full,

@@ -12,7 +12,7 @@ from benchmark.records.record import Cell, Estimate
 from benchmark.suites.spec import Axis, Suite, TargetSpec
 from leaderboard.data.board import Board
 from leaderboard.data.entries import Entry
-from leaderboard.data.pictures import Gallery
+from leaderboard.data.pictures import Choice, Gallery
 from leaderboard.data.rankings import reference_of, unscored
 from leaderboard.data.views import AS_DEFINED, axes_of, columns_of, kinds_of, overall_of, scopes_of
 from leaderboard.site.citation import cite_submission
@@ -58,6 +58,9 @@ def _views(
 
 Unperturbed = Mapping[tuple[str, str, str], Cell]
 """By target, tap and metric."""
+
+
+NOTHING = Choice((), {})
 
 
 def _reported(suite: Suite, cells: Unperturbed, target: TargetSpec) -> tuple[list[Any], list[Any]]:
@@ -107,6 +110,9 @@ def method_context(
                 "metrics": metrics,
                 "reported": reported,
                 "figures": figures.get(target.id, []),
+                "credits": galleries[target.id].credited(
+                    {image for _, image in galleries[target.id].own.get(name, NOTHING).images}
+                ),
                 "strips": _strips(suite, entry, galleries[target.id]) if name in galleries[target.id].methods else [],
             }
         )
@@ -129,5 +135,6 @@ def method_context(
         "whole": any(
             name in galleries[item["target"].id].methods[: galleries[item["target"].id].full] for item in targets
         ),
+        "withheld": sorted({item for gallery in galleries.values() for item in gallery.withheld}),
         "block_links": [item["target"].id for item in targets if item["strips"]],
     }

@@ -111,7 +111,9 @@ def _limits(board: Board) -> list[str]:
         "DETAIL is strict about position: a recon shifted by a pixel or two loses much of it. It does not "
         "measure looks; PSNR and SSIM are reported beside it.",
         "COLOR describes the layer and the inverse together: a low value at a deep tap may be a finding.",
-        "Anyone can rescore the recons of the stored images; all other scores are confirmed only by a rerun, "
+        "Records store no pictures: all scores are confirmed only by a rerun, for which “reproduced” stands."
+        if suite.dataset.pictures == "none"
+        else "Anyone can rescore the recons of the stored images; all other scores are confirmed only by a rerun, "
         "for which “reproduced” stands.",
         "Milliseconds per recon were measured on the device named beside them and cannot be compared across devices.",
     ]
@@ -153,6 +155,7 @@ def suite_context(board: Board, gallery: Gallery | None) -> dict[str, Any]:
         "selection": _selection(suite),
         "samples": [(kind, file) for kind, file in samples if file],
         "sample_image": image,
+        "sample_credits": gallery.credited({image}) if gallery and image else (),
         "sample_size": gallery.target.input_size if gallery else None,
         "address": _address(lock),
         "metrics": [METRICS[m] for m in suite.metrics if m in METRICS],

@@ -72,7 +72,7 @@ def board(real: Site) -> Board:
 
 @pytest.fixture(scope="module")
 def galleries(board: Board, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Gallery]:
-    return make_gallery(board.suite, board.entries, ImageStore(tmp_path_factory.mktemp("images")))
+    return make_gallery(board.suite, board.lock, board.entries, ImageStore(tmp_path_factory.mktemp("images")))
 
 
 @pytest.mark.parametrize("names", [NAMES[:2], NAMES])

@@ -133,10 +133,10 @@ def test_the_rule_is_written_as_it_is_done() -> None:
 def test_reference_points_are_shown_only_where_there_is_nothing_else(
     board: Board, tiny_board: Make, tmp_path: Path
 ) -> None:
-    (gallery,) = make_gallery(board.suite, board.entries, ImageStore(tmp_path / "a")).values()
+    (gallery,) = make_gallery(board.suite, board.lock, board.entries, ImageStore(tmp_path / "a")).values()
     assert gallery.methods == ("two", "one")
     alone = tiny_board(("copy", 1.0), ("mean", 0.0))
-    (gallery,) = make_gallery(alone.suite, alone.entries, ImageStore(tmp_path / "b")).values()
+    (gallery,) = make_gallery(alone.suite, alone.lock, alone.entries, ImageStore(tmp_path / "b")).values()
     assert gallery.methods == ("copy", "mean")
 
 
@@ -144,7 +144,7 @@ def test_only_the_first_methods_are_shown_under_every_perturbation(tiny_board: M
     parts = [tiny_board(*((f"m{n:02d}", 0.9 - n / 50) for n in numbers)) for numbers in (range(7), range(7, 14))]
     suite = parts[0].suite
     board = Board(suite, parts[0].lock, [entry for part in parts for entry in part.loaded])
-    (gallery,) = make_gallery(suite, board.entries, ImageStore(tmp_path)).values()
+    (gallery,) = make_gallery(suite, board.lock, board.entries, ImageStore(tmp_path)).values()
     assert (len(gallery.methods), gallery.full) == (14, FULL)
     kinds = {name: {kind for method, _, _, kind in gallery.files if method == name} for name in gallery.methods}
     assert all(kinds[name] == set(suite.perturbations) for name in gallery.methods[:FULL])
@@ -206,7 +206,7 @@ def shown_under(suite: Suite, axis: int, kind: str) -> str:
 
 def test_scores_below_pictures_are_those_of_the_images(board: Board, tmp_path: Path) -> None:
     suite = board.suite
-    (gallery,) = make_gallery(suite, board.entries, ImageStore(tmp_path)).values()
+    (gallery,) = make_gallery(suite, board.lock, board.entries, ImageStore(tmp_path)).values()
     entry = next(entry for entry in board.entries if entry.submission.id == "two")
     images = [image for _, image in gallery.choice.images]
     found = picture_scores(suite, gallery, entry, images)
@@ -225,7 +225,7 @@ def test_scores_below_pictures_are_those_of_the_images(board: Board, tmp_path: P
 
 def test_images_are_named_by_what_they_hold(board: Board, tmp_path: Path) -> None:
     store = ImageStore(tmp_path / "images")
-    galleries = make_gallery(board.suite, board.entries, store)
+    galleries = make_gallery(board.suite, board.lock, board.entries, store)
     held = {name for gallery in galleries.values() for name in gallery.files.values()}
     assert held == {path.stem for path in store.folder.iterdir()}
     for path in store.folder.iterdir():
@@ -238,7 +238,7 @@ def test_stale_images_go_and_other_files_stay(board: Board, tmp_path: Path) -> N
     for path in (stale, photo, other):
         path.write_bytes(b"old")
     store = ImageStore(tmp_path)
-    make_gallery(board.suite, board.entries, store)
+    make_gallery(board.suite, board.lock, board.entries, store)
     store.prune()
     assert not stale.exists() and photo.exists() and other.exists()
     assert len(list(tmp_path.iterdir())) > 2
@@ -249,7 +249,7 @@ def test_what_is_no_image_is_refused(suite: Suite, lock: Lock, root: Path, enter
     table = pa.Table.from_pylist([row | {"png": b"<html>"}], schema=AUDIT_SCHEMA)
     pq.write_table(table, enter("hostile", 0.9) / "audit.parquet")
     with pytest.raises(IntegrityError) as caught:
-        make_gallery(suite, load_entries(suite, lock, [root]), ImageStore(tmp_path / "images"))
+        make_gallery(suite, lock, load_entries(suite, lock, [root]), ImageStore(tmp_path / "images"))
     assert caught.value.where == str(root / "hostile" / "records" / suite.id / "audit.parquet")
     assert not (tmp_path / "images").exists() or not list((tmp_path / "images").iterdir())
 
@@ -258,7 +258,7 @@ def test_an_image_of_another_size_is_refused(board: Board, tmp_path: Path) -> No
     target = board.suite.targets[0].model_copy(update={"input_size": (9, 8)})
     suite = board.suite.model_copy(update={"targets": (target,)})
     with pytest.raises(IntegrityError) as caught:
-        make_gallery(suite, board.entries, ImageStore(tmp_path))
+        make_gallery(suite, board.lock, board.entries, ImageStore(tmp_path))
     assert str(caught.value.where).endswith("audit.parquet")
 
 
@@ -268,26 +268,26 @@ def test_audit_images_that_were_changed_are_refused(
     folder = enter("first", 0.9)
     (folder / "audit.parquet").write_bytes((enter("second", 0.4) / "audit.parquet").read_bytes())
     with pytest.raises(IntegrityError, match=re.escape(str(folder / "audit.parquet"))):
-        make_gallery(suite, load_entries(suite, lock, [root]), ImageStore(tmp_path / "images"))
+        make_gallery(suite, lock, load_entries(suite, lock, [root]), ImageStore(tmp_path / "images"))
 
 
 def test_a_suite_that_only_counts_its_audit_images_shows_those_of_the_records(board: Board, tmp_path: Path) -> None:
     counting = board.suite.model_copy(update={"audit_images": 1})
-    (gallery,) = make_gallery(counting, board.entries, ImageStore(tmp_path)).values()
+    (gallery,) = make_gallery(counting, board.lock, board.entries, ImageStore(tmp_path)).values()
     assert [image for _, image in gallery.choice.images] == list(board.suite.audit_images)  # type: ignore[arg-type]
-    (nothing,) = make_gallery(counting, [], ImageStore(tmp_path)).values()
+    (nothing,) = make_gallery(counting, board.lock, [], ImageStore(tmp_path)).values()
     assert (nothing.methods, nothing.choice.images, nothing.files) == ((), (), {})
 
 
 def test_what_was_not_recorded_is_not_shown(board: Board, tmp_path: Path) -> None:
-    (gallery,) = make_gallery(board.suite, board.entries, ImageStore(tmp_path)).values()
+    (gallery,) = make_gallery(board.suite, board.lock, board.entries, ImageStore(tmp_path)).values()
     assert gallery.seen(board.suite.audit_images[0], "identity")  # type: ignore[index]
     assert gallery.seen("another", "identity") is None
 
 
 def test_a_method_has_images_chosen_by_its_own_scores_too(real: Site, tmp_path: Path) -> None:
     (board,) = real.boards
-    galleries = make_gallery(board.suite, board.entries, ImageStore(tmp_path))
+    galleries = make_gallery(board.suite, board.lock, board.entries, ImageStore(tmp_path))
     entries = {entry.submission.id: entry for entry in board.loaded}
     for target, gallery in galleries.items():
         assert gallery.own.keys() == set(gallery.methods)
@@ -324,7 +324,7 @@ def test_under_every_picture_of_a_strip_stand_its_own_scores(real: Site) -> None
 
 
 def test_scores_under_a_picture_lose_their_zero_and_nothing_else(board: Board, entry: Entry, tmp_path: Path) -> None:
-    (gallery,) = make_gallery(board.suite, board.entries, ImageStore(tmp_path)).values()
+    (gallery,) = make_gallery(board.suite, board.lock, board.entries, ImageStore(tmp_path)).values()
     nan = float("nan")
     values = {".46": 0.456, "1.00": 1.0, "–": nan, ".00": -0.001, "−.46": -0.456, "−10.46": -10.456, "20.50": 20.5}
     for text, value in values.items():
