@@ -33,7 +33,8 @@ def measure_worker(content: Content, candidate: Candidate, options: Options, rou
     """
     if options.device.type == "cpu":
         keep_freed_memory()
-    suite, rows = content.suite, []
+    suite = content.suite
+    rows: list[Row] = []
     jobs = [open_job(content, replace(candidate, in_worker=in_worker), options) for in_worker in (False, True)]
     for name in jobs[0].loaded:
         spec = suite.target(name)
@@ -55,6 +56,6 @@ def measure_worker(content: Content, candidate: Candidate, options: Options, rou
                     spent[pipeline] += (time.perf_counter() - began) * (count > 0)
         tiles = -(-len(content.images.ids) // 8)
         whole = (start + spent[there] / rounds * tiles) / (spent[here] / rounds * tiles)
-        row = {"target": name, "s a tile": spent[here] / rounds, "worker / process": spent[there] / spent[here]}
+        row: Row = {"target": name, "s a tile": spent[here] / rounds, "worker / process": spent[there] / spent[here]}
         rows.append(row | {"start s": start, "worker / process, suite": whole})
     return rows
