@@ -22,7 +22,7 @@ from benchmark.files.paths import resource
 from benchmark.suites.spec import Suite
 
 __all__ = [
-    "ASSUMED", "COUNTS", "PARTS", "Counts", "Price", "Speeds", "Work", "describe_prices", "price", "price_suite",
+    "ASSUMED", "COUNTS", "PARTS", "Counts", "Price", "Speeds", "Workload", "describe_prices", "price", "price_suite",
     "read_counts", "render_prices", "render_training", "render_work",
 ]  # fmt: skip
 
@@ -33,7 +33,7 @@ PARTS = ("target", "inverse", "metrics", "layers")
 
 
 @dataclass(frozen=True)
-class Work:
+class Workload:
     """Work of an image: `tera`, 10^12 floating-point operations, and `giga`, 10^9 bytes read and written.
 
     A multiplication and an addition are two operations.
@@ -42,11 +42,11 @@ class Work:
     tera: float = 0.0
     giga: float = 0.0
 
-    def __add__(self, other: Work) -> Work:
-        return Work(self.tera + other.tera, self.giga + other.giga)
+    def __add__(self, other: Workload) -> Workload:
+        return Workload(self.tera + other.tera, self.giga + other.giga)
 
-    def __mul__(self, times: float) -> Work:
-        return Work(self.tera * times, self.giga * times)
+    def __mul__(self, times: float) -> Workload:
+        return Workload(self.tera * times, self.giga * times)
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Speeds:
             if not (math.isfinite(value) and value > 0):
                 raise UserError(f"{value} is no speed", where=f"--{name}", cure="give a number above 0")
 
-    def seconds(self, work: Work) -> float:
+    def seconds(self, work: Workload) -> float:
         """Return the seconds that work takes."""
         return work.tera / self.teraflops + work.giga / self.gigabytes
 
@@ -98,18 +98,18 @@ class Counts:
     """
 
     weights: int
-    target: Work
-    inverse: Work
-    pixels: Work
-    perceptual: Work
-    judge: Work
-    layers: Work
-    training: Work
+    target: Workload
+    inverse: Workload
+    pixels: Workload
+    perceptual: Workload
+    judge: Workload
+    layers: Workload
+    training: Workload
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Counts:
         """Return what `as_json` gave."""
-        return cls(values["weights"], *(Work(*values[field.name]) for field in fields(cls)[1:]))
+        return cls(values["weights"], *(Workload(*values[field.name]) for field in fields(cls)[1:]))
 
     def as_json(self) -> dict[str, Any]:
         """The counts as JSON values, six significant digits each."""
@@ -129,13 +129,13 @@ class Price:
     target: str
     images: int
     weights: int
-    parts: Mapping[str, Work]
-    training: Work
+    parts: Mapping[str, Workload]
+    training: Workload
 
     @property
-    def total(self) -> Work:
+    def total(self) -> Workload:
         """The sum of the parts."""
-        return sum(self.parts.values(), Work())
+        return sum(self.parts.values(), Workload())
 
     def hours(self, speeds: Speeds) -> float:
         """Return the hours that all images take one device."""

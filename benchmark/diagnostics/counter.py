@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from benchmark.diagnostics.costs import Work
+from benchmark.diagnostics.costs import Workload
 
 __all__ = ["Counter", "count_work", "counting"]
 
@@ -57,9 +57,9 @@ class Counter(TorchDispatchMode):
         return result
 
     @property
-    def work(self) -> Work:
+    def work(self) -> Workload:
         """All that was counted."""
-        return Work(self.operations / 1e12, self.moved / 1e9)
+        return Workload(self.operations / 1e12, self.moved / 1e9)
 
 
 class _Whole(TorchFunctionMode):
@@ -97,7 +97,7 @@ def counting() -> Iterator[Counter]:
         yield counter
 
 
-def count_work(compute: Callable[[], object]) -> Work:
+def count_work(compute: Callable[[], object]) -> Workload:
     """Return the work of a computation."""
     with counting() as counter:
         compute()

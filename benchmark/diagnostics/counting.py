@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from benchmark.datasets.base import ImageSet
-from benchmark.diagnostics.costs import Counts, Work
+from benchmark.diagnostics.costs import Counts, Workload
 from benchmark.diagnostics.counter import count_work, counting
 from benchmark.diagnostics.full_size import make_inverse, make_judge, make_perceptual, open_target
 from benchmark.engine.layer_transfer import find_groups
@@ -55,9 +55,9 @@ class _Asked:
 class Scoring:
     """Work of scoring an image's recons: see the fields of Counts."""
 
-    pixels: Work
-    perceptual: Work
-    judge: Work
+    pixels: Workload
+    perceptual: Workload
+    judge: Workload
 
 
 def count_scoring(suite: Suite, spec: TargetSpec, tile: Tile) -> Scoring:
@@ -75,7 +75,7 @@ def count_scoring(suite: Suite, spec: TargetSpec, tile: Tile) -> Scoring:
     networks = Networks(asked if suite.judge else None, perceived if looks else None)
     scorer = Scorer(suite, spec.tap_names, lambda seen: recons, networks)
     pixels = count_work(partial(scorer.run, tile))
-    judge = perceptual = Work()
+    judge = perceptual = Workload()
     images = torch.zeros(TILE, 3, *spec.input_size, device=META)
     if suite.judge:
         with counting(), TemporaryDirectory() as folder:
@@ -89,12 +89,12 @@ def count_scoring(suite: Suite, spec: TargetSpec, tile: Tile) -> Scoring:
     return Scoring(pixels * (1 / TILE), perceptual * (1 / TILE), judge * (1 / TILE))
 
 
-def _count_layers(target: Target, inverse: Inverse, by_tap: Mapping[str, Work], tile: Tile) -> Work:
+def _count_layers(target: Target, inverse: Inverse, by_tap: Mapping[str, Workload], tile: Tile) -> Workload:
     """Return the work of comparing layers on a tile, without the target's pass: see `LayerScorer`."""
     groups = find_groups(target.spec, inverse.config.taps)
     pairs = [(i, j) for _, taps in groups for i in taps for j in taps if i != j]
     ways = {(source, inverse.route(through)): through for source, through in pairs}
-    work = sum((by_tap[through] for through in ways.values()), Work())
+    work = sum((by_tap[through] for through in ways.values()), Workload())
     metric, original, mask = load_metric(COMPARED), View(tile.images), FocalMask(tile.masks)
     recon = tile.images.flip(0).roll(3, dims=3)
 

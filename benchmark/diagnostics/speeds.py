@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch.nn import functional as F
 
-from benchmark.diagnostics.costs import Speeds, Work
+from benchmark.diagnostics.costs import Speeds, Workload
 from benchmark.diagnostics.counter import count_work
 from benchmark.engine.precision import float32
 
@@ -68,8 +68,8 @@ def measure_speeds(device: torch.device, name: str, repeats: int = 3) -> Speeds:
     products = [lambda: F.linear(tokens, matrix, bias), lambda: F.conv2d(maps, kernels, padding=1)]
     between = [lambda: tokens + tokens, lambda: F.layer_norm(tokens, (WIDTH,)), lambda: F.gelu(inner)]
 
-    def rate(computations: Sequence[Callable[[], object]]) -> Work:
-        work = sum((count_work(compute) for compute in computations), Work())
+    def rate(computations: Sequence[Callable[[], object]]) -> Workload:
+        work = sum((count_work(compute) for compute in computations), Workload())
         return work * (1 / sum(_seconds(device, compute, repeats) for compute in computations))
 
     return Speeds(name, rate(products).tera, rate(between).giga, measured=True)

@@ -16,7 +16,7 @@ from benchmark.diagnostics.costs import (
     PARTS,
     Counts,
     Speeds,
-    Work,
+    Workload,
     describe_prices,
     price,
     price_suite,
@@ -39,7 +39,15 @@ H100 = ASSUMED["h100"]
 @pytest.fixture
 def counts() -> Counts:
     """Round numbers: 10^12 operations and 10^9 bytes."""
-    works = [Work(1, 2), Work(10, 20), Work(0, 70), Work(3, 1), Work(5, 1), Work(8, 4), Work(31, 62)]
+    works = [
+        Workload(1, 2),
+        Workload(10, 20),
+        Workload(0, 70),
+        Workload(3, 1),
+        Workload(5, 1),
+        Workload(8, 4),
+        Workload(31, 62),
+    ]
     return Counts(2_000_000, *works)
 
 
@@ -48,12 +56,12 @@ def test_an_image_costs_the_sum_of_its_parts(mini: Suite, counts: Counts) -> Non
     found = price(suite, "mini-vit", counts)
     assert found.images == 128
     assert found.parts == {
-        "target": Work(2, 4),
-        "inverse": Work(20, 40),
-        "metrics": Work(0 + 3 + 5 / 2, 70 + 1 + 1 / 2),
-        "layers": Work(2, 1),
+        "target": Workload(2, 4),
+        "inverse": Workload(20, 40),
+        "metrics": Workload(0 + 3 + 5 / 2, 70 + 1 + 1 / 2),
+        "layers": Workload(2, 1),
     }
-    assert found.total == Work(29.5, 116.5)
+    assert found.total == Workload(29.5, 116.5)
     speeds = Speeds("made up", teraflops=0.5, gigabytes=10)
     assert speeds.seconds(found.total) == pytest.approx(29.5 / 0.5 + 11.65)
     assert found.hours(speeds) == pytest.approx(128 * (59 + 11.65) / 3600)
@@ -67,7 +75,7 @@ def test_an_image_costs_the_sum_of_its_parts(mini: Suite, counts: Counts) -> Non
 def test_fewer_images_than_the_judge_and_the_layers_ask_for_are_all_looked_at(mini: Suite, counts: Counts) -> None:
     few = mini.model_copy(update={"dataset": mini.dataset.model_copy(update={"images": 8})})
     found = price(few, "mini-vit", counts)
-    assert (found.parts["layers"], found.parts["metrics"]) == (counts.layers, Work(8, 72))
+    assert (found.parts["layers"], found.parts["metrics"]) == (counts.layers, Workload(8, 72))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 0, -1])
