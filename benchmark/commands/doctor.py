@@ -20,7 +20,7 @@ def _show_costs(costs: dict[str, Any]) -> None:
     """Print the table of each suite: work of an image by target, and hours of all images by device."""
     from tabulate import tabulate
 
-    from benchmark.diagnostics.costs import Speeds
+    from benchmark.diagnostics.costs import Speeds, show_number
 
     click.secho("costs, with modular inverses", bold=True)
     for speeds in costs["speeds"]:
@@ -31,7 +31,9 @@ def _show_costs(costs: dict[str, Any]) -> None:
             for row in rows
         ]
         click.echo(f"  {suite_id}, an image, and hours for all {rows[0]['images']:,}")
-        table = tabulate(shown, headers="keys", tablefmt="simple", floatfmt=".2g")
+        cells = [[show_number(v) if isinstance(v, float) else v for v in row.values()] for row in shown]
+        sides = ("left", *["right"] * (len(shown[0]) - 1))
+        table = tabulate(cells, headers=list(shown[0]), tablefmt="simple", disable_numparse=True, colalign=sides)
         click.echo("\n".join(f"    {line}" for line in table.splitlines()))
 
 

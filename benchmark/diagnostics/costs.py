@@ -23,7 +23,7 @@ from benchmark.suites.spec import Suite
 
 __all__ = [
     "ASSUMED", "COUNTS", "PARTS", "Counts", "Price", "Speeds", "Workload", "describe_prices", "price", "price_suite",
-    "read_counts", "render_prices", "render_training", "render_work",
+    "read_counts", "render_prices", "render_training", "render_work", "show_number",
 ]  # fmt: skip
 
 COUNTS = "assets/costs.json"
@@ -200,8 +200,8 @@ def describe_prices(
     return rows
 
 
-def _number(value: float) -> str:
-    """A number with two significant digits at least, never in powers of ten."""
+def show_number(value: float) -> str:
+    """Return a number with two significant digits at least, never in powers of ten."""
     return f"{value:,.0f}" if value >= 10 else f"{value:.1f}" if value >= 1 else f"{float(f'{value:.2g}'):.4g}"
 
 
@@ -217,7 +217,7 @@ def render_work(prices: Sequence[Price], speeds: Speeds) -> str:
         tera = [item.parts[part].tera for part in PARTS] + [item.total.tera]
         scored = item.parts["metrics"].giga
         numbers = [*tera, item.total.giga - scored, scored, 60 * item.hours(speeds)]
-        rows.append([f"`{item.target}`", *map(_number, numbers)])
+        rows.append([f"`{item.target}`", *map(show_number, numbers)])
     work = [*(f"Tflop {part}" for part in PARTS), "Tflop in all", "GB networks", "GB metrics"]
     return _markdown(["target", *work, f"minutes, {speeds.device}"], rows)
 
@@ -226,9 +226,9 @@ def render_prices(prices: Sequence[Price], speeds: Speeds, devices: Sequence[int
     """Return the minutes that all images take so many GPUs, with the weights of inverses, as a table in Markdown."""
     rows = []
     for item in prices:
-        minutes = [_number(60 * item.hours(speeds) / n) for n in devices]
+        minutes = [show_number(60 * item.hours(speeds) / n) for n in devices]
         rows.append([f"`{item.target}`", f"{item.weights / 1e6:.0f}", *minutes])
-    whole = [_number(60 * sum(item.hours(speeds) for item in prices) / n) for n in devices]
+    whole = [show_number(60 * sum(item.hours(speeds) for item in prices) / n) for n in devices]
     headers = ["target", "weights, million", *(f"minutes, {n} GPU{'s' * (n > 1)}" for n in devices)]
     return _markdown(headers, [*rows, ["all", "", *whole]])
 
@@ -238,5 +238,5 @@ def render_training(prices: Sequence[Price], speeds: Speeds, images: Mapping[str
     rows = []
     for item in prices:
         hours = speeds.seconds(item.training) * images[item.target] / 3600
-        rows.append([f"`{item.target}`", *map(_number, (item.training.tera, item.training.giga, hours, hours / 8))])
+        rows.append([f"`{item.target}`", *map(show_number, (item.training.tera, item.training.giga, hours, hours / 8))])
     return _markdown(["target", "Tflop, image", "GB, image", "hours, 1 GPU", "8 GPUs"], rows)
