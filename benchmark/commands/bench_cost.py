@@ -174,7 +174,11 @@ def bench_cost(
     help="May be repeated.",
 )
 @click.option("--perturbation", "kinds", multiple=True, help="Beside identity; may be repeated.")
-@click.option("--taps", type=click.IntRange(2), help="At most so many taps of a target [default: all].")
+@click.option(
+    "--taps",
+    type=click.IntRange(2),
+    help="About so many taps of a target, one for each component at least [default: all].",
+)
 @device_option
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(1), help="CPU threads.")
 @json_option

@@ -20,6 +20,7 @@ from benchmark.engine.heap import keep_freed_memory
 from benchmark.engine.pipeline import Pipeline
 from benchmark.engine.scorer import TILE, Tile, iter_tiles
 from benchmark.engine.stopwatch import Stopwatch
+from benchmark.inverses.modular import find_components
 from benchmark.metrics.case import Networks
 from benchmark.suites.spec import Suite, TargetSpec
 
@@ -29,16 +30,17 @@ META = torch.device("meta")
 
 
 def shorten(suite: Suite, kinds: Sequence[str], taps: int | None = None) -> Suite:
-    """Return a copy of a suite over eight images, under identity and some perturbations, with at most `taps` taps.
+    """Return a copy of a suite over eight images, under identity and some perturbations, with about `taps` taps.
 
     All images are seen by the judge and compared. Of the taps of a target those at even distances are kept, the first
-    and the last among them.
+    and the last among them, and the last of each component, without which a `modular` inverse has no chain.
     """
 
     def chosen(spec: TargetSpec) -> TargetSpec:
         most = len(spec.taps) if taps is None else min(taps, len(spec.taps))
         places = {round(k * (len(spec.taps) - 1) / max(1, most - 1)) for k in range(most)}
-        return spec.model_copy(update={"taps": tuple(spec.taps[place] for place in sorted(places))})
+        kept = {spec.tap_names[place] for place in places} | {link.tap for link in find_components(spec.tap_names)}
+        return spec.model_copy(update={"taps": tuple(tap for tap in spec.taps if tap.name in kept)})
 
     few = ("identity", *(kind for kind in suite.perturbations[1:] if kind in kinds))
     dataset = suite.dataset.model_copy(update={"images": TILE})

@@ -23,6 +23,8 @@ def test_a_shortened_suite_keeps_the_first_and_the_last_tap() -> None:
     short = shorten(coco, ["gray"], 4)
     assert (short.perturbations, short.dataset.images) == (("identity", "gray"), TILE)
     assert short.target("vit-base-16").tap_names == ("embeddings", "encoder.3", "encoder.7", "encoder.11")
+    assert short.target("swin-base") == coco.target("swin-base"), "every stage is a component"
+    assert {"backbone", "encoder.5", "decoder.5", "prediction"} <= set(short.target("detr-resnet-50").tap_names)
     assert shorten(coco, []).target("detr-resnet-50") == coco.target("detr-resnet-50")
     assert shorten(coco, [], 99).target("swin-base") == coco.target("swin-base")
 
