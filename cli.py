@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from benchmark.commands.bench import bench
+from benchmark.commands.bench_cost import bench_cost, bench_cost_check
 from benchmark.commands.bench_train import bench_train
 from benchmark.commands.bench_worker import bench_worker
 from benchmark.commands.check import rescore_command, verify
@@ -46,6 +47,8 @@ def main() -> None:
 
 
 bench.add_command(bench_board)
+bench.add_command(bench_cost)
+bench.add_command(bench_cost_check)
 bench.add_command(bench_train)
 bench.add_command(bench_worker)
 ci.add_command(comment)

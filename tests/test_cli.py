@@ -87,7 +87,13 @@ def test_doctor_says_what_works_offline(invbench: Invbench) -> None:
     assert coco["images"].startswith("missing, 1.1 GB; ")
     assert coco["lock"].startswith("draft, ")
     assert coco["to download"] == "4.8 GB; takes up to 5.8 GB of disk"
-    assert "recons; about" in coco["cost"]
+    assert coco["memory"].startswith("about 5.5 GB")
+    for suite_id, count in (("coco@1", 8), ("imagenet@1", 7), ("mini@1", 3)):
+        assert len(report["costs"]["suites"][suite_id]) == count
+    shown = invbench("doctor").stdout
+    assert "one core here: " in shown
+    assert "H100: 30 Tflop/s, 1,500 GB/s, assumed" in shown
+    assert all(target in shown for target in ("detr-resnet-50", "mae-base", "mini-swin"))
     assert "cpu" in report["devices"]
     assert report["versions"]["torch"]
 

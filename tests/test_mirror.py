@@ -27,7 +27,10 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         "benchmark.diagnostics.batteries_filters": "",
         "benchmark.diagnostics.batteries_ideas": "",
     },
-    "diagnostics/test_costs.py": {"benchmark.diagnostics.full_size": ""},
+    "diagnostics/test_costs.py": {
+        "benchmark.commands.bench_cost": '"bench", "cost"',
+        "benchmark.diagnostics.full_size": "",
+    },
     "diagnostics/test_evaluation_times.py": {"benchmark.diagnostics.naive": ""},
     "diagnostics/test_metric_times.py": {"benchmark.commands.bench": '"bench", "metrics"'},
     "engine/test_checks.py": {"benchmark.commands.ci": '"ci"'},

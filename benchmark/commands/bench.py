@@ -219,55 +219,6 @@ def bench_eval(
     print_json(rows) if as_json else click.echo(tabulate(rows, headers="keys", tablefmt="simple", floatfmt=".2f"))
 
 
-@bench.command("cost")
-@click.option("--target", "targets", multiple=True, help="Only this target of coco@1; may be repeated.")
-@click.option("--gpus", multiple=True, default=(1, 8, 64), show_default=True, type=click.IntRange(1), help="How many.")
-@click.option(
-    "--teraflops",
-    default=30.0,
-    show_default=True,
-    type=click.FloatRange(0, min_open=True),
-    help="10^12 operations a second that one of them sustains in float32.",
-)
-@click.option(
-    "--gigabytes",
-    default=1500.0,
-    show_default=True,
-    type=click.FloatRange(0, min_open=True),
-    help="10^9 bytes a second that its memory sustains.",
-)
-@json_option
-def bench_cost(
-    targets: tuple[str, ...], gpus: tuple[int, ...], teraflops: float, gigabytes: float, as_json: bool
-) -> None:
-    """Compute what evaluating and training modular inverses of coco@1 takes, from counted operations and bytes.
-
-    Networks have their published size and random weights. The counts are exact; the hours follow from the two speeds
-    that you give, and were not measured.
-
-    \b
-    Examples:
-      invbench bench cost
-      invbench bench cost --target vit-base-16 --gpus 4 --teraflops 45 --gigabytes 2000
-    """
-    from tabulate import tabulate
-
-    from benchmark.suites.catalog import load_suite
-    from benchmark.suites.lock import load_lock
-
-    suite, mini = load_suite("coco@1"), load_suite("mini@1")
-    names = [suite.target(name).id for name in targets] or [target.id for target in suite.targets]
-
-    from benchmark.content.content import Content
-    from benchmark.diagnostics.costs import measure_costs
-    from benchmark.diagnostics.full_size import EnlargedImages
-
-    quiet()
-    images = EnlargedImages(Content(mini, load_lock(mini)).images, mini.targets[0].input_size)
-    rows = measure_costs(suite, names, images, gpus, teraflops, gigabytes)
-    print_json(rows) if as_json else click.echo(tabulate(rows, headers="keys", tablefmt="simple", floatfmt=".3g"))
-
-
 @bench.command("metrics")
 @click.option(
     "--size",

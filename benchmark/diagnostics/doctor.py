@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from benchmark.engine.confinement import available
 from benchmark.errors import UserError
@@ -15,7 +17,10 @@ from benchmark.suites.catalog import list_suites, load_suite
 from benchmark.suites.lock import Lock, load_lock
 from benchmark.suites.spec import Suite
 
-__all__ = ["examine"]
+if TYPE_CHECKING:
+    from benchmark.diagnostics.costs import Speeds
+
+__all__ = ["examine", "examine_costs"]
 
 PACKAGES = (
     "invbench", "torch", "torchvision", "transformers", "datasets", "huggingface-hub", "lpips", "scikit-image",
@@ -60,8 +65,9 @@ def _embedded_state(suite: Suite, lock: Lock) -> str:
 
 
 def _suite_report(suite_id: str) -> dict[str, str]:
-    """Parts of a suite that are present or missing, and what it will cost."""
-    from benchmark.diagnostics.needs import estimate_cost, find_needs
+    """Parts of a suite that are present or missing, and the memory that it takes."""
+    from benchmark.diagnostics.needs import find_needs
+    from benchmark.engine.memory import predict_peak_bytes
 
     suite = load_suite(suite_id)
     try:
@@ -76,16 +82,49 @@ def _suite_report(suite_id: str) -> dict[str, str]:
             missing += need.megabytes or 0
             unpacked += need.unpacked_mb
             unknown = unknown or need.megabytes is None
-    cost = estimate_cost(suite)
-    report["memory"] = f"about {cost.memory_mb / 1000:.1f} GB for each process on a CPU, beside the inverse"
+    peak = max(predict_peak_bytes(suite, target) for target in suite.targets)
+    report["memory"] = f"about {peak / 10**9:.1f} GB for each process on a CPU, beside the inverse"
     if lock.draft:
         report["lock"] = f"draft, {len(lock.gaps)} items not pinned (invbench suite show {suite.id})"
     if all(source.path for source in (target.source for target in suite.targets)):
         return {"state": _embedded_state(suite, lock), **report}
     more = " and more" if unknown else ""
     report["to download"] = f"{_megabytes(missing)}{more}; takes up to {_megabytes(missing + unpacked)}{more} of disk"
-    report["cost"] = f"{cost.recons:,} recons; about {cost.cpu_hours:,.0f} h on two CPU cores beside the inverse"
     return report
+
+
+def _measure_devices() -> list[Speeds]:
+    """The speeds of one core here and of every GPU, in about a second, and those assumed of others."""
+    import torch
+
+    from benchmark.diagnostics.costs import ASSUMED
+    from benchmark.diagnostics.speeds import measure_speeds
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    found = [measure_speeds(torch.device("cpu"), "one core here")]
+    torch.set_num_threads(threads)
+    for index in range(torch.cuda.device_count()):
+        found.append(measure_speeds(torch.device("cuda", index), f"cuda:{index}"))
+    return [*found, *ASSUMED.values()]
+
+
+def examine_costs() -> dict[str, Any]:
+    """Return what an evaluation with `modular` inverses costs: `speeds` by device, and for each suite a row a target.
+
+    A row is one of `describe_prices`, with `hours` that all images take each device.
+    """
+    from benchmark.diagnostics.costs import describe_prices, price_suite
+
+    devices = _measure_devices()
+    suites = {}
+    for suite_id in list_suites():
+        prices = price_suite(load_suite(suite_id))
+        rows: list[dict[str, Any]] = [dict(row) for row in describe_prices(prices, devices[0], ())]
+        for row, item in zip(rows, prices, strict=True):
+            row["hours"] = {speeds.device: item.hours(speeds) for speeds in devices}
+        suites[suite_id] = rows
+    return {"speeds": [asdict(speeds) for speeds in devices], "suites": suites}
 
 
 def examine() -> dict[str, dict[str, str]]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
+import lpips
 import numpy as np
 import timm
 import torch
@@ -16,15 +18,20 @@ from safetensors.torch import save_file
 from benchmark.datasets.base import ImageSet, Sample
 from benchmark.errors import did_you_mean
 from benchmark.inverses.base import Inverse, build_inverse
+from benchmark.inverses.describing import describe_inverse
 from benchmark.inverses.folding import fold_batch_norms
 from benchmark.inverses.recipes import load_recipe
-from benchmark.inverses.spec import InverseConfig
-from benchmark.suites.spec import TargetSpec
+from benchmark.metrics.perceptual import PerceptualNetwork
+from benchmark.suites.spec import Source, TargetSpec
 from benchmark.targets import load_target
 from benchmark.targets.base import Target
 from benchmark.targets.files import PREPROCESSOR, WEIGHTS
+from benchmark.targets.judge import load_judge
+from benchmark.targets.labels import LabelProbabilities
 
-__all__ = ["FULL_SIZE", "EnlargedImages", "make_inverse", "make_target"]
+__all__ = [
+    "FULL_SIZE", "EnlargedImages", "make_inverse", "make_judge", "make_perceptual", "make_target", "open_target",
+]  # fmt: skip
 
 FULL_SIZE = (
     "detr-resnet-50", "vit-base-16", "deit3-base-16", "swin-base", "dinov2-base", "dinov2-registers-base",
@@ -32,6 +39,8 @@ FULL_SIZE = (
 )  # fmt: skip
 """Targets of `coco@1` whose networks can be made here."""
 TIMM = {"deit3-base-16": "deit3_base_patch16_224"}
+JUDGE = "facebook/convnext-base-224"
+CONVNEXT = {"depths": [3, 3, 27, 3], "hidden_sizes": [128, 256, 512, 1024], "num_labels": 1000, "image_size": 224}
 SEED = 17
 
 
@@ -70,7 +79,11 @@ def _save(name: str, folder: Path) -> None:
     if name in TIMM:
         _save_timm(TIMM[name], folder)
         return
-    _build(name).save_pretrained(folder)
+    _save_network(_build(name), folder)
+
+
+def _save_network(network: Any, folder: Path) -> None:
+    network.save_pretrained(folder)
     settings = {"do_normalize": True, "image_mean": [0.5] * 3, "image_std": [0.5] * 3, "rescale_factor": 1 / 255}
     (folder / PREPROCESSOR).write_text(json.dumps(settings))
 
@@ -86,24 +99,45 @@ def make_target(spec: TargetSpec, folder: Path, device: torch.device) -> Target:
     return load_target(spec, folder, device)
 
 
+def open_target(spec: TargetSpec, folder: Path, device: torch.device) -> Target:
+    """Return the target of a specification as embedded in the package, else as `make_target` makes it."""
+    if spec.source.path:
+        return load_target(spec, spec.source.directory(), device)
+    return make_target(spec, folder, device)
+
+
+def make_judge(source: Source, folder: Path, device: torch.device) -> LabelProbabilities:
+    """Return a suite's judge: the embedded one, or a ConvNeXt-B with random weights, which are left in `folder`.
+
+    Raises:
+        NotFoundError: it is neither.
+    """
+    if source.path:
+        return load_judge(source.directory(), device)
+    if source.repo_id != JUDGE:
+        raise did_you_mean("judge of published size", str(source.repo_id), [JUDGE])
+    torch.manual_seed(SEED)
+    _save_network(hf.ConvNextForImageClassification(hf.ConvNextConfig(**CONVNEXT)), folder)
+    return load_judge(folder, device)
+
+
+def make_perceptual(device: torch.device) -> PerceptualNetwork:
+    """Return the network of LPIPS with random weights."""
+    torch.manual_seed(SEED)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the package calls torchvision in a way that is deprecated there
+        model = lpips.LPIPS(net="alex", pretrained=False, pnet_rand=True, verbose=False)
+    return PerceptualNetwork(model.eval().requires_grad_(False).to(device))
+
+
 @torch.no_grad()
 def make_inverse(target: Target) -> Inverse:
     """Return the `modular` inverse of a target after the package's recipe, random and frozen, ready to evaluate."""
-    features = target.features(torch.zeros(1, 3, *target.spec.input_size, device=target.device))
     shape = load_recipe("modular", target.spec).shape(target.spec.family)
     torch.manual_seed(SEED)
-    inverse = build_inverse(
-        InverseConfig(
-            method="modular",
-            target=target.spec.id,
-            target_sha256="0" * 64,
-            input_size=target.spec.input_size,
-            taps={tap: tuple(item.tensor.shape[1:]) for tap, item in features.items()},
-            grids={tap: item.grid for tap, item in features.items() if item.grid},
-            architecture=shape.architecture,
-            sequences=shape.sequences,
-        )
-    )
+    config = describe_inverse(target, "modular", shape, target_sha256="0" * 64)
+    with target.device:
+        inverse = build_inverse(config)
     inverse.eval().requires_grad_(False).to(target.device)
     fold_batch_norms(inverse)
     return inverse

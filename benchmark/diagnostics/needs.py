@@ -1,4 +1,4 @@
-"""What a suite needs before it can be evaluated: what is there, what is missing, and what it will cost."""
+"""What a suite needs before it can be evaluated: what is there, and what is missing."""
 
 from __future__ import annotations
 
@@ -8,17 +8,13 @@ from dataclasses import dataclass
 from benchmark.content import hub, photographs
 from benchmark.content.lpips import describe_perceptual, perceptual_path
 from benchmark.content.networks import is_network_cached
-from benchmark.engine.memory import predict_peak_bytes
 from benchmark.metrics.spec import get_metric
 from benchmark.suites.lock import Lock
 from benchmark.suites.spec import HubData, Source, Suite
 
-__all__ = ["EvaluationCost", "Need", "estimate_cost", "find_needs"]
+__all__ = ["Need", "find_needs"]
 
 MB = 10**6
-# Seconds a recon and a megapixel of recon on two CPU cores, solved from DETR-R50 and DINOv2-B in docs/suites.md; the
-# other four come out at .58 to 1.11 of what was measured.
-CPU_S_PER_RECON, CPU_S_PER_MEGAPIXEL = 0.1, 1.2
 
 
 @dataclass(frozen=True)
@@ -37,15 +33,6 @@ class Need:
     megabytes: int | None
     note: str
     unpacked_mb: int = 0
-
-
-@dataclass(frozen=True)
-class EvaluationCost:
-    """About what an evaluation costs: `recons` to score, hours on two CPU cores, and memory in 10**6 bytes."""
-
-    recons: int
-    cpu_hours: float
-    memory_mb: int
 
 
 def _network(name: str, source: Source, lock: Lock) -> Need:
@@ -85,16 +72,3 @@ def find_needs(suite: Suite, lock: Lock) -> Iterator[Need]:
         yield _network("judge", suite.judge, lock)
     if any("perceptual" in get_metric(metric).needs for metric in suite.metrics):
         yield Need("perceptual network", perceptual_path().is_file(), 244, describe_perceptual())
-
-
-def estimate_cost(suite: Suite) -> EvaluationCost:
-    """Return about what an evaluation costs beside the inverse itself, from what the full-size targets took."""
-    recons, pixels = 0, 0
-    for target in suite.targets:
-        count = suite.dataset.images * len(suite.perturbations) * len(target.taps)
-        area = target.input_size[0] * target.input_size[1]
-        recons += count
-        pixels += count * area
-    seconds = recons * CPU_S_PER_RECON + pixels / MB * CPU_S_PER_MEGAPIXEL
-    peak = max(predict_peak_bytes(suite, target) for target in suite.targets)
-    return EvaluationCost(recons, seconds / 3600, peak // MB)

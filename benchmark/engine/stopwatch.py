@@ -20,10 +20,13 @@ class Stopwatch:
     """Seconds by stage; a stage inside another is no part of that one.
 
     On a CUDA device events are recorded in the stream, so that measuring never waits for the device until `take`.
+
+    Args:
+        clock: what tells the seconds on other devices.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self._cuda = device.type == "cuda"
+    def __init__(self, device: torch.device, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._cuda, self._clock = device.type == "cuda", clock
         self._spans: list[tuple[Stage, Stage | None, Callable[[], float]]] = []
         self._outer: list[Stage] = []
 
@@ -42,10 +45,10 @@ class Stopwatch:
 
                 return tell
         else:
-            began = time.perf_counter()
+            began = self._clock()
 
             def stop() -> Callable[[], float]:
-                seconds = time.perf_counter() - began
+                seconds = self._clock() - began
                 return lambda: seconds
 
         return stop

@@ -21,6 +21,7 @@ from benchmark.errors import SpecError, UserError, located
 from benchmark.files.canonical import sha256_file
 from benchmark.files.import_graph import code_digest
 from benchmark.inverses.base import Inverse, build_inverse, count_bytes, pack_inverse, save_inverse
+from benchmark.inverses.describing import describe_inverse
 from benchmark.inverses.knn import BLOCK, KnnInverse, encode
 from benchmark.inverses.mean import MeanInverse
 from benchmark.inverses.recipes import InverseRecipe, Shape
@@ -83,23 +84,14 @@ def _config(
     training: Stated,
     storage: Storage = "float32",
 ) -> InverseConfig:
-    spec = target.spec
-    features = target.features(torch.zeros(1, 3, *spec.input_size, device=target.device))
-    spatial = {}
-    for name, item in features.items():
-        if (item.grid and item.tensor.shape[1] >= item.grid[0] * item.grid[1]) or item.tensor.ndim == 4:
-            spatial[name] = item.grid
-    return InverseConfig(
-        method=method,
-        target=spec.id,
+    source = target.spec.source
+    return describe_inverse(
+        target,
+        method,
+        shape,
         target_sha256=hash_weights(folder),
-        target_repo_id=spec.source.repo_id,
-        target_revision=spec.source.revision,
-        input_size=spec.input_size,
-        taps={name: tuple(item.tensor.shape[1:]) for name, item in features.items()},
-        grids=spatial,
-        architecture=shape.architecture,
-        sequences=shape.sequences,
+        target_repo_id=source.repo_id,
+        target_revision=source.revision,
         storage=storage,
         training=training,
     )

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from benchmark.content.content import Content
 from benchmark.content.pins import find_gaps
-from benchmark.diagnostics.needs import estimate_cost, find_needs
+from benchmark.diagnostics.needs import find_needs
 from benchmark.engine.lock_builder import draft_lock
 from benchmark.errors import SpecError
 from benchmark.suites.catalog import load_suite
@@ -102,7 +102,7 @@ def test_data_fetch_takes_only_the_folder_that_belongs_to_it(tmp_path: Path) -> 
     say_once(run("data", "fetch", "imagenet", "--imagenet-dir", tmp_path), 2, "holds no class folders")
 
 
-def test_needs_tell_what_is_missing_and_what_it_costs() -> None:
+def test_needs_tell_what_is_missing() -> None:
     suite = load_suite("coco@1")
     needs = {need.name: need for need in find_needs(suite, load_lock(suite))}
     assert needs.keys() == {"images", "judge", "perceptual network", *(target.id for target in suite.targets)}
@@ -110,9 +110,6 @@ def test_needs_tell_what_is_missing_and_what_it_costs() -> None:
     assert not needs["swin-base"].present
     assert needs["images"].megabytes == 1069
     assert needs["detr-resnet-50"].megabytes == 167
-    cost = estimate_cost(suite)
-    assert cost.recons == 1000 * 7 * (14 + 5 + 6 * 13)
-    assert 1 < cost.cpu_hours < 1000
     mini = load_suite("mini@1")
     assert all(need.present for need in find_needs(mini, load_lock(mini)))
 
