@@ -7,6 +7,7 @@ import click
 from benchmark.commands.bench import bench
 from benchmark.commands.bench_cost import bench_cost, bench_cost_check
 from benchmark.commands.bench_train import bench_train
+from benchmark.commands.bench_worker import bench_worker
 from benchmark.commands.check import rescore_command, verify
 from benchmark.commands.ci import ci
 from benchmark.commands.common import Cli
@@ -49,6 +50,7 @@ bench.add_command(bench_board)
 bench.add_command(bench_cost)
 bench.add_command(bench_cost_check)
 bench.add_command(bench_train)
+bench.add_command(bench_worker)
 ci.add_command(comment)
 docs.add_command(docs_schemas)
 suite_group.add_command(suite_hues)

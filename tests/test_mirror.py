@@ -46,6 +46,14 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "engine/test_shards.py": {f"benchmark.engine.{name}": "" for name in ("jobs", "merging", "run_lock", "torchrun")}
     | {"benchmark.engine.computing": "evaluate", "benchmark.engine.ranks": "torchrun"},
     "engine/test_sources.py": {"leaderboard.data.frames": "frames"},
+    "engine/test_worker.py": {
+        "benchmark.engine.launcher": "",
+        "benchmark.engine.wire": "said something else than what was agreed",
+        "benchmark.engine.worker_main": "test_a_fault_of_submitted_code_is_one_line",
+        "benchmark.commands.isolation": "--trust-code",
+        "benchmark.commands.bench_worker": '"bench", "worker"',
+        "benchmark.diagnostics.worker_times": '"bench", "worker"',
+    },
     "engine/test_tampering.py": {"benchmark.engine.rescore": ""},
     "files/test_paths.py": {"benchmark.engine.provenance": "provenance"},
     "inverses/test_building.py": {"benchmark.inverses.faults": ""},

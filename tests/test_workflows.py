@@ -247,6 +247,7 @@ def test_submitted_code_runs_in_a_container_without_network_or_rights() -> None:
         else:
             assert options[options.index("--network") + 1] == "none"
     (submitted,) = [command for command in commands if "--trust-code" in command]
+    assert "--require-isolation" in submitted
     mounts = [submitted[i + 1] for i, option in enumerate(submitted) if option == "--volume"]
     assert [mount for mount in mounts if not mount.endswith(":ro")] == ["$WORK/cache:/cache", "$WORK/out:/out"]
     assert {"--pids-limit", "--memory", "--tmpfs"} <= set(submitted)

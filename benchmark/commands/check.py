@@ -19,6 +19,7 @@ from benchmark.commands.common import (
     suite_option,
     threads_option,
 )
+from benchmark.commands.isolation import isolate, require_option, trust_option
 
 if TYPE_CHECKING:
     from benchmark.records.receipts import Receipt
@@ -130,7 +131,7 @@ def rescore_command(
 
 
 def _run_again(
-    submission: Path, content: Any, record: Any, device: Any, limit: int | None, trust_code: bool
+    candidate: Any, submission: Path, content: Any, record: Any, device: Any, limit: int | None
 ) -> tuple[Any, Any]:
     """Return the record of a rerun and its scores, once its recons are known to depend on their own tap alone."""
     import tempfile
@@ -140,14 +141,11 @@ def _run_again(
     from benchmark.engine.jobs import Options
     from benchmark.engine.rescore import check_inverses
     from benchmark.errors import IntegrityError
-    from benchmark.inverses.faults import blame
     from benchmark.records.scores import scores_from_table
-    from benchmark.submissions.candidates import open_submission
 
     suite, specs = content.suite, [content.suite.target(name) for name in record.targets]
-    candidate = open_submission(submission, specs, trust_code=trust_code)
     targets = None if len(specs) == len(suite.targets) else tuple(record.targets)
-    with blame(candidate.code), tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory() as temporary:
         evaluation = evaluate(content, candidate, Options(device, limit=limit or record.images, targets=targets))
         again = evaluation.write(Path(temporary))
         evaluation.clear()
@@ -164,7 +162,8 @@ def _run_again(
 @suite_option
 @click.option("--rerun", type=EXISTING_FOLDER, help="Folder with the record of a rerun [default: run it now].")
 @click.option("--limit", type=click.IntRange(1), help="Only the first N images; that reproduces nothing yet.")
-@click.option("--trust-code", is_flag=True, help="Import and run the submission's inverse.py. Read it first.")
+@trust_option
+@require_option
 @by_option
 @data_folder_option
 @device_option
@@ -176,6 +175,7 @@ def verify(
     rerun: Path | None,
     limit: int | None,
     trust_code: bool,
+    require_isolation: bool,
     by: str | None,
     data_folder: Path | None,
     device: str,
@@ -184,7 +184,8 @@ def verify(
 ) -> None:
     """Run the evaluation behind a record again and compare, within the tolerances of the metrics.
 
-    Then the audit images are inverted once more, a tap, an image and a perturbation at a time, in reverse order, each
+    The inverse runs in a worker: it is given features, and has nothing else in reach, the record least of all. Then the
+    audit images are inverted once more, a tap, an image and a perturbation at a time, in reverse order, each
     tap by an inverse that was just loaded: a recon that looks at other taps or remembers earlier calls is found.
 
     With --rerun, the record in that folder is compared instead; it is treated as data that anybody may have written,
@@ -200,6 +201,7 @@ def verify(
     from benchmark.errors import SpecError
     from benchmark.metrics.spec import get_metric
     from benchmark.records.store import record_folder
+    from benchmark.submissions.candidates import open_submission
 
     quiet()
     folder, content, record, checked = _open_record(reference, suite_id, data_folder)
@@ -211,7 +213,12 @@ def verify(
         own = record_folder(rerun, record.submission.id, suite.id)
         again, scores = load_rerun(content, record, own, torch_device)
     else:
-        again, scores = _run_again(folder.parent.parent, content, record, torch_device, limit, trust_code)
+        specs = [suite.target(name) for name in record.targets]
+        candidate = open_submission(folder.parent.parent, specs, trust_code=trust_code)
+        candidate = isolate(candidate, wanted=True, required=require_isolation)
+        again, scores = _run_again(candidate, folder.parent.parent, content, record, torch_device, limit)
     differences = compare_reruns(suite, checked[0], scores)
-    receipt = make_receipt("reproduced", record, differences, torch_device, by or "nobody", again.images, again.digest)
+    receipt = make_receipt(
+        "reproduced", record, differences, torch_device, by or "nobody", again.images, again.digest, again.run.isolation
+    )
     _report(receipt, folder, by, as_json, {name: f"{get_metric(name).tolerance:g}" for name in differences})

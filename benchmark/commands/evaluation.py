@@ -18,6 +18,7 @@ from benchmark.commands.common import (
     quiet,
 )
 from benchmark.commands.evaluation_options import parse_shard, watch_options, what_options
+from benchmark.commands.isolation import isolate
 from benchmark.commands.reevaluation import evaluate_all
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class _Request:
     limit: int | None
     out: Path | None
     trust_code: bool
+    isolate: bool
+    require_isolation: bool
     supersede: str | None
     overwrite: bool
     as_json: bool
@@ -130,7 +133,6 @@ def _compute(
     from benchmark.engine.ranks import evaluate_rank
     from benchmark.engine.torchrun import find_rank
     from benchmark.files.cache import cache_root
-    from benchmark.inverses.faults import blame
     from benchmark.submissions.candidates import from_references, open_submission
 
     rank = None if request.merging or request.shard else find_rank()
@@ -139,6 +141,7 @@ def _compute(
         candidate = from_references(request.references, suite)
     else:
         candidate = open_submission(source, wanted, trust_code=request.trust_code)
+    candidate = isolate(candidate, wanted=request.isolate, required=request.require_isolation)
     arithmetic = Arithmetic(
         "float32" if request.precision == "float32" else "bfloat16",
         request.compiled,
@@ -149,15 +152,14 @@ def _compute(
         Share(*request.shard) if request.shard else WHOLE, arithmetic, request.log, request.trace,
     )  # fmt: skip
     content = Content(suite, lock, request.data_folder)
-    with blame(candidate.code):
-        if request.merging:
-            return candidate, merge_shards(content, candidate, options, request.caches or (cache_root(),))
-        if rank is not None:
-            return candidate, evaluate_rank(content, candidate, options, rank)
-        if request.shard is None:
-            count = share_cores(suite, device, request.threads)
-            return candidate, evaluate_by_processes(content, candidate, options, count)
-        computed, total = evaluate_share(content, candidate, options)
+    if request.merging:
+        return candidate, merge_shards(content, candidate, options, request.caches or (cache_root(),))
+    if rank is not None:
+        return candidate, evaluate_rank(content, candidate, options, rank)
+    if request.shard is None:
+        count = share_cores(suite, device, request.threads, isolated=candidate.isolated)
+        return candidate, evaluate_by_processes(content, candidate, options, count)
+    computed, total = evaluate_share(content, candidate, options)
     click.echo(
         f"Shard {options.share} of {candidate.id} on {suite.id} is done: {computed} of its {total} chunks computed now."
     )

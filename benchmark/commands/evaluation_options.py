@@ -7,6 +7,7 @@ from collections.abc import Callable
 import click
 
 from benchmark.commands.common import OUTPUT_FILE, OUTPUT_FOLDER, data_folder_option, suite_option
+from benchmark.commands.isolation import require_option, trust_option, worker_option
 
 __all__ = ["parse_shard", "watch_options", "what_options"]
 
@@ -68,7 +69,9 @@ _WHAT = (
         type=OUTPUT_FOLDER,
         help="Where the record goes [default: invbench-results; for a PATH, the submission itself].",
     ),
-    click.option("--trust-code", is_flag=True, help="Import and run the submission's inverse.py. Read it first."),
+    trust_option,
+    worker_option,
+    require_option,
     click.option("--supersede", metavar="REASON", help="Put the record that is there aside, unchanged, and say why."),
     click.option("--overwrite", is_flag=True, help="Replace a record that was never published."),
 )

@@ -35,17 +35,15 @@ def _renew(
 ) -> dict[str, Any]:
     from benchmark.engine.evaluation import find_keys
     from benchmark.engine.processes import evaluate_by_processes
-    from benchmark.inverses.faults import blame
     from benchmark.records.store import RecordStore, record_folder
     from benchmark.submissions.candidates import open_submission
 
     suite, store = content.suite, RecordStore(root)
     before, keys = _stated(record_folder(root, name, suite.id))
     candidate = open_submission(root / name, suite.targets, trust_code=trust_code)
-    with blame(candidate.code):
-        if keys and keys == find_keys(content, candidate, options):
-            return {"submission": name, "outcome": "unchanged", "before": before, "digest": before}
-        evaluation = evaluate_by_processes(content, candidate, options, count)
+    if keys and keys == find_keys(content, candidate, options):
+        return {"submission": name, "outcome": "unchanged", "before": before, "digest": before}
+    evaluation = evaluate_by_processes(content, candidate, options, count)
     record = store.put(name, suite.id, evaluation.write, reason)
     evaluation.clear()
     outcome = "same digest" if record.digest == before else "new digest"
@@ -117,7 +115,7 @@ def evaluate_all(
     check_writable(cache_root(), "INVBENCH_CACHE")
     quiet()
     content = Content(suite, load_lock(suite), data_folder)
-    count = share_cores(suite, device, threads)
+    count = share_cores(suite, device, threads, isolated=trust_code)
     rows = reevaluate(content, Options(device, batch_size), count, reason=reason, trust_code=trust_code)
     if as_json:
         print_json(rows)

@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.engine.confinement import available
 from benchmark.errors import UserError
 from benchmark.files.cache import cache_root
 from benchmark.suites.catalog import list_suites, load_suite
@@ -143,4 +144,5 @@ def examine() -> dict[str, dict[str, str]]:
             "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "not set"),
         },
         "networks": {"perceptual": describe_perceptual()},
+        "workers": {"protection": ", ".join(available()) or "none but a process of their own"},
     } | {f"suite {suite_id}": _suite_report(suite_id) for suite_id in list_suites()}

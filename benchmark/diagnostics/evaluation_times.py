@@ -157,6 +157,7 @@ def measure_evaluation(content: Content, candidate: Candidate, options: Options,
             suite, content.images, load_target(spec, content.target(spec), options.device), inverse, job.networks
         ).measure(len(job.ids), naive_images)
         for spec, inverse in ((suite.target(name), inverse) for name, (inverse, _) in job.loaded.items())
+        if isinstance(inverse, Inverse)
     ]  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from benchmark.engine.pipeline import Pipeline
 from benchmark.engine.scorer import iter_tiles
 from benchmark.engine.stopwatch import Stage, Stopwatch
 from benchmark.engine.watching import Tracer, log_line
+from benchmark.engine.worker import opened
 from benchmark.suites.audit import audit_images
 from benchmark.targets import load_target
 
@@ -150,23 +151,24 @@ def compute(content: Content, job: Job, options: Options, title: str, *, quiet: 
             target = load_target(spec, content.target(spec), options.device)
             how = replace(options.arithmetic, micro_batch=_fitting(job.stores[target_id], job, options))
             audited = audit_images(suite, content.lock, images.ids, spec)
-            pipeline = Pipeline(suite, target, job.loaded[target_id][0], job.networks, watch, how)
-            for chunk, samples in _iter_samples(images, spec.input_size, chunks, watch, options.device):
-                tiles = iter_tiles(samples, options.device, audit=audited, judged=judged, first=chunk.first)
-                scored = [trace(pipeline.run, tile) for tile in tiles]
-                arrays = {field: np.concatenate([tile[field] for tile in scored]) for field in scored[0]}
-                stages = watch.take()
-                seconds = time.perf_counter() - mark
-                arrays["times"] = np.array([[began, seconds, *stages.values()]])
-                if pipeline.micro_batch < how.micro_batch:
-                    _tell_halved(target_id, pipeline.micro_batch)
-                    how = replace(how, micro_batch=pipeline.micro_batch)
-                arrays["micro_batch"] = np.array([[pipeline.micro_batch]])
-                store = job.stores[target_id]
-                store.save(chunk.name, arrays)
-                computed.add(str(store.path(chunk.name)))
-                progress.add(target_id, chunk, taps[target_id], seconds, stages)
-                mark, began = time.perf_counter(), time.time()
+            with opened(job.loaded[target_id][0]) as inverse:
+                pipeline = Pipeline(suite, target, inverse, job.networks, watch, how)
+                for chunk, samples in _iter_samples(images, spec.input_size, chunks, watch, options.device):
+                    tiles = iter_tiles(samples, options.device, audit=audited, judged=judged, first=chunk.first)
+                    scored = [trace(pipeline.run, tile) for tile in tiles]
+                    arrays = {field: np.concatenate([tile[field] for tile in scored]) for field in scored[0]}
+                    stages = watch.take()
+                    seconds = time.perf_counter() - mark
+                    arrays["times"] = np.array([[began, seconds, *stages.values()]])
+                    if pipeline.micro_batch < how.micro_batch:
+                        _tell_halved(target_id, pipeline.micro_batch)
+                        how = replace(how, micro_batch=pipeline.micro_batch)
+                    arrays["micro_batch"] = np.array([[pipeline.micro_batch]])
+                    store = job.stores[target_id]
+                    store.save(chunk.name, arrays)
+                    computed.add(str(store.path(chunk.name)))
+                    progress.add(target_id, chunk, taps[target_id], seconds, stages)
+                    mark, began = time.perf_counter(), time.time()
     if trace.waiting:
         tqdm.write("no trace: it is written of the second tile of images, and there was none", file=sys.stderr)
     return frozenset(computed)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from benchmark.content.content import Content
 from benchmark.engine.evaluation import Audited
+from benchmark.engine.launcher import Launcher
 from benchmark.engine.precision import float32
 from benchmark.engine.reading import apply, read_features
+from benchmark.engine.worker import open_inverse, opened
 from benchmark.files.pixels import to_pixels, to_tensor
-from benchmark.inverses.base import Inverse
+from benchmark.inverses.base import Inverter
 from benchmark.inverses.spec import get_method
-from benchmark.submissions.candidates import Candidate, load_candidate
+from benchmark.submissions.candidates import Candidate, describe_candidate
 from benchmark.suites.spec import INPUT
 from benchmark.targets import load_target
 from benchmark.targets.base import Target
@@ -42,12 +46,31 @@ class Breach(NamedTuple):
         return f"{where}: inverted alone the recon is another one (PSNR {self.psnr_db:.1f} dB)"
 
 
-def _load(content: Content, candidate: Candidate, target: Target) -> Inverse:
-    weights = hash_weights(content.target(target.spec))
-    inverse, _ = load_candidate(candidate, target.spec, weights, target.device)
-    if inverse.needs_target:
-        inverse.target = target
-    return inverse
+class _Opening:
+    """Opens inverses of one target that nobody has asked anything yet, and reads what they are to be given."""
+
+    def __init__(self, content: Content, candidate: Candidate, target: Target, launcher: Launcher | None) -> None:
+        self._content, self._candidate, self._target, self._launcher = content, candidate, target, launcher
+        spec = target.spec
+        self._config, _ = describe_candidate(candidate, spec, hash_weights(content.target(spec)))
+
+    @contextmanager
+    def open(self) -> Iterator[Inverter]:
+        device = self._target.device
+        inverse = open_inverse(self._content, self._candidate, self._config, device, launcher=self._launcher)
+        if inverse.needs_target:
+            inverse.target = self._target
+        with opened(inverse):
+            yield inverse
+
+    @torch.no_grad()
+    def read(self, seen: Tensor, images: Sequence[str]) -> list[Mapping[str, Features]]:
+        """The features of each of the images (N, 3, H, W) that the target sees."""
+        reads_input = get_method(self._candidate.method).needs_input
+        return [
+            read_features(self._target, part, [image], reads_input=reads_input)
+            for part, image in zip(seen.split(1), images, strict=True)
+        ]
 
 
 def _psnr_db(first: np.ndarray, second: np.ndarray) -> float:
@@ -55,7 +78,7 @@ def _psnr_db(first: np.ndarray, second: np.ndarray) -> float:
     return float("inf") if error == 0 else 10 * float(np.log10(255**2 / error))
 
 
-def _alone(inverse: Inverse, features: Mapping[str, Features], tap: str) -> np.ndarray:
+def _alone(inverse: Inverter, features: Mapping[str, Features], tap: str) -> np.ndarray:
     """The pixels (H, W, 3) of the recon of one image, from the features of a tap and nothing else."""
     given = {name: item for name, item in features.items() if name in (tap, INPUT)}
     recon = apply(inverse.invert, given)[tap]
@@ -81,21 +104,17 @@ def find_breaches(
     Returns:
         The recons whose PSNR to the stored one is under LEAST_PSNR_DB.
     """
-    suite, reads_input = content.suite, get_method(candidate.method).needs_input
-    breaches = []
-    for name, (images, pixels) in audited.items():
-        spec = suite.target(name)
-        target = load_target(spec, content.target(spec), device)
-        for p, perturbation in reversed(list(enumerate(suite.perturbations))):
-            features = []
-            for index, image in enumerate(images):
-                seen = to_tensor(pixels[index : index + 1, 0, p], device)
-                with torch.no_grad():
-                    features.append(read_features(target, seen, [image], reads_input=reads_input))
-            for t, tap in reversed(list(enumerate(spec.tap_names, 1))):
-                inverse = _load(content, candidate, target)
-                for index in reversed(range(len(images))):
-                    found = _psnr_db(_alone(inverse, features[index], tap), pixels[index, t, p])
-                    if found < LEAST_PSNR_DB:
-                        breaches.append(Breach(spec.id, tap, images[index], perturbation, found))
+    suite, breaches = content.suite, []
+    with Launcher() if candidate.isolated else nullcontext() as launcher:
+        for name, (images, pixels) in audited.items():
+            spec = suite.target(name)
+            opening = _Opening(content, candidate, load_target(spec, content.target(spec), device), launcher)
+            for p, perturbation in reversed(list(enumerate(suite.perturbations))):
+                features = opening.read(to_tensor(pixels[:, 0, p], device), images)
+                for t, tap in reversed(list(enumerate(spec.tap_names, 1))):
+                    with opening.open() as inverse:
+                        for index in reversed(range(len(images))):
+                            found = _psnr_db(_alone(inverse, features[index], tap), pixels[index, t, p])
+                            if found < LEAST_PSNR_DB:
+                                breaches.append(Breach(spec.id, tap, images[index], perturbation, found))
     return breaches

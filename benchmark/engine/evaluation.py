@@ -17,13 +17,14 @@ import pyarrow as pa
 from benchmark.content.content import Content
 from benchmark.engine.chunks import ChunkStore
 from benchmark.engine.computing import compute
+from benchmark.engine.confinement import available
 from benchmark.engine.jobs import Chunk, Job, Options, open_job
 from benchmark.engine.layer_transfer import find_groups, summarize_layers
 from benchmark.engine.provenance import Meter, Times
 from benchmark.engine.run_lock import run_lock
 from benchmark.engine.stopwatch import STAGES
 from benchmark.errors import SpecError
-from benchmark.inverses.base import Inverse
+from benchmark.inverses.base import Inverter
 from benchmark.metrics.layers import COMPARED
 from benchmark.records.aggregate import summarize
 from benchmark.records.audit import audit_to_table
@@ -91,7 +92,7 @@ def _join(
     lock: Lock,
     images: Sequence[str],
     spec: TargetSpec,
-    inverse: Inverse,
+    inverse: Inverter,
     ids: tuple[str, ...],
     parts: Sequence[tuple[str, dict[str, npt.NDArray[Any]]]],
     computed: Collection[str],
@@ -178,6 +179,7 @@ def assemble(
             times={name: result.times for name, result in results.items()},
             recons={t.id: len(job.ids) * len(suite.perturbations) * len(t.taps) for t in suite.targets},
             keys={name: own[0].key for name, own in stores.items()},
+            isolation=available() if candidate.isolated else None,
         ),
     )
     audit = pa.concat_tables([result.audit for result in results.values()]).unify_dictionaries().combine_chunks()

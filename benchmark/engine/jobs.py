@@ -12,18 +12,20 @@ import torch
 
 from benchmark.content.content import Content
 from benchmark.engine.chunks import ChunkStore
+from benchmark.engine.confinement import available
 from benchmark.engine.devices import get_device_name
 from benchmark.engine.networks import load_metric_networks
 from benchmark.engine.precision import OFFICIAL, Arithmetic
 from benchmark.engine.scorer import TILE
+from benchmark.engine.worker import open_inverse
 from benchmark.errors import SpecError
 from benchmark.files.canonical import sha256_file
 from benchmark.files.import_graph import code_digest, library_versions
-from benchmark.inverses.base import Inverse
+from benchmark.inverses.base import Inverter
 from benchmark.inverses.spec import get_method
 from benchmark.metrics.case import Networks
 from benchmark.records.record import InverseInfo
-from benchmark.submissions.candidates import Candidate, load_candidate
+from benchmark.submissions.candidates import Candidate, describe_candidate
 from benchmark.suites.spec import Source
 from benchmark.targets.files import digest_weights
 
@@ -94,7 +96,7 @@ class Job:
     ids: tuple[str, ...]
     chunks: tuple[Chunk, ...]
     networks: Networks
-    loaded: dict[str, tuple[Inverse, InverseInfo]]
+    loaded: dict[str, tuple[Inverter, InverseInfo]]
     circumstances: dict[str, dict[str, Any]]
 
     def shared(self, share: Share) -> tuple[Chunk, ...]:
@@ -131,6 +133,7 @@ def _circumstances(content: Content, candidate: Candidate, networks: Networks, o
         "libraries": library_versions(),
         "device": [device.type, get_device_name(device)],
         "threads": torch.get_num_threads(),
+        **({"isolated": available()} if candidate.isolated else {}),
         **asdict(options.arithmetic),
     }
 
@@ -157,10 +160,10 @@ def open_job(content: Content, candidate: Candidate, options: Options) -> Job:
     content.check_perturbed()
     networks = load_metric_networks(content, options.device)
     hashes = {target.id: _hash_network(content, target.source) for target in chosen}
-    loaded = {
-        target.id: load_candidate(candidate, target, digest_weights(hashes[target.id]), options.device)
-        for target in chosen
-    }
+    loaded = {}
+    for target in chosen:
+        config, info = describe_candidate(candidate, target, digest_weights(hashes[target.id]))
+        loaded[target.id] = open_inverse(content, candidate, config, options.device, options.arithmetic), info
     shared = _circumstances(content, candidate, networks, options)
     circumstances = {
         name: shared | {"target": name, "network": hashes[name], "inverse": info.model_dump(mode="json")}

@@ -13,7 +13,7 @@ from torch import Tensor
 from benchmark.engine.precision import OFFICIAL, Arithmetic, float32
 from benchmark.engine.reading import apply, with_seeds
 from benchmark.engine.scorer import Tile, in_batches, load_metric
-from benchmark.inverses.base import Inverse
+from benchmark.inverses.base import Inverter
 from benchmark.metrics.case import Case, FocalMask, View
 from benchmark.metrics.layers import COMPARED, hsic, linear_cka, normalized_transfer, summarize_transfer
 from benchmark.records.record import StageLayers
@@ -45,7 +45,7 @@ class LayerScorer:
         micro_batch: so many images go through the networks at once.
     """
 
-    def __init__(self, target: Target, inverse: Inverse, images: int, arithmetic: Arithmetic = OFFICIAL) -> None:
+    def __init__(self, target: Target, inverse: Inverter, images: int, arithmetic: Arithmetic = OFFICIAL) -> None:
         self.target, self.inverse, self.images = target, inverse, images
         self.arithmetic, self.micro_batch = arithmetic, arithmetic.micro_batch
         self.metric = load_metric(COMPARED)

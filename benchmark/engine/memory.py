@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmark.suites.spec import Suite, TargetSpec
 
-__all__ = ["available_bytes", "predict_peak_bytes"]
+__all__ = ["BASE_BYTES", "available_bytes", "predict_peak_bytes"]
 
 BASE_BYTES, BYTES_PER_PX, BYTES_PER_PX_AND_TAP = 1000 * 2**20, 5900, 490
 """Code with its libraries; for each pixel of an image what a tile takes, and what its recons at a tap do. Fitted to

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
 
@@ -16,7 +17,8 @@ from benchmark.engine.reading import apply, read_features
 from benchmark.engine.scorer import Scorer, Tile, check_recons
 from benchmark.engine.stopwatch import Stopwatch
 from benchmark.errors import SpecError, UserError
-from benchmark.inverses.base import Inverse
+from benchmark.inverses.base import Inverter
+from benchmark.inverses.faults import lacks_memory
 from benchmark.inverses.spec import get_method
 from benchmark.metrics.case import Networks
 from benchmark.suites.spec import Suite
@@ -26,7 +28,7 @@ __all__ = ["Pipeline"]
 
 
 @torch.no_grad()
-def _check_shapes(target: Target, inverse: Inverse) -> None:
+def _check_shapes(target: Target, inverse: Inverter) -> None:
     """Raise SpecError unless the features of the target have the shapes that the inverse was made for."""
     features = target.features(torch.zeros(1, 3, *target.spec.input_size, device=target.device))
     for tap, shape in inverse.config.taps.items():
@@ -43,10 +45,6 @@ def _check_shapes(target: Target, inverse: Inverse) -> None:
             )
 
 
-def _lacks_memory(error: BaseException) -> bool:
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
 class Pipeline:
     """Scores tiles of one target: the recons of one inverse, and what it makes of other taps' features.
 
@@ -58,7 +56,7 @@ class Pipeline:
         self,
         suite: Suite,
         target: Target,
-        inverse: Inverse,
+        inverse: Inverter,
         networks: Networks,
         watch: Stopwatch,
         arithmetic: Arithmetic = OFFICIAL,
@@ -81,10 +79,21 @@ class Pipeline:
         with self._arithmetic.autocast(self._target.device):
             with self.watch.stage("target"):
                 features = read_features(self._target, seen, ids, reads_input=self._reads_input)
-            with self.watch.stage("inverse"):
+            with self.watch.stage("inverse"), self._naming(ids):
                 recons = apply(self._apply, features)
-        check_recons(recons, self._target.spec.tap_names, seen.shape)
+                check_recons(recons, self._target.spec.tap_names, seen.shape)
         return recons
+
+    @contextmanager
+    def _naming(self, ids: Sequence[str]) -> Iterator[None]:
+        """Say of what goes wrong in an inverse which target and images it was about."""
+        try:
+            yield
+        except UserError as error:
+            images = f"image {ids[0]}" if len(ids) == 1 else f"images {ids[0]} to {ids[-1]}"
+            message = f"{error.message}; target '{self._target.spec.id}', {images}"
+            where = error.where or f"inverse '{self._inverse.config.method}'"
+            raise type(error)(message, where=where, cure=error.cure) from None
 
     def _invert(self, seen: Tensor) -> Mapping[str, Tensor]:
         size = self.micro_batch
@@ -102,7 +111,7 @@ class Pipeline:
                 with self.watch.stage("layers"):
                     arrays |= self.layers.run(tile)
         except (MemoryError, RuntimeError) as error:
-            if not _lacks_memory(error):
+            if not lacks_memory(error):
                 raise
             return None
         return arrays

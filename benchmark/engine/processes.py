@@ -23,7 +23,7 @@ from benchmark.content.content import Content
 from benchmark.engine.computing import compute
 from benchmark.engine.evaluation import Evaluation, assemble
 from benchmark.engine.jobs import WHOLE, Job, Options, Share, open_job
-from benchmark.engine.memory import available_bytes, predict_peak_bytes
+from benchmark.engine.memory import BASE_BYTES, available_bytes, predict_peak_bytes
 from benchmark.engine.provenance import Meter
 from benchmark.engine.run_lock import run_lock
 from benchmark.submissions.candidates import Candidate
@@ -34,19 +34,24 @@ __all__ = ["count_processes", "evaluate_by_processes", "share_cores"]
 _DIE_WITH_PARENT = 1
 
 
-def count_processes(suite: Suite) -> int:
-    """Return how many processes this machine has cores and memory for; 1 where they cannot be forked."""
+def count_processes(suite: Suite, *, isolated: bool = False) -> int:
+    """Return how many processes this machine has cores and memory for; 1 where they cannot be forked.
+
+    Args:
+        isolated: whether each has a worker, which takes its libraries once more.
+    """
     if sys.platform != "linux":
         return 1
-    fitting = available_bytes() // max(predict_peak_bytes(suite, target) for target in suite.targets)
+    peak = max(predict_peak_bytes(suite, target) for target in suite.targets) + (BASE_BYTES if isolated else 0)
+    fitting = available_bytes() // peak
     return max(1, min(len(os.sched_getaffinity(0)), fitting))
 
 
-def share_cores(suite: Suite, device: torch.device, threads: int | None) -> int:
+def share_cores(suite: Suite, device: torch.device, threads: int | None, *, isolated: bool = False) -> int:
     """Return how many processes to evaluate by; several get one thread each, a single one keeps all of them."""
     if threads is not None or device.type != "cpu":
         return 1
-    count = count_processes(suite)
+    count = count_processes(suite, isolated=isolated)
     if count > 1:
         torch.set_num_threads(1)
     return count

@@ -99,6 +99,7 @@ class Meter:
         times: Mapping[str, Times],
         recons: Mapping[str, int],
         keys: dict[str, str],
+        isolation: tuple[str, ...] | None,
     ) -> Run:
         """Return the run section of a record.
 
@@ -123,6 +124,7 @@ class Meter:
                 for name, spent in times.items()
             },
             keys=keys,
+            isolation=isolation,
             python=platform.python_version(),
             packages=_versions(),
             git_commit=_git("rev-parse", "HEAD"),

@@ -245,6 +245,7 @@ def make_receipt(
     by: str,
     images: int,
     rerun_digest: str | None = None,
+    isolation: tuple[str, ...] | None = None,
 ) -> Receipt:
     """Return the unsealed receipt of a check that ran here, today, on `device`."""
     return Receipt(
@@ -259,5 +260,6 @@ def make_receipt(
         date=date.today(),
         environment=read_environment(device),
         images=images,
+        isolation=isolation,
         differences=dict(differences),
     )

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import torch
 from pydantic import ValidationError
@@ -30,14 +30,28 @@ from benchmark.targets.base import Target
 from benchmark.targets.taps import Features
 
 __all__ = [
-    "MAX_BYTES", "Inverse", "build_inverse", "count_bytes", "load_inverse", "pack_inverse", "read_config",
-    "rebuild_inverse", "save_inverse",
+    "MAX_BYTES", "Inverse", "Inverter", "build_inverse", "count_bytes", "count_parameters", "load_inverse",
+    "pack_inverse", "read_config", "rebuild_inverse", "save_inverse",
 ]  # fmt: skip
 
 MAX_BYTES = 8 * 10**9
 """Largest inverse that is loaded; the reference work's largest has a twentieth of it."""
 
 ANOTHER_SEED = 314_159_265  # which no training is likely to have
+
+
+class Inverter(Protocol):
+    """What an evaluation asks of an inverse, whether it runs in this process or in another; see Inverse."""
+
+    config: InverseConfig
+    target: Target | None
+
+    @property
+    def needs_target(self) -> bool: ...
+
+    def route(self, tap: str) -> str: ...
+
+    def invert(self, features: Mapping[str, Features]) -> dict[str, Tensor]: ...
 
 
 class Inverse(nn.Module, ABC):
@@ -206,6 +220,15 @@ def count_bytes(config: InverseConfig) -> int:
         message = f"describes {size / 1e9:.1f} GB of weights; {MAX_BYTES / 1e9:.0f} GB are allowed"
         raise SpecError(message, where="config.json")
     return size
+
+
+def count_parameters(config: InverseConfig) -> int:
+    """Return how many parameters the inverse has that a configuration describes; none is made.
+
+    Raises:
+        SpecError: see `count_bytes`.
+    """
+    return sum(parameter.numel() for parameter in _outline(_find_class(config.method), config).parameters())
 
 
 def load_inverse(folder: Path, device: torch.device) -> Inverse:

@@ -1,4 +1,4 @@
-"""Faults of code that is not in the package, as one line that names its file."""
+"""Faults of inverses: of code that is not in the package, as one line that names its file; and lack of memory."""
 
 from __future__ import annotations
 
@@ -7,9 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
+
 from benchmark.errors import SpecError, UserError
 
-__all__ = ["blame"]
+__all__ = ["blame", "lacks_memory"]
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory ran out, on whatever device."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 @contextmanager
@@ -17,7 +24,8 @@ def blame(path: Path | None) -> Iterator[None]:
     """Turn what the code at `path` raises into one line that names file and line; None: there is no such code.
 
     Raises:
-        SpecError: instead of an exception that came through a line of `path`, or of a syntax error in it.
+        SpecError: instead of an exception that came through a line of `path`, or of a syntax error in it; not of one
+            that says that memory ran out.
     """
     path = path and path.absolute()
     try:
@@ -25,6 +33,8 @@ def blame(path: Path | None) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
+        if lacks_memory(error):
+            raise
         frames = traceback.extract_tb(error.__traceback__)
         lines = [frame.lineno for frame in frames if path and Path(frame.filename) == path]
         if isinstance(error, SyntaxError) and path and error.filename == str(path):

@@ -6,18 +6,19 @@ Compared is always with an *outline*: what the constructor makes of the configur
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from benchmark.errors import IntegrityError, SpecError
 from benchmark.inverses.building import plain_name, state_of, unstored_of
 from benchmark.inverses.spec import Storage
 
-__all__ = ["count_stored", "fill", "pack", "read_tensors", "refuse_lost"]
+__all__ = ["count_numbers", "count_stored", "fill", "pack", "read_tensors", "refuse_lost"]
 
 
 def _stored_type(tensor: Tensor, storage: Storage) -> torch.dtype:
@@ -41,6 +42,22 @@ def _firsts(module: nn.Module) -> dict[str, str]:
 def count_stored(outline: nn.Module, storage: Storage) -> int:
     """Return how many bytes the tensors of an inverse take in its file, ties not considered: at most."""
     return sum(tensor.numel() * _stored_type(tensor, storage).itemsize for tensor in state_of(outline).values())
+
+
+def count_numbers(path: Path) -> int:
+    """Return how many numbers the tensors of a file hold together, as its header says; no tensor is read.
+
+    Raises:
+        SpecError: there is no such file.
+        IntegrityError: it is no safetensors file.
+    """
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+    except FileNotFoundError:
+        raise SpecError("no such file", where=str(path), cure="train it: invbench train inverse --help") from None
+    except SafetensorError as error:
+        raise IntegrityError(f"not a safetensors file: {error}", where=str(path)) from None
 
 
 def _refuse_others(own: dict[str, Tensor], expected: dict[str, Tensor]) -> None:

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from benchmark.errors import IntegrityError, NotFoundError
 from benchmark.files.canonical import digest_of, readable_json
-from benchmark.files.declarations import Frozen, read_json
+from benchmark.files.declarations import Frozen, read_json, unset
 from benchmark.files.fields import Id, Line, Sha256
 from benchmark.files.storing import write_text
 from benchmark.metrics.spec import get_metric
@@ -84,6 +84,8 @@ class Receipt(Frozen):
     environment: Environment
     images: int = Field(gt=0)
     """how many images were compared."""
+    isolation: Annotated[tuple[Line, ...], Field(max_length=8)] | None = Field(default=None, exclude_if=unset)
+    """what the worker was kept from that reran the inverse; None: it ran in the process that scored it."""
     differences: dict[Id, Difference] = Field(min_length=1, max_length=256)
     """by metric."""
     digest: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""

@@ -192,7 +192,8 @@ class Run(_RecordPart):
     Times add up over the legs of an interrupted run; `ms_per_recon` is target and inverse time, `stages_s` the seconds
     of each stage. `micro_batch` is, by target, how many images the networks saw at once: fewer than 8 where memory was
     short, or where it was asked for. `keys` holds, by target, a digest of all that could change its scores (code,
-    weights, suite, libraries, device, threads): a run with the same keys yields the same scores.
+    weights, suite, libraries, device, threads): a run with the same keys yields the same scores. `isolation` holds,
+    where the inverse ran in a worker, what that worker was kept from: none where the machine offered nothing.
     """
 
     code_version: Text
@@ -207,6 +208,7 @@ class Run(_RecordPart):
     ms_per_recon: dict[Id, Cost]
     stages_s: dict[Id, Seconds] = Field(default={}, exclude_if=unset)
     keys: dict[Id, Sha256] = Field(default={}, exclude_if=unset)
+    isolation: Annotated[tuple[Line, ...], Field(max_length=8)] | None = Field(default=None, exclude_if=unset)
     python: Text
     packages: dict[Line, Text] = Field(max_length=256)
     git_commit: Commit | None

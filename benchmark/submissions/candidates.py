@@ -13,17 +13,26 @@ from benchmark.content import hub
 from benchmark.errors import NotFoundError, SpecError, did_you_mean
 from benchmark.files.canonical import sha256_file
 from benchmark.files.fields import shown_as
-from benchmark.inverses.base import MAX_BYTES, Inverse, count_bytes, load_inverse, read_config, rebuild_inverse
-from benchmark.inverses.code import load_code
+from benchmark.files.pointers import refuse_pointer
+from benchmark.inverses.base import (
+    MAX_BYTES,
+    Inverse,
+    count_bytes,
+    count_parameters,
+    load_inverse,
+    read_config,
+    rebuild_inverse,
+)
 from benchmark.inverses.folding import fold_batch_norms
-from benchmark.inverses.spec import InverseConfig, get_method
+from benchmark.inverses.spec import METHODS, TRUSTED, InverseConfig, Method, get_method
+from benchmark.inverses.weights import count_numbers
 from benchmark.records.record import InverseInfo
 from benchmark.submissions.submission import CODE, Submission, load_submission_folder
 from benchmark.suites.spec import Suite, TargetSpec
 
 __all__ = [
-    "Candidate", "StoredInverse", "fetch_weights", "from_references", "from_submission", "load_candidate",
-    "open_submission",
+    "Candidate", "StoredInverse", "describe_candidate", "fetch_weights", "from_references", "from_submission",
+    "load_candidate", "open_submission",
 ]  # fmt: skip
 
 MAX_CONFIG_BYTES = 1_000_000
@@ -43,7 +52,9 @@ class StoredInverse:
 class Candidate:
     """One method under an id, with its inverses by target; `inverses` is empty for methods without weights.
 
-    `code` is the file that the method's architecture was imported from, if it is not the package's own.
+    Attributes:
+        code: the file that holds the method's architecture, if it is not the package's own.
+        in_worker: whether its inverses run in a worker; with `code` they always do.
     """
 
     id: str
@@ -51,13 +62,22 @@ class Candidate:
     title: str
     inverses: Mapping[str, StoredInverse]
     code: Path | None = None
+    in_worker: bool = False
+
+    @property
+    def isolated(self) -> bool:
+        """Whether its inverses run in a worker."""
+        return self.in_worker or self.code is not None
 
 
 def _fetch(repo_id: str, revision: str) -> StoredInverse:
-    """Fetch an inverse; its weights are asked for only once the configuration says how large they may be."""
+    """Fetch an inverse; its weights are asked for only once the configuration says how large they may be.
+
+    Of a submission's own architecture nobody knows that without running it.
+    """
     config = read_config(hub.fetch_file(repo_id, revision, "config.json", max_bytes=MAX_CONFIG_BYTES))
-    limit = count_bytes(config) + MAX_HEADER_BYTES
-    path = hub.fetch_file(repo_id, revision, "model.safetensors", max_bytes=limit)
+    size = count_bytes(config) if config.method in METHODS else MAX_BYTES
+    path = hub.fetch_file(repo_id, revision, "model.safetensors", max_bytes=size + MAX_HEADER_BYTES)
     return StoredInverse(path.parent, repo_id, revision)
 
 
@@ -87,20 +107,28 @@ def from_submission(submission: Submission, folder: Path, targets: Sequence[Targ
 
 
 def open_submission(folder: Path, targets: Sequence[TargetSpec], *, trust_code: bool) -> Candidate:
-    """The candidate that the submission in `folder` enters; its `inverse.py` is imported only if `trust_code` is given.
+    """The candidate that the submission in `folder` enters. Nothing of it is imported here.
+
+    Args:
+        trust_code: whether its `inverse.py` may be run, where it has one.
 
     Raises:
-        SpecError: it needs code that is not trusted, or see `load_code` and `from_submission`.
+        SpecError: it needs code that is not trusted or not there, or see `from_submission`.
     """
-    submission = load_submission_folder(folder)
+    submission, code = load_submission_folder(folder), folder / CODE
     if submission.trust_code:
         if not trust_code:
             cure = "read that file, then give --trust-code"
             raise SpecError(f"needs its own {CODE} to be run", where=str(folder / "submission.toml"), cure=cure)
-        method = load_code(folder / CODE, trained=bool(submission.weights))
-        if method.id != submission.method:
-            message = f"field 'method': '{method.id}' is not the '{submission.method}' of submission.toml"
-            raise SpecError(message, where=str(folder / CODE), cure="give both one id")
+        if not code.is_file():
+            raise SpecError("no such file", where=str(code), cure="see invbench init --help")
+        if submission.method in METHODS:
+            message = f"field 'method': '{submission.method}' is the package's own"
+            raise SpecError(message, where=str(folder / "submission.toml"), cure="give it an id of its own")
+        TRUSTED[submission.method] = Method(
+            id=submission.method, title=submission.title, role="entry", source=CODE, implementation="",
+            trained=bool(submission.weights),
+        )  # fmt: skip
     return from_submission(submission, folder, targets)
 
 
@@ -165,27 +193,27 @@ def from_references(references: Sequence[str], suite: Suite) -> Candidate:
     return Candidate(_slug(names[0]), method, title, inverses)
 
 
-def load_candidate(
-    candidate: Candidate, spec: TargetSpec, target_sha256: str, device: torch.device
-) -> tuple[Inverse, InverseInfo]:
-    """Return a candidate's inverse of a target, as fast as it can be, and where it came from.
+def describe_candidate(candidate: Candidate, spec: TargetSpec, target_sha256: str) -> tuple[InverseConfig, InverseInfo]:
+    """Return the configuration of a candidate's inverse of a target, and where it came from; nothing is imported.
+
+    The parameters of a submission's own architecture are all numbers of its file: which of them are buffers only its
+    code knows.
 
     Args:
         target_sha256: of the weights of the target.
 
     Raises:
         SpecError: it is for another method, target, input size or other taps, or for other weights of the target.
-        IntegrityError: its tensors are not what its configuration says.
+        IntegrityError: its weights are no safetensors file.
     """
     code = {candidate.code.name: sha256_file(candidate.code)} if candidate.code else {}
     if not get_method(candidate.method).trained:
         config = InverseConfig(
             method=candidate.method, target=spec.id, target_sha256="0" * 64, input_size=spec.input_size, taps={}
         )
-        return rebuild_inverse(config).eval().to(device), InverseInfo(files=code, parameters=0)
+        return config, InverseInfo(files=code, parameters=0)
     stored = candidate.inverses[spec.id]
-    inverse = load_inverse(stored.folder, device)
-    config, where = inverse.config, str(stored.folder / "config.json")
+    config, where = read_config(stored.folder / "config.json"), str(stored.folder / "config.json")
     if config.method != candidate.method or config.target != spec.id:
         raise SpecError(f"is for method '{config.method}' on '{config.target}'", where=where)
     if config.target_sha256 != target_sha256:
@@ -195,13 +223,29 @@ def load_candidate(
     if differing := sorted(config.taps.keys() ^ set(spec.tap_names)):
         state = "unknown" if differing[0] in config.taps else "missing"
         raise SpecError(f"field 'taps': '{differing[0]}' is {state}", where=where)
-    info = InverseInfo(
-        files={name: sha256_file(stored.folder / name) for name in ("config.json", "model.safetensors")} | code,
-        parameters=sum(tensor.numel() for tensor in inverse.parameters()),
+    weights = stored.folder / "model.safetensors"
+    try:
+        refuse_pointer(weights)
+    except FileNotFoundError:
+        raise SpecError("no such file", where=str(weights), cure="train it: invbench train inverse --help") from None
+    parameters = count_numbers(weights) if candidate.code else count_parameters(config)
+    return config, InverseInfo(
+        files={path.name: sha256_file(path) for path in (stored.folder / "config.json", weights)} | code,
+        parameters=parameters,
         repo_id=stored.repo_id,
         revision=stored.revision,
         training=config.training,
     )
-    if candidate.code is None:
-        fold_batch_norms(inverse)
-    return inverse, info
+
+
+def load_candidate(candidate: Candidate, config: InverseConfig, device: torch.device) -> Inverse:
+    """Return a candidate's inverse with a configuration that `describe_candidate` gave, as fast as it can be.
+
+    Raises:
+        IntegrityError: its tensors are not what its configuration says.
+    """
+    if not get_method(candidate.method).trained:
+        return rebuild_inverse(config).eval().to(device)
+    inverse = load_inverse(candidate.inverses[config.target].folder, device)
+    fold_batch_norms(inverse)
+    return inverse

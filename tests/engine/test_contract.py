@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from benchmark.files.pixels import to_tensor
 from benchmark.inverses import code as trusted
 from benchmark.inverses import spec
 from benchmark.metrics.case import Networks
-from benchmark.submissions.candidates import Candidate, load_candidate, open_submission
+from benchmark.submissions.candidates import Candidate, describe_candidate, load_candidate, open_submission
 from benchmark.suites.spec import Suite
 from benchmark.targets import load_target
 from benchmark.targets.taps import Features
@@ -101,17 +102,17 @@ def run(content: Content, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(spec, "TRUSTED", {})
     monkeypatch.setattr(trusted, "TRUSTED", spec.TRUSTED)
 
-    def inspect(text: str) -> list[Breach]:
+    def inspect(text: str, *, in_worker: bool = False) -> list[Breach]:
         code = tmp_path / "inverse.py"
         head = HEAD.replace("calls = 0", "calls = 0\n    needs_target = True") if "self.target" in text else HEAD
         code.write_text(head + text + "\n")
-        candidate = Candidate("mine", trusted.load_code(code, trained=False).id, "Mine", {}, code)
-        return breaches_of(content, candidate)
+        candidate = Candidate("mine", trusted.load_code(code, trained=False).id, "Mine", {})
+        return breaches_of(content, candidate, replace(candidate, code=code) if in_worker else candidate)
 
     return inspect
 
 
-def breaches_of(content: Content, candidate: Candidate) -> list[Breach]:
+def breaches_of(content: Content, candidate: Candidate, again: Candidate) -> list[Breach]:
     """What is found after the candidate inverted three images of mini-swin together, at all taps."""
     suite, swin = content.suite, content.suite.target("mini-swin")
     light = suite.model_copy(update={"axes": {"detail": ("frc",)}, "report": ()})
@@ -119,10 +120,11 @@ def breaches_of(content: Content, candidate: Candidate) -> list[Breach]:
     ids = [sample.id for sample in samples]
     (tile,) = iter_tiles(samples, CPU, audit=ids)
     weights = sha256_file(content.target(swin) / "model.safetensors")
-    inverse, _ = load_candidate(candidate, swin, weights, CPU)
+    config, _ = describe_candidate(candidate, swin, weights)
+    inverse = load_candidate(candidate, config, CPU)
     target = load_target(swin, content.target(swin), CPU)
     stored = Pipeline(light, target, inverse, Networks(), Stopwatch(CPU)).run(tile)["audit"]
-    return find_breaches(content, candidate, {swin.id: (tuple(ids), stored)}, CPU)
+    return find_breaches(content, again, {swin.id: (tuple(ids), stored)}, CPU)
 
 
 @pytest.mark.slow
@@ -131,6 +133,12 @@ def test_recons_that_depend_on_anything_else_are_found(run, text: str) -> None:
     (first, *_) = run(text)
     assert first.target == "mini-swin" and first.psnr_db < 40
     assert "inverted alone the recon is another one (PSNR" in str(first)
+
+
+@pytest.mark.slow
+def test_workers_of_their_own_find_the_same(run) -> None:
+    assert run(BAD["earlier calls"], in_worker=True)
+    assert run(GOOD["seeded random numbers"], in_worker=True) == []
 
 
 @pytest.mark.slow
@@ -143,7 +151,7 @@ def test_recons_by_the_rules_are_reproduced(run, text: str) -> None:
 @pytest.mark.parametrize("name", ["copy", "mean", "ridge", "modular_per_tap"])
 def test_the_reference_methods_keep_the_contract(content: Content, name: str) -> None:
     candidate = open_submission(submissions_root() / name, [content.suite.target("mini-swin")], trust_code=False)
-    assert breaches_of(content, candidate) == []
+    assert breaches_of(content, candidate, candidate) == []
 
 
 def test_seeds_are_of_image_and_tap_alone(mini: Suite, samples: list[Sample]) -> None:

@@ -84,6 +84,7 @@ def test_a_process_for_each_core_that_memory_suffices_for(mini: Suite, monkeypat
         text = f"MemTotal: 9 kB\nMemFree: 0 kB\nMemAvailable: {gibibytes * 2**20} kB\n"
         monkeypatch.setattr(Path, "read_text", lambda path, encoding, text=text: text)
         assert count_processes(mini) == expected
+        assert count_processes(mini, isolated=True) == {3: 1, 1: 1, 1000: 64}[gibibytes]
     monkeypatch.setattr("sys.platform", "darwin")
     assert count_processes(mini) == 1
 
