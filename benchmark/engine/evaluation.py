@@ -23,7 +23,7 @@ from benchmark.engine.layer_transfer import find_groups, summarize_layers
 from benchmark.engine.provenance import Meter, Times
 from benchmark.engine.run_lock import run_lock
 from benchmark.engine.stopwatch import STAGES
-from benchmark.errors import SpecError
+from benchmark.errors import SpecError, located
 from benchmark.inverses.base import Inverter
 from benchmark.metrics.layers import COMPARED
 from benchmark.records.aggregate import summarize
@@ -76,7 +76,10 @@ class _TargetResult:
     micro_batch: int
 
 
-def _load(stores: Sequence[ChunkStore], chunks: Sequence[Chunk]) -> list[tuple[str, dict[str, npt.NDArray[Any]]]]:
+_Parts = list[tuple[str, dict[str, npt.NDArray[Any]]]]
+
+
+def _load(stores: Sequence[ChunkStore], chunks: Sequence[Chunk]) -> _Parts:
     """Path and arrays of every chunk, from the first of the stores that has it; those that none has are left out."""
     found = []
     for chunk in chunks:
@@ -87,6 +90,20 @@ def _load(stores: Sequence[ChunkStore], chunks: Sequence[Chunk]) -> list[tuple[s
     return found
 
 
+def _load_all(job: Job, stores: Mapping[str, Sequence[ChunkStore]]) -> dict[str, _Parts]:
+    """By target, path and arrays of every chunk.
+
+    Raises:
+        SpecError: some are missing; says how many.
+    """
+    parts = {name: _load(own, job.chunks) for name, own in stores.items()}
+    total, there = len(job.chunks) * len(job.loaded), sum(map(len, parts.values()))
+    if there < total:
+        cure = "finish all shards, with the same options; name the caches of other machines with --from"
+        raise SpecError(f"{total - there} of {total} chunks are missing", cure=cure)
+    return parts
+
+
 def _join(
     suite: Suite,
     lock: Lock,
@@ -94,7 +111,7 @@ def _join(
     spec: TargetSpec,
     inverse: Inverter,
     ids: tuple[str, ...],
-    parts: Sequence[tuple[str, dict[str, npt.NDArray[Any]]]],
+    parts: _Parts,
     computed: Collection[str],
 ) -> _TargetResult:
     earlier = sum(float(arrays["times"][0, 1]) for path, arrays in parts if path not in computed)
@@ -144,11 +161,8 @@ def assemble(
         SpecError: chunks are missing; says how many.
     """
     suite, lock = content.suite, content.lock
-    parts = {name: _load(own, job.chunks) for name, own in stores.items()}
-    total, there = len(job.chunks) * len(job.loaded), sum(map(len, parts.values()))
-    if there < total:
-        cure = "finish all shards, with the same options; name the caches of other machines with --from"
-        raise SpecError(f"{total - there} of {total} chunks are missing", where=candidate.id, cure=cure)
+    with located(candidate.id):
+        parts = _load_all(job, stores)
     results = {
         name: _join(suite, lock, content.images.ids, suite.target(name), inverse, job.ids, parts[name], computed)
         for name, (inverse, _) in job.loaded.items()

@@ -1,8 +1,7 @@
-"""What submitted code can reach from a worker, and what it reaches without one."""
+"""What a worker gives, what it makes of faults, and how it ends."""
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import subprocess
@@ -10,16 +9,14 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import hostile
 import pytest
 import torch
+from working import CPU, HEAD, make_task
 
 from benchmark.commands.isolation import isolate
 from benchmark.content.content import Content
-from benchmark.engine import scorer
-from benchmark.engine.confinement import FILES, SYSTEM_CALLS, available
+from benchmark.engine.confinement import SYSTEM_CALLS, available
 from benchmark.engine.evaluation import evaluate
 from benchmark.engine.jobs import Options
 from benchmark.engine.launcher import Launcher
@@ -27,24 +24,11 @@ from benchmark.engine.reading import read_features
 from benchmark.engine.worker import Task, WorkerInverse, open_inverse, opened
 from benchmark.errors import SpecError, UserError
 from benchmark.files.paths import PACKAGE, submissions_root
-from benchmark.inverses.spec import InverseConfig
 from benchmark.submissions.candidates import describe_candidate, open_submission
 from benchmark.suites.catalog import load_suite
 from benchmark.suites.lock import load_lock
 from benchmark.targets import load_target
 from benchmark.targets.taps import Features
-
-CPU = torch.device("cpu")
-HOSTILE = Path(hostile.__file__)
-NAMES = [attack.__name__ for attack in hostile.ATTACKS]
-IN_PROCESS = {"stack_frames", "garbage_collector", "modules"}
-"""What a process of its own is enough against."""
-assert scorer, "what an attack looks for"
-SIZE = (64, 64)
-
-
-class Precious:
-    """An object of the evaluation."""
 
 
 @pytest.fixture(scope="module")
@@ -53,88 +37,6 @@ def content() -> Content:
     return Content(suite, load_lock(suite))
 
 
-@pytest.fixture(scope="module")
-def traceable() -> Iterator[None]:
-    """Let processes of one's own trace this one, as where no worker hides it."""
-    libc = ctypes.CDLL(None)
-    libc.prctl(0x59616D61, ctypes.c_long(-1), 0, 0, 0)
-    yield
-    libc.prctl(0x59616D61, 0, 0, 0, 0)
-
-
-def make_task(content: Content, folder: Path, *, confined: bool, **changed: Any) -> Task:
-    spec = content.suite.target("mini-swin")
-    config = InverseConfig(method="hostile", target=spec.id, target_sha256="0" * 64, input_size=SIZE, taps={})
-    spec = spec.model_copy(update={"input_size": SIZE})
-    (folder / "prepared.txt").write_text("records that were prepared")
-    code = folder / "inverse.py"
-    code.write_text(HOSTILE.read_text())
-    network = content.target(content.suite.target("mini-swin"))
-    return Task(config, code, None, spec, network, CPU, confined=confined, **changed)
-
-
-def attack(inverse: WorkerInverse | hostile.HostileInverse, fd: int) -> dict[str, bool]:
-    """Which attacks succeed."""
-    secret, precious = bytes(bytearray(hostile.SECRET)), Precious()
-    address = id(secret) + bytes.__basicsize__ - 1
-    seeds = (os.getpid(), address, fd, id(precious))
-    with torch.no_grad():
-        image = inverse.invert({"embeddings": Features(torch.zeros(1, 4, 4), seeds=seeds)})["embeddings"]
-    return dict(zip(NAMES, image[0, 0, 0].bool().tolist(), strict=False))
-
-
-@pytest.fixture(scope="module")
-def reached(content: Content, tmp_path_factory: pytest.TempPathFactory, traceable: None) -> dict[str, dict[str, bool]]:
-    """Which attacks succeed in this process, in a worker that is not confined, and in one that is."""
-    found = {}
-    with Path(os.devnull).open() as file, pytest.MonkeyPatch.context() as patch:
-        for kind in ("here", "unconfined", "worker"):
-            task = make_task(content, tmp_path_factory.mktemp(kind), confined=kind == "worker")
-            if kind == "here":
-                patch.setattr(hostile, "__file__", str(task.code))
-                found[kind] = attack(hostile.HostileInverse(task.config), file.fileno())
-                continue
-            with WorkerInverse(task) as worker:
-                if kind == "unconfined":
-                    ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)
-                found[kind] = attack(worker, file.fileno())
-                assert worker.held == (available() if kind == "worker" else ())
-    return found
-
-
-@pytest.mark.slow
-def test_this_machine_offers_every_protection() -> None:
-    assert available() == (FILES, SYSTEM_CALLS)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
-def test_an_attack_succeeds_without_a_worker_and_fails_in_one(reached: dict[str, dict[str, bool]], name: str) -> None:
-    assert reached["here" if name in IN_PROCESS else "unconfined"][name]
-    assert not reached["worker"][name]
-
-
-HEAD = """
-import os, sys, time
-from collections.abc import Mapping
-import numpy as np
-import torch
-from torch import Tensor
-from benchmark.inverses.base import Inverse
-
-def scribble():
-    for fd in range(3, 30):
-        try:
-            os.write(fd, bytes(999))
-        except OSError:
-            pass
-
-class Mine(Inverse):
-    method = "hostile"
-
-    def invert(self, features):
-        images = {tap: torch.full((len(item.tensor), 3, 64, 64), 0.5) for tap, item in features.items()}
-"""
 FAULTS = {
     "raises": ("1 / 0", "inverse.py: line 21: ZeroDivisionError: division by zero"),
     "returns nothing": ("return None", "returned a NoneType, not a dict of recons by tap"),
