@@ -163,7 +163,7 @@ def test_recons_of_a_submission_are_beside_what_the_target_saw(rich: Site) -> No
 def test_the_comparison_offers_those_with_scores_and_shows_their_differences(rich: Site) -> None:
     (board,) = rich.boards
     page = rich.pages[f"{board.folder}/compare.html"]
-    context = compare_context(board)
+    context = compare_context(board, {})
     assert context["names"] == [e.submission.id for e in board.entries if e.rankable]
     assert (
         re.findall(r"<option>([\w-]+)</option>", page.source.split('name="m0"')[1].split("</select>")[0])
