@@ -6,6 +6,7 @@ The seeds of its features tell it where to look: a process, an address in its me
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import gc
 import inspect
 import os
@@ -26,6 +27,7 @@ from benchmark.targets.taps import Features
 SECRET = b"secret-of-the-evaluation"
 LIBC = ctypes.CDLL(None, use_errno=True)
 PTRACE_SEIZE, PTRACE_DETACH = 0x4206, 17
+F_SETSIG, FIOSETOWN = 10, 0x8901
 PIDFD_OPEN, PIDFD_GETFD = 434, 438
 
 
@@ -157,6 +159,39 @@ def thread_signals(told: Told) -> bool:
     return int(LIBC.tgkill(told.pid, told.pid, 0)) == 0
 
 
+def signals_by_files(told: Told) -> bool:
+    ends = socket.socketpair()
+    with ends[0], ends[1]:
+        fcntl.fcntl(ends[0], F_SETSIG, signal.SIGCONT)
+        return fcntl.fcntl(ends[0], fcntl.F_SETOWN, told.pid) == 0
+
+
+def signals_by_sockets(told: Told) -> bool:
+    ends = socket.socketpair()
+    with ends[0], ends[1]:
+        return fcntl.ioctl(ends[0], FIOSETOWN, told.pid.to_bytes(4, "little")) is not None
+
+
+def modes(told: Told) -> bool:
+    (Path(__file__).parent / "prepared.txt").chmod(0o644)
+    return True
+
+
+def owners(told: Told) -> bool:
+    os.chown(Path(__file__).parent / "prepared.txt", -1, -1)
+    return True
+
+
+def times(told: Told) -> bool:
+    os.utime(Path(__file__).parent / "prepared.txt")
+    return True
+
+
+def truncation(told: Told) -> bool:
+    os.truncate(Path(__file__).parent / "prepared.txt", 3)
+    return True
+
+
 def limits(told: Told) -> bool:
     import resource as limits_of
 
@@ -179,8 +214,8 @@ def namespaces(told: Told) -> bool:
 ATTACKS: tuple[Callable[[Told], bool], ...] = (
     stack_frames, garbage_collector, modules, memory_by_proc, memory_by_call, memory_by_tracing, descriptor,
     environment, command_line, open_files, test_images, other_weights, records, own_folder, user_files, devices,
-    write_beside,
-    network_tcp, network_udp, unix_sockets, virtual_machines, fork, programs, signals, thread_signals, limits, priority,
+    write_beside, network_tcp, network_udp, unix_sockets, virtual_machines, fork, programs, signals, thread_signals,
+    signals_by_files, signals_by_sockets, modes, owners, times, truncation, limits, priority,
     shared_memory, namespaces,
 )  # fmt: skip
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Final
 
 __all__ = [
-    "CLONE", "DENIED", "FILES", "ON_ITSELF", "PROTECTIONS", "SYSTEM_CALLS", "available", "confine", "die_with_parent",
-    "hide_memory", "make_filter",
+    "CLONE", "DENIED", "FILES", "OF_FILES", "ON_ITSELF", "PROTECTIONS", "SYSTEM_CALLS", "available", "confine",
+    "die_with_parent", "hide_memory", "make_filter",
 ]  # fmt: skip
 
 FILES: Final = "files"
@@ -47,7 +47,7 @@ _NET_RIGHTS, _SCOPES = 0b11, 0b11  # TCP bind and connect; abstract sockets and 
 _MODE_FILTER = 2
 _LOAD, _JUMP_EQUAL, _JUMP_SET, _RETURN = 0x20, 0x15, 0x45, 0x06
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
-_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16
+_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT, _SECOND_ARGUMENT = 0, 4, 16, 24
 _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _X32 = 0x40000000
 _CLONE_THREAD = 0x10000
@@ -71,6 +71,12 @@ DENIED: Final = {
     "kexec_file_load": (320, 294), "reboot": (169, 142), "swapon": (167, 224), "swapoff": (168, 225),
     "acct": (163, 89), "quotactl": (179, 60), "settimeofday": (164, 170), "clock_settime": (227, 112),
     "sethostname": (170, 161), "setdomainname": (171, 162), "syslog": (103, 116), "personality": (135, 92),
+    "chmod": (90, -1), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452), "chown": (92, -1),
+    "fchown": (93, 55), "lchown": (94, -1), "fchownat": (260, 54), "setxattr": (188, 5), "lsetxattr": (189, 6),
+    "fsetxattr": (190, 7), "removexattr": (197, 14), "lremovexattr": (198, 15), "fremovexattr": (199, 16),
+    "setxattrat": (463, 463), "removexattrat": (466, 466), "utime": (132, -1), "utimes": (235, -1),
+    "futimesat": (261, -1), "utimensat": (280, 88), "adjtimex": (159, 171), "clock_adjtime": (305, 266),
+    "fspick": (433, 433), "quotactl_fd": (443, 443),
     "vhangup": (153, 58), "modify_ldt": (154, -1), "iopl": (172, -1), "ioperm": (173, -1), "memfd_secret": (447, 447),
 }  # fmt: skip
 """System calls that a worker may not make: their numbers on x86-64 and on 64-bit ARM; -1: not there."""
@@ -79,6 +85,8 @@ ON_ITSELF: Final = {
     "sched_setparam": (142, 118), "get_robust_list": (274, 100),
 }  # fmt: skip
 """Those that it may make about itself: their first argument is its process, or 0."""
+OF_FILES: Final = {"fcntl": ((72, 25), (8, 10, 15)), "ioctl": ((16, 29), (0x8901, 0x8902))}
+"""Those that it may not ask of a file: its numbers, and second arguments that send signals to whom it names."""
 CLONE: Final = {"clone": (56, 220), "clone3": (435, 435)}
 """Those that start threads and processes."""
 
@@ -163,6 +171,18 @@ def _allow_on_itself(number: int, pid: int) -> list[bytes]:
     ]
 
 
+def _refuse_requests(number: int, requests: Sequence[int]) -> list[bytes]:
+    """Statements that refuse a system call whose second argument is one of `requests`."""
+    count = len(requests)
+    return [
+        _statement(_JUMP_EQUAL, number, 0, count + 3),
+        _statement(_LOAD, _SECOND_ARGUMENT),
+        *(_statement(_JUMP_EQUAL, request, count - place, 0) for place, request in enumerate(requests)),
+        _statement(_RETURN, _ALLOW),
+        _statement(_RETURN, _ERRNO | errno.EPERM),
+    ]
+
+
 def _allow_threads(number: int) -> list[bytes]:
     return [
         _statement(_JUMP_EQUAL, number, 0, 4),
@@ -192,6 +212,8 @@ def make_filter(machine: str, pid: int) -> bytes:
     program += _allow_threads(CLONE["clone"][column])
     for numbers in ON_ITSELF.values():
         program += _allow_on_itself(numbers[column], pid)
+    for numbers, requests in OF_FILES.values():
+        program += _refuse_requests(numbers[column], requests)
     return b"".join([*program, _statement(_RETURN, _ALLOW)])
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from typing import IO, Any
@@ -26,7 +27,7 @@ from benchmark.engine.confinement import hide_memory
 from benchmark.engine.wire import DONE, Message, Wire, WireError
 from benchmark.files.paths import PACKAGE
 
-__all__ = ["Launcher", "printable"]
+__all__ = ["Launcher", "printable", "scratch_folder"]
 
 START_SECONDS = 300.0
 MAX_OUTPUT_LINES, MAX_LINE = 200, 300
@@ -56,6 +57,16 @@ def _tell(output: IO[bytes]) -> None:
         pass
 
 
+@contextmanager
+def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
+    """A folder that is removed with whatever lies in it; what cannot be removed stays, and no mode of it is changed."""
+    folder = Path(tempfile.mkdtemp(prefix="invbench-worker-", dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 class Launcher:
     """Starts workers. `close` ends it, and all of them.
 
@@ -65,7 +76,7 @@ class Launcher:
 
     def __init__(self) -> None:
         with ExitStack() as stack:
-            self.scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="invbench-worker-")))
+            self.scratch = stack.enter_context(scratch_folder())
             ours, theirs = socket.socketpair()
             stack.callback(ours.close)
             hide_memory()

@@ -99,7 +99,7 @@ class Meter:
         times: Mapping[str, Times],
         recons: Mapping[str, int],
         keys: dict[str, str],
-        isolation: tuple[str, ...] | None,
+        isolation: tuple[str, ...] | None = None,
     ) -> Run:
         """Return the run section of a record.
 

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import torch
@@ -19,7 +18,7 @@ from torch import Tensor
 
 from benchmark.content.content import Content
 from benchmark.engine.confinement import available
-from benchmark.engine.launcher import Launcher, printable
+from benchmark.engine.launcher import Launcher, printable, scratch_folder
 from benchmark.engine.precision import OFFICIAL, Arithmetic
 from benchmark.engine.wire import DONE, ENDED, FAULT, MISUNDERSTOOD, NO_MEMORY, Message, Wire, WireError
 from benchmark.errors import IntegrityError, SpecError, UserError
@@ -31,7 +30,7 @@ from benchmark.suites.spec import INPUT, TargetSpec
 from benchmark.targets.base import Target
 from benchmark.targets.taps import Features
 
-__all__ = ["CALL_SECONDS", "Task", "WorkerInverse", "open_inverse", "opened"]
+__all__ = ["CALL_SECONDS", "Task", "WorkerInverse", "open_inverse", "opened", "start"]
 
 CALL_SECONDS = 1800.0
 """How long one call may take: a perturbation of at most eight images at all taps."""
@@ -138,6 +137,7 @@ class WorkerInverse:
         self._routes: dict[str, str] = {}
 
     def __enter__(self) -> WorkerInverse:
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -162,10 +162,17 @@ class WorkerInverse:
             "listable": list(map(str, reach.listable)), "writable": list(map(str, writable)),
         }  # fmt: skip
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Start the worker, if it does not run: its inverse is loaded.
+
+        Raises:
+            UserError: the worker cannot be started, or its inverse not be loaded; says why.
+        """
+        if self._stack is not None:
+            return
         with ExitStack() as stack:
             self._launcher = self._given or stack.enter_context(Launcher())
-            scratch = stack.enter_context(TemporaryDirectory(dir=self._launcher.scratch))
+            scratch = str(stack.enter_context(scratch_folder(self._launcher.scratch)))
             try:
                 self._pid, self._line = self._launcher.start(self._describe(scratch), self._task.call_seconds)
             except WireError as error:
@@ -224,8 +231,7 @@ class WorkerInverse:
 
     def route(self, tap: str) -> str:
         """See Inverse."""
-        if self._stack is None:
-            self._start()
+        self.start()
         return str(self._routes.get(tap, tap))
 
     def invert(self, features: Mapping[str, Features]) -> dict[str, Tensor]:
@@ -235,8 +241,7 @@ class WorkerInverse:
             UserError: the inverse fails, returns something else, or its process ends; says what it was.
             MemoryError: the worker lacks memory.
         """
-        if self._stack is None:
-            self._start()
+        self.start()
         self._line.restart()
         items, sent = [], []
         for tap, item in features.items():
@@ -292,5 +297,11 @@ def open_inverse(
 
 
 def opened(inverse: Inverter) -> AbstractContextManager[Inverter]:
-    """Return a context at whose end an inverse has no worker any more."""
+    """Return a context in which an inverse has a worker, if it is to have one, and at whose end it has none."""
     return inverse if isinstance(inverse, WorkerInverse) else nullcontext(inverse)
+
+
+def start(inverse: Inverter) -> None:
+    """Start the worker of an inverse, if it is to have one: what is wrong with its code is told now."""
+    if isinstance(inverse, WorkerInverse):
+        inverse.start()

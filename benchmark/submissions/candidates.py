@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 import torch
 
 from benchmark.content import hub
-from benchmark.errors import NotFoundError, SpecError, did_you_mean
+from benchmark.errors import NotFoundError, SpecError, did_you_mean, first_line
 from benchmark.files.canonical import sha256_file
 from benchmark.files.fields import shown_as
 from benchmark.files.pointers import refuse_pointer
@@ -106,6 +107,18 @@ def from_submission(submission: Submission, folder: Path, targets: Sequence[Targ
     return Candidate(submission.id, submission.method, submission.title, inverses, code)
 
 
+def _check_syntax(code: Path) -> None:
+    """Read a file as Python, without running it; raises SpecError."""
+    try:
+        ast.parse(code.read_bytes(), str(code))
+    except SyntaxError as error:
+        raise SpecError(
+            f"line {error.lineno}: SyntaxError: {first_line(error)}", where=str(code), cure="fix it"
+        ) from None
+    except (MemoryError, RecursionError, ValueError) as error:
+        raise SpecError(f"cannot be read as Python: {first_line(error)}", where=str(code), cure="fix it") from None
+
+
 def open_submission(folder: Path, targets: Sequence[TargetSpec], *, trust_code: bool) -> Candidate:
     """The candidate that the submission in `folder` enters. Nothing of it is imported here.
 
@@ -122,6 +135,7 @@ def open_submission(folder: Path, targets: Sequence[TargetSpec], *, trust_code: 
             raise SpecError(f"needs its own {CODE} to be run", where=str(folder / "submission.toml"), cure=cure)
         if not code.is_file():
             raise SpecError("no such file", where=str(code), cure="see invbench init --help")
+        _check_syntax(code)
         if submission.method in METHODS:
             message = f"field 'method': '{submission.method}' is the package's own"
             raise SpecError(message, where=str(folder / "submission.toml"), cure="give it an id of its own")

@@ -212,6 +212,7 @@ def test_weights_on_the_hub_are_fetched_first_and_run_without_a_connection(
     assert f"made with name/ridge-vit@{commit_id}, not the weights of submission.toml" in error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "message"),
     [
