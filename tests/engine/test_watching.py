@@ -93,7 +93,8 @@ def test_eval_logs_every_chunk_and_traces_a_tile(tmp_path: Path, monkeypatch: py
     assert (begun["what"], begun["taps"], begun["of"]) == ("mean", 0, 96)
     assert [(line["first"], line["images"], line["taps"]) for line in lines] == [(0, 8, 32), (8, 8, 64), (16, 8, 96)]
     assert all(line["what"] == "mean" and line["target"] == "mini-swin" and line["of"] == 96 for line in lines)
-    assert all(0 < sum(line["stages_s"].values()) <= line["seconds"] for line in lines)
+    rounding = 0.0005 * (len(lines[0]["stages_s"]) + 1)
+    assert all(0 < sum(line["stages_s"].values()) <= line["seconds"] + rounding for line in lines)
     assert lines[0]["left_s"] > lines[1]["left_s"] > lines[2]["left_s"] == 0
     names = {event["name"] for event in json.loads(trace.read_bytes())["traceEvents"]}
     assert {"aten::convolution", "aten::fft_rfft2", "aten::scaled_dot_product_attention"} & names
