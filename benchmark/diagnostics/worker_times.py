@@ -25,7 +25,7 @@ def measure_worker(content: Content, candidate: Candidate, options: Options, rou
 
     `worker / process`: seconds of a tile of eight images, all perturbations, scores and layers included, with the
     inverse in a worker, over those with it in this process; the first tile of each is left out. `start s`: until a
-    worker has answered once. `worker / process, suite`: the same over all images of the suite, with the start.
+    worker has its inverse. `worker / process, suite`: the same over all images of the suite, with the start.
 
     Args:
         options: of which device and targets are looked at.
@@ -45,9 +45,8 @@ def measure_worker(content: Content, candidate: Candidate, options: Options, rou
             Pipeline(suite, target, job.loaded[name][0], job.networks, Stopwatch(options.device)) for job in jobs
         )
         spent = {here: 0.0, there: 0.0}
-        with opened(jobs[1].loaded[name][0]) as inverse:
-            began = time.perf_counter()
-            inverse.route(spec.tap_names[0])
+        began = time.perf_counter()
+        with opened(jobs[1].loaded[name][0]):
             start = time.perf_counter() - began
             for count in range(rounds + 1):
                 for pipeline in (here, there) if count % 2 else (there, here):
