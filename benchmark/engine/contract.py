@@ -68,8 +68,8 @@ class _Opening:
         """The features of each of the images (N, 3, H, W) that the target sees."""
         reads_input = get_method(self._candidate.method).needs_input
         return [
-            read_features(self._target, part, [image], reads_input=reads_input)
-            for part, image in zip(seen.split(1), images, strict=True)
+            read_features(self._target, seen[index : index + 1], [image], reads_input=reads_input)
+            for index, image in enumerate(images)
         ]
 
 

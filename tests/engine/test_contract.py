@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -167,3 +168,10 @@ def test_seeds_are_of_image_and_tap_alone(mini: Suite, samples: list[Sample]) ->
     assert torch.equal(first, again) and not torch.equal(first[0], first[1])
     with pytest.raises(ValueError, match="0 seeds for 2 images; in training there are none"):
         Features(torch.zeros(2, 3)).generators()
+
+
+def test_without_audit_images_nothing_is_found(content: Content) -> None:
+    swin = content.suite.target("mini-swin")
+    candidate = open_submission(submissions_root() / "copy", [swin], trust_code=False)
+    none = np.zeros((0, len(swin.taps) + 1, len(content.suite.perturbations), *swin.input_size, 3), np.uint8)
+    assert find_breaches(content, candidate, {swin.id: ((), none)}, CPU) == []
