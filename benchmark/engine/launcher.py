@@ -71,7 +71,7 @@ class Launcher:
     """Starts workers. `close` ends it, and all of them.
 
     Attributes:
-        scratch: a folder of its own, which workers may write to.
+        scratch: a folder of its own, for those that each worker may write to.
     """
 
     def __init__(self) -> None:
@@ -125,6 +125,7 @@ class Launcher:
         Raises:
             WireError: the launcher does not start or has ended.
         """
+        assert self.search, "what a launcher says first is read before it is asked"
         ours, theirs = socket.socketpair()
         with theirs:
             try:
