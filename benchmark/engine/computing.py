@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import pairwise
 
@@ -23,7 +24,7 @@ from benchmark.engine.pipeline import Pipeline
 from benchmark.engine.scorer import iter_tiles
 from benchmark.engine.stopwatch import Stage, Stopwatch
 from benchmark.engine.watching import Tracer, log_line
-from benchmark.engine.worker import opened, start
+from benchmark.engine.worker import launching, opened
 from benchmark.suites.audit import audit_images
 from benchmark.targets import load_target
 
@@ -140,11 +141,11 @@ def compute(content: Content, job: Job, options: Options, title: str, *, quiet: 
     taps = {target_id: len(suite.target(target_id).taps) for target_id in missing}
     total = sum(chunk.images for chunk in job.shared(options.share)) * sum(taps.values())
     wanted = sum(chunk.images * taps[target_id] for target_id, chunks in missing.items() for chunk in chunks)
-    for target_id in [name for name, chunks in missing.items() if chunks][:1]:
-        start(job.loaded[target_id][0])
-    progress = _Progress(options, title, total - wanted, wanted, quiet=quiet)
     trace = Tracer(options.trace, options.device)
-    with progress.bar:
+    with ExitStack() as stack:
+        stack.enter_context(launching(job.loaded[target_id][0] for target_id, chunks in missing.items() if chunks))
+        progress = _Progress(options, title, total - wanted, wanted, quiet=quiet)
+        stack.enter_context(progress.bar)
         for target_id, chunks in missing.items():
             if not chunks:
                 continue

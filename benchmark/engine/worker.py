@@ -7,8 +7,8 @@ weights and the target's network, reach no network, start no process, and read n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,7 +30,7 @@ from benchmark.suites.spec import INPUT, TargetSpec
 from benchmark.targets.base import Target
 from benchmark.targets.taps import Features
 
-__all__ = ["CALL_SECONDS", "Task", "WorkerInverse", "open_inverse", "opened", "start"]
+__all__ = ["CALL_SECONDS", "Task", "WorkerInverse", "launching", "open_inverse", "opened"]
 
 CALL_SECONDS = 1800.0
 """How long one call may take: a perturbation of at most eight images at all taps."""
@@ -121,6 +121,7 @@ class WorkerInverse:
     Attributes:
         config: of the inverse.
         needs_target: never: a worker has a network of its own.
+        launcher: that the worker is to be started by; None: by one of its own.
         held: the protections that the worker has, once it has been asked.
     """
 
@@ -128,7 +129,7 @@ class WorkerInverse:
     target: Target | None = None
 
     def __init__(self, task: Task, launcher: Launcher | None = None) -> None:
-        self.config, self._task, self._given = task.config, task, launcher
+        self.config, self._task, self.launcher = task.config, task, launcher
         self.held: tuple[str, ...] = ()
         self._stack: ExitStack | None = None
         self._launcher: Launcher
@@ -171,7 +172,7 @@ class WorkerInverse:
         if self._stack is not None:
             return
         with ExitStack() as stack:
-            self._launcher = self._given or stack.enter_context(Launcher())
+            self._launcher = self.launcher or stack.enter_context(Launcher())
             scratch = str(stack.enter_context(scratch_folder(self._launcher.scratch)))
             try:
                 self._pid, self._line = self._launcher.start(self._describe(scratch), self._task.call_seconds)
@@ -301,7 +302,16 @@ def opened(inverse: Inverter) -> AbstractContextManager[Inverter]:
     return inverse if isinstance(inverse, WorkerInverse) else nullcontext(inverse)
 
 
-def start(inverse: Inverter) -> None:
-    """Start the worker of an inverse, if it is to have one: what is wrong with its code is told now."""
-    if isinstance(inverse, WorkerInverse):
-        inverse.start()
+@contextmanager
+def launching(inverses: Iterable[Inverter]) -> Iterator[None]:
+    """A context in which one launcher starts the workers of inverses, those that are to have one.
+
+    The first of them is started at once: what is wrong with its code is told now.
+    """
+    isolated = [inverse for inverse in inverses if isinstance(inverse, WorkerInverse)]
+    with Launcher() if isolated else nullcontext() as launcher:
+        for inverse in isolated:
+            inverse.launcher = launcher
+        for inverse in isolated[:1]:
+            inverse.start()
+        yield

@@ -253,7 +253,9 @@ def main(package: str, number: str) -> None:
     from benchmark.inverses.spec import METHODS
 
     die_with_parent()
-    for name in ("invbench", "torch", "benchmark.inverses.folding", "benchmark.targets", precision.__name__):
+    # PyTorch imports _dynamo when a module is first built on the meta device: seconds that every worker would spend.
+    libraries = ("invbench", "torch", "torch._dynamo")
+    for name in (*libraries, "benchmark.inverses.folding", "benchmark.targets", precision.__name__):
         import_module(name)
     for method in METHODS.values():
         import_module(method.implementation.split(":")[0])
