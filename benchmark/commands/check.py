@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,10 +131,16 @@ def rescore_command(
 
 
 def _run_again(
-    candidate: Any, submission: Path, content: Any, record: Any, device: Any, limit: int | None
+    candidate: Any, submission: Path, content: Any, record: Any, images: Sequence[str], device: Any, limit: int | None
 ) -> tuple[Any, Any]:
-    """Return the record of a rerun and its scores, once its recons are known to depend on their own tap alone."""
+    """Return the record of a rerun and its scores, once its recons are known to depend on their own tap alone.
+
+    Args:
+        images: that the record has scores of: the first so many, and perhaps audit images beyond.
+    """
     import tempfile
+    from itertools import takewhile
+    from operator import eq
 
     from benchmark.engine.contract import find_breaches
     from benchmark.engine.evaluation import evaluate
@@ -145,8 +151,10 @@ def _run_again(
 
     suite, specs = content.suite, [content.suite.target(name) for name in record.targets]
     targets = None if len(specs) == len(suite.targets) else tuple(record.targets)
+    first = len(list(takewhile(bool, map(eq, images, content.images.ids))))
+    options = Options(device, limit=limit or first, targets=targets, audited=limit is None and first < len(images))
     with tempfile.TemporaryDirectory() as temporary:
-        evaluation = evaluate(content, candidate, Options(device, limit=limit or record.images, targets=targets))
+        evaluation = evaluate(content, candidate, options)
         again = evaluation.write(Path(temporary))
         evaluation.clear()
         check_inverses(record, again, str(submission))
@@ -216,7 +224,9 @@ def verify(
         specs = [suite.target(name) for name in record.targets]
         candidate = open_submission(folder.parent.parent, specs, trust_code=trust_code)
         candidate = isolate(candidate, wanted=True, required=require_isolation)
-        again, scores = _run_again(candidate, folder.parent.parent, content, record, torch_device, limit)
+        again, scores = _run_again(
+            candidate, folder.parent.parent, content, record, checked[0][0].images, torch_device, limit
+        )
     differences = compare_reruns(suite, checked[0], scores)
     receipt = make_receipt(
         "reproduced", record, differences, torch_device, by or "nobody", again.images, again.digest, again.run.isolation

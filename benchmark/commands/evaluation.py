@@ -54,6 +54,7 @@ class _Request:
     as_json: bool
     device: str = "cpu"
     threads: int | None = None
+    with_audit: bool = False
     fetch_only: bool = False
     every: bool = False
     shard: tuple[int, int] | None = None
@@ -78,6 +79,8 @@ class _Request:
                 raise click.UsageError("--all goes with --supersede REASON or --overwrite")
         if self.reference and self.references:
             raise click.UsageError("give --submission or --inverse, not both")
+        if self.with_audit and self.limit is None:
+            raise click.UsageError("--with-audit goes with --limit; without, all images are evaluated")
         if self.supersede and self.overwrite:
             raise click.UsageError("give --supersede or --overwrite, not both")
         if self.fetch_only and self.references:
@@ -149,7 +152,7 @@ def _compute(
     )
     options = Options(
         device, request.batch_size, request.limit, request.targets or None,
-        Share(*request.shard) if request.shard else WHOLE, arithmetic, request.log, request.trace,
+        Share(*request.shard) if request.shard else WHOLE, arithmetic, request.log, request.trace, request.with_audit,
     )  # fmt: skip
     content = Content(suite, lock, request.data_folder)
     if request.merging:

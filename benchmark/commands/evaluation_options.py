@@ -65,6 +65,9 @@ _WHAT = (
     ),
     click.option("--limit", type=click.IntRange(1), help="Only the first N images; the record is marked partial."),
     click.option(
+        "--with-audit", is_flag=True, help="With --limit, the audit images too: those that the site shows, as it may."
+    ),
+    click.option(
         "--out",
         type=OUTPUT_FOLDER,
         help="Where the record goes [default: invbench-results; for a PATH, the submission itself].",

@@ -23,6 +23,7 @@ from benchmark.engine.jobs import Chunk, Job, Options
 from benchmark.engine.pipeline import Pipeline
 from benchmark.engine.scorer import iter_tiles
 from benchmark.engine.stopwatch import Stage, Stopwatch
+from benchmark.engine.warning import Warner
 from benchmark.engine.watching import Tracer, log_line
 from benchmark.engine.worker import launching, opened
 from benchmark.suites.audit import audit_images
@@ -42,7 +43,7 @@ def _iter_samples(
     """
 
     def read(chunk: Chunk) -> list[Future[Sample]]:
-        return [reader.submit(images.load, chunk.first + place, size) for place in range(chunk.images)]
+        return [reader.submit(images.load, place, size) for place in chunk.places]
 
     with ThreadPoolExecutor(1 if device.type == "cpu" else READERS, thread_name_prefix="images") as reader:
         ahead = read(chunks[0])
@@ -106,14 +107,15 @@ class _Progress:
 
     def add(self, target: str, chunk: Chunk, taps: int, seconds: float, stages: Mapping[Stage, float]) -> None:
         """Count a chunk, which took `seconds`, by stage `stages`."""
-        self._finished += chunk.images * taps
-        self._images += chunk.images
+        self._finished += len(chunk.places) * taps
+        self._images += len(chunk.places)
         self._spent.update(stages)
         left = (time.perf_counter() - self._start) / self._finished * (self._wanted - self._finished)
         self.bar.set_postfix_str(_describe(self._images, self._spent), refresh=False)
-        self.bar.update(chunk.images * taps)
+        self.bar.update(len(chunk.places) * taps)
         log_line(
-            self._log, **self._about, target=target, first=chunk.first, images=chunk.images, seconds=round(seconds, 3),
+            self._log, **self._about, target=target, first=chunk.places[0], images=len(chunk.places),
+            seconds=round(seconds, 3),
             stages_s={stage: round(spent, 3) for stage, spent in stages.items()}, taps=self._finished, of=self._wanted,
             left_s=round(left, 1),
         )  # fmt: skip
@@ -139,8 +141,8 @@ def compute(content: Content, job: Job, options: Options, title: str, *, quiet: 
     missing = _find_missing(job, options)
     # What an image takes depends on its target mostly by the number of taps.
     taps = {target_id: len(suite.target(target_id).taps) for target_id in missing}
-    total = sum(chunk.images for chunk in job.shared(options.share)) * sum(taps.values())
-    wanted = sum(chunk.images * taps[target_id] for target_id, chunks in missing.items() for chunk in chunks)
+    total = sum(len(chunk.places) for chunk in job.shared(options.share)) * sum(taps.values())
+    wanted = sum(len(chunk.places) * taps[target_id] for target_id, chunks in missing.items() for chunk in chunks)
     trace = Tracer(options.trace, options.device)
     with ExitStack() as stack:
         stack.enter_context(launching(job.loaded[target_id][0] for target_id, chunks in missing.items() if chunks))
@@ -156,9 +158,13 @@ def compute(content: Content, job: Job, options: Options, title: str, *, quiet: 
             audited = audit_images(suite, content.lock, images.ids, spec)
             with opened(job.loaded[target_id][0]) as inverse:
                 pipeline = Pipeline(suite, target, inverse, job.networks, watch, how)
+                warner = Warner(suite, inverse.config.method, target_id, spec.tap_names)
                 for chunk, samples in _iter_samples(images, spec.input_size, chunks, watch, options.device):
-                    tiles = iter_tiles(samples, options.device, audit=audited, judged=judged, first=chunk.first)
-                    scored = [trace(pipeline.run, tile) for tile in tiles]
+                    tiles = iter_tiles(samples, options.device, audit=audited, judged=judged, first=chunk.places[0])
+                    scored = []
+                    for tile in tiles:
+                        scored.append(trace(pipeline.run, tile))
+                        warner.look(scored[-1], tile.ids)
                     arrays = {field: np.concatenate([tile[field] for tile in scored]) for field in scored[0]}
                     stages = watch.take()
                     seconds = time.perf_counter() - mark

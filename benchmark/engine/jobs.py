@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ from benchmark.inverses.spec import get_method
 from benchmark.metrics.case import Networks
 from benchmark.records.record import InverseInfo
 from benchmark.submissions.candidates import Candidate, describe_candidate
+from benchmark.suites.audit import audit_images
 from benchmark.suites.spec import Source
 from benchmark.targets.files import digest_weights
 
@@ -57,6 +59,7 @@ class Options:
     Attributes:
         batch_size: images kept and checkpointed together.
         limit: only the first so many images.
+        audited: with `limit`, the audit images beyond it as well.
         targets: only these targets.
         share: what of it this process computes.
         arithmetic: of the networks.
@@ -72,14 +75,20 @@ class Options:
     arithmetic: Arithmetic = OFFICIAL
     log: Path | None = None
     trace: Path | None = None
+    audited: bool = False
 
 
 class Chunk(NamedTuple):
-    """Images that are kept together: `images` of them from the one at `first` on."""
+    """Images that are kept together: their places in the suite, in order."""
 
-    name: str
-    first: int
-    images: int
+    places: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of its file, which tells its images: where runs of them begin, and how long they are."""
+        begins = [at for at, place in enumerate(self.places) if at == 0 or place != self.places[at - 1] + 1]
+        runs = pairwise([*begins, len(self.places)])
+        return "+".join(f"{self.places[begin]:06d}-{end - begin:04d}" for begin, end in runs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,11 +147,18 @@ def _circumstances(content: Content, candidate: Candidate, networks: Networks, o
     }
 
 
-def _split(count: int, batch_size: int) -> Iterator[Chunk]:
+def _choose(content: Content, options: Options) -> tuple[int, ...]:
+    """The places, in the suite, of the images that are evaluated."""
+    ids = content.images.ids
+    audited = audit_images(content.suite, content.lock, ids) if options.audited else ()
+    beyond = len(ids) if options.limit is None else options.limit
+    return tuple(place for place, image in enumerate(ids) if place < beyond or image in audited)
+
+
+def _split(places: Sequence[int], batch_size: int) -> Iterator[Chunk]:
     size = max(1, -(-batch_size // TILE)) * TILE
-    for first in range(0, count, size):
-        images = min(size, count - first)
-        yield Chunk(f"{first:06d}-{images:04d}", first, images)
+    for first in range(0, len(places), size):
+        yield Chunk(tuple(places[first : first + size]))
 
 
 def open_job(content: Content, candidate: Candidate, options: Options) -> Job:
@@ -169,5 +185,6 @@ def open_job(content: Content, candidate: Candidate, options: Options) -> Job:
         name: shared | {"target": name, "network": hashes[name], "inverse": info.model_dump(mode="json")}
         for name, (_, info) in loaded.items()
     }
-    ids = content.images.ids[: options.limit]
-    return Job(ids, tuple(_split(len(ids), options.batch_size)), networks, loaded, circumstances)
+    places = _choose(content, options)
+    ids = tuple(content.images.ids[place] for place in places)
+    return Job(ids, tuple(_split(places, options.batch_size)), networks, loaded, circumstances)

@@ -1,4 +1,4 @@
-"""`invbench eval` with another arithmetic than that of official scores."""
+"""`invbench eval` with another arithmetic than that of official scores, and of other images than all."""
 
 from __future__ import annotations
 
@@ -24,6 +24,25 @@ def test_what_was_made_to_explore_is_marked_and_never_verified(invbench: Invbenc
         "invbench-results/ridge/records/mini@1: was made to explore, in another arithmetic than official scores "
         "(evaluate without --precision and --compile)\n"
     )
+
+
+@pytest.mark.slow
+def test_a_record_of_few_images_and_the_audit_images_is_verified(invbench: Invbench) -> None:
+    where = ("--target", "mini-swin", "--threads", "1", "--json")
+    done = invbench("eval", "--submission", "mean", "--limit", "1", "--with-audit", *where)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["images"] == 5
+    done = invbench("verify", "invbench-results/mean", "--threads", "1", "--json")
+    assert done.returncode == 0, done.stderr
+    receipt = json.loads(done.stdout)
+    assert (receipt["agrees"], receipt["images"]) == (True, 5)
+    assert all(found["unmatched"] == 0 for found in receipt["differences"].values())
+
+
+def test_audit_images_are_asked_for_beside_a_limit(invbench: Invbench) -> None:
+    done = invbench("eval", "--submission", "mean", "--with-audit")
+    assert done.returncode == 2
+    assert "--with-audit goes with --limit" in done.stderr
 
 
 @pytest.mark.parametrize("option", [("--precision", "bf16"), ("--compile",), ("--micro-batch", "4")])

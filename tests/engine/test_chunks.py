@@ -90,16 +90,30 @@ def test_the_cache_follows_the_environment(tmp_path: Path, monkeypatch: pytest.M
     assert cache_root() == tmp_path / "xdg" / "invbench"
 
 
-def run(content: Content, name: str, limit: int = 16) -> Evaluation:
+def run(content: Content, name: str, limit: int = 16, *, audited: bool = False) -> Evaluation:
     """Evaluate a submission on mini-swin, in chunks of eight images."""
     candidate = open_submission(submissions_root() / name, [content.suite.target("mini-swin")], trust_code=False)
-    options = Options(torch.device("cpu"), batch_size=8, limit=limit, targets=("mini-swin",))
+    options = Options(torch.device("cpu"), batch_size=8, limit=limit, targets=("mini-swin",), audited=audited)
     return evaluate(content, candidate, options)
 
 
 def chunks_of(done: Evaluation) -> dict[str, bytes]:
     (store,) = done.chunks
     return {path.name: path.read_bytes() for path in sorted(store.folder.glob("*.npz"))}
+
+
+@pytest.mark.slow
+def test_audit_images_beyond_the_first_are_chunks_of_their_own(content: Content) -> None:
+    ids = content.images.ids
+    done = run(content, "copy", 7, audited=True)
+    (audited, pixels) = done.audited["mini-swin"]
+    assert audited == tuple(ids[place] for place in (9, 17, 20, 34)) and len(pixels) == 4
+    assert list(chunks_of(done)) == ["000000-0007+000009-0001.npz", "000017-0001+000020-0001+000034-0001.npz"]
+    assert done.record.images == 11 and done.record.status == "partial"
+    rows = set(map(str, done.scores.to_pylist()))
+    alike = [row for row in run(content, "copy", 10).scores.to_pylist() if row["image"] in (*ids[:7], ids[9])]
+    assert {row["image"] for row in alike} == {*ids[:7], ids[9]}
+    assert rows >= set(map(str, alike))
 
 
 def test_what_fits_the_memory_is_remembered(
