@@ -18,6 +18,7 @@ from leaderboard.data.views import overall_of
 
 __all__ = ["render_comment"]
 
+_MARKS = {"error": "**Error**", "confirm": "**To confirm**", "note": "Note"}
 _WORDS = {"agrees": "agrees", "differs": "**differs**", "not run": "not run"}
 
 
@@ -53,18 +54,21 @@ def render_comment(review: Review) -> str:
             "submission, keep the change inside `submissions/<id>/`.",
         ]
         return "\n".join(lines) + "\n"
-    lines.append(f"## Submission {code(review.submission)}: {'all checks passed' if review.passed else 'not yet'}")
+    state = (
+        "not yet" if not review.sound else "all checks passed" if review.passed else "a maintainer has to confirm it"
+    )
+    lines.append(f"## Submission {code(review.submission)}: {state}")
     for finding in review.findings:
-        mark = "**Error**" if finding.severity == "error" else "Note"
         cure = f" ({code(finding.cure)})" if finding.cure else ""
-        lines.append(f"- {mark} in {code(finding.where)}: {code(finding.message)}{cure}")
+        lines.append(f"- {_MARKS[finding.severity]} in {code(finding.where)}: {code(finding.message)}{cure}")
     lines.append("")
     for item in review.suites:
         lines += _iter_table(item, review.submission)
-    step = (
-        "a maintainer reads the submission and merges it; a label may ask for a rerun on a GPU."
-        if review.passed
-        else f"mend what is listed, then {code(f'invbench validate submissions/{review.submission}')}, and push again."
-    )
+    if not review.sound:
+        step = f"fix what is listed, then {code(f'invbench validate submissions/{review.submission}')}, and push again."
+    elif review.passed:
+        step = "a maintainer reads the submission and merges it; a label may ask for a rerun on a GPU."
+    else:
+        step = "a maintainer asks those whom the published entry names whether they want this, and only then merges it."
     lines.append(f"Next: {step}")
     return "\n".join(lines) + "\n"

@@ -37,18 +37,23 @@ def scope(changed: Path) -> None:
 @ci.command("review")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--base", type=EXISTING_FOLDER, required=True, help="Folder of the published submissions.")
+@click.option(
+    "--author", required=True, help="The account that proposes it, compared with those that may; empty: unknown."
+)
 @click.option("--rerun", type=EXISTING_FOLDER, help="Folder with the record of a rerun on mini@1.")
 @click.option("--scope-failed", is_flag=True, help="The change is not of one submission alone: ask a maintainer.")
 @click.option("--out", type=OUTPUT_FILE, required=True, help="File to write.")
 @threads_option
-def review(folder: Path, base: Path, rerun: Path | None, scope_failed: bool, out: Path, threads: int | None) -> None:
+def review(
+    folder: Path, base: Path, author: str, rerun: Path | None, scope_failed: bool, out: Path, threads: int | None
+) -> None:
     """Validate the submission in FOLDER, rescore its records and compare them with a rerun; write what was found.
 
-    FOLDER and the rerun are data: nothing of them is imported.
+    FOLDER and the rerun are data: nothing of them is imported. What a maintainer has to confirm counts as not passed.
 
     \b
     Example:
-      invbench ci review head/submissions/my-method --base base/submissions --out review.json
+      invbench ci review head/submissions/my-method --base base/submissions --author a-author --out review.json
     """
     from benchmark.submissions.review import Review
 
@@ -59,7 +64,7 @@ def review(folder: Path, base: Path, rerun: Path | None, scope_failed: bool, out
         from benchmark.engine.checks import review_submission
 
         quiet()
-        result = review_submission(folder, base, rerun, open_device("cpu", threads))
+        result = review_submission(folder, base, rerun, open_device("cpu", threads), author)
     write_text(out, result.model_dump_json(indent=1) + "\n")
     for finding in result.findings:
         where = f"{finding.where}: " if finding.where else ""

@@ -13,8 +13,10 @@ from benchmark.records.consistency import check_record
 from benchmark.records.receipts import Difference
 from benchmark.records.record import Record, load_record
 from benchmark.records.store import record_folder
+from benchmark.submissions.changes import check_change
+from benchmark.submissions.findings import Finding
 from benchmark.submissions.review import MAX_FINDINGS, Outcome, Review, ReviewFinding, SuiteReview
-from benchmark.submissions.validate import Finding, check_additions, validate
+from benchmark.submissions.validate import validate
 from benchmark.suites.audit import stored_images
 from benchmark.suites.catalog import list_suites, load_suite
 from benchmark.suites.lock import load_lock
@@ -65,20 +67,22 @@ def _review_record(
     return SuiteReview.of(record, rescored, compared)
 
 
-def review_submission(folder: Path, base: Path, rerun: Path | None, device: torch.device) -> Review:
-    """Run all checks of a submission and return their findings. Nothing of it is imported.
+def review_submission(folder: Path, base: Path, rerun: Path | None, device: torch.device, author: str) -> Review:
+    """Run all checks of a submission and return their findings, the gravest first. Nothing of it is imported.
 
     Args:
         folder: the submission as proposed.
         base: the folder of the published submissions.
+        author: the account that proposes it, as who hosts the repository states it; empty: nobody knows whose.
         rerun: a folder with records of reruns, which may have been written by the submission's own code.
     """
-    findings = validate(folder, base) + check_additions(folder, base / folder.name)
+    findings = validate(folder, base) + check_change(folder, base / folder.name, author)
     suites = []
     if all(finding.severity != "error" for finding in findings):
         for suite_id in list_suites():
             records = folder / "records" / suite_id
             if (records / "record.json").is_file():
                 suites.append(_review_record(records, load_record(records), rerun, device, findings))
+    findings.sort(key=lambda finding: ("error", "confirm", "note").index(finding.severity))
     shown = tuple(ReviewFinding.of(finding, folder) for finding in findings[:MAX_FINDINGS])
     return Review(submission=folder.name, findings=shown, suites=tuple(suites))
