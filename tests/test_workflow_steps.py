@@ -118,9 +118,10 @@ def test_the_review_is_written_whatever_it_finds(tmp_path: Path, code: int, iden
     if rerun:
         (tmp_path / "rerun").mkdir()
     path = stand_in(tmp_path, f'echo "$*"; exit {code}')
-    done = bash(text, tmp_path, PATH=path, ID=identifier, NUMBER="17", GITHUB_OUTPUT=str(tmp_path / "output"))
+    given = {"ID": identifier, "NUMBER": "17", "AUTHOR": "$(id) x", "GITHUB_OUTPUT": str(tmp_path / "output")}
+    done = bash(text, tmp_path, PATH=path, **given)
     folder, flag = ("head/submissions/mine", "") if identifier else ("head/submissions", " --scope-failed")
-    said = f"ci review {folder} --base base/submissions --out review/review.json{flag}{' --rerun rerun' * rerun}\n"
-    assert done.stdout == said
+    options = f"--base base/submissions --author $(id) x --out review/review.json{flag}{' --rerun rerun' * rerun}"
+    assert done.stdout == f"ci review {folder} {options}\n"
     assert (tmp_path / "review" / "number").read_text() == "17\n"
     assert (done.returncode, (tmp_path / "output").read_text()) == ((1, "") if code == 1 else (0, f"code={code}\n"))

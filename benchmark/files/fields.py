@@ -56,8 +56,8 @@ def _check_characters(value: str) -> str:
         raise ValueError(f"holds the invisible character U+{ord(character):04X}")
     if any(marks and len(list(run)) > _MAX_MARKS for marks, run in groupby(value, _is_mark)):
         raise ValueError(f"stacks more than {_MAX_MARKS} combining marks")
-    if 2 * sum(map(_is_mark, unicodedata.normalize("NFC", value))) > len(value):
-        raise ValueError("holds more combining marks than characters to put them on")
+    if 3 * sum(map(_is_mark, value)) > 2 * len(value):
+        raise ValueError("holds more than two combining marks for every other character")
     if word := find_mixed_word(value):
         raise ValueError(f"mixes scripts in a word, with letters that look like others: {word!a}")
     return value

@@ -158,12 +158,17 @@ class Submission(Frozen):
         max_length=16,
         description="the accounts that may change this entry, as pull requests name their authors",
         examples=[["name"]],
+        json_schema_extra={"uniqueItems": True},
     )
     contact: Contact = Field(description="an address or a link", examples=["https://github.com/name"])
     license: License = Field(description="an SPDX expression, of weights and code", examples=["Apache-2.0"])
     trained_on: Paragraph = Field(description="the data that the inverse was fitted to", examples=["mini@1's scenes"])
     suites: Annotated[tuple[SuiteId, ...], AfterValidator(refuse_twice)] = Field(
-        min_length=1, max_length=16, description="suites that it enters", examples=[["mini@1"]]
+        min_length=1,
+        max_length=16,
+        description="suites that it enters",
+        examples=[["mini@1"]],
+        json_schema_extra={"uniqueItems": True},
     )
     trust_code: StrictBool = Field(default=False, description="whether inverse.py must be imported")
     links: Links = Field(default=Links(), description="paper, code, project")

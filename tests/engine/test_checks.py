@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from forge import edit_toml
 
 from benchmark.errors import SpecError
 from benchmark.files.paths import submissions_root
@@ -60,6 +61,8 @@ def proposal(tmp_path: Path) -> Path:
     folder = tmp_path / "head" / "submissions" / "ridge"
     shutil.copytree(submissions_root() / "ridge", folder)
     shutil.rmtree(folder / "records/mini@1/receipts")
+    edit_toml(folder, "invbench-maintainers", "A-Author")
+    edit_toml(folder, "invbench maintainers", "A. Author")
     return folder
 
 
@@ -73,7 +76,8 @@ def base(tmp_path: Path) -> Path:
 
 
 def review(proposal: Path, base: Path, out: Path, *more: str, code: int = 0) -> Review:
-    run("ci", "review", str(proposal), "--base", str(base), "--threads", "1", "--out", str(out), *more, code=code)
+    run("ci", "review", str(proposal), "--base", str(base), "--author", "a-author", "--threads", "1", "--out",
+        str(out), *more, code=code)  # fmt: skip
     return Review.model_validate_json(out.read_bytes())
 
 
@@ -141,7 +145,8 @@ def test_what_a_review_prints_steers_no_terminal_and_no_workflow(base: Path, tmp
     shutil.copytree(submissions_root() / "ridge", folder, ignore=shutil.ignore_patterns("records"))
     (folder / "a\n::error title=x::\x1b[2J").touch()
     out = tmp_path / "review.json"
-    done = run("ci", "review", str(folder), "--base", str(base), "--out", str(out), "--threads", "1", code=2)
+    done = run("ci", "review", str(folder), "--base", str(base), "--author", "", "--out", str(out),
+               "--threads", "1", code=2)  # fmt: skip
     assert not any(line.startswith("::") for line in done.stderr.splitlines())
     assert "\x1b" not in done.stderr and "\\x1b[2J" in done.stderr
 
