@@ -133,6 +133,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         "benchmark.records.columns": "",
         "benchmark.records.scores": "",
     },
+    "submissions/test_changes.py": {"benchmark.submissions.findings": ""},
     "submissions/test_pull_request.py": {
         "benchmark.commands.check": '"verify"',
         "benchmark.commands.submit": '"submit"',
@@ -141,7 +142,6 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     },
     "submissions/test_publish.py": {"benchmark.commands.publish": '"publish"', "benchmark.submissions.matching": ""},
     "submissions/test_schemas.py": {
-        "benchmark.files.declarations": "",
         "benchmark.submissions.review": "",
         "leaderboard.data.claims.schemas": "",
     },

@@ -28,9 +28,9 @@ __all__ = ["WEIGHTS", "check_compared_layers", "check_copies", "check_scored_ima
 Pictures = Mapping[tuple[str, str, str, str], bytes]
 """PNGs by image, target, tap and perturbation."""
 WEIGHTS = "model.safetensors"
-SAME_PICTURE = 0.5
-"""Mean difference in gray levels below which two recons are one: rounding on two machines makes less of one, and two
-methods of the package differ by more than three times that in every picture."""
+SAME_PICTURE = 0.1
+"""Mean difference in gray levels below which two recons are one. Rounding on two machines makes a tenth of it; between
+two methods of the package it is more than ten times as much in every picture."""
 COMPARED_PICTURES = 8
 """So many recons of a target are compared; which, follows from the record's own digest."""
 
