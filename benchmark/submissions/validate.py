@@ -21,7 +21,7 @@ from benchmark.records.receipts import RECEIPTS, load_receipts
 from benchmark.records.record import MAX_RECORD_BYTES, Record, load_record
 from benchmark.records.scores import ScoreArrays, is_complete
 from benchmark.submissions.findings import Finding, Findings
-from benchmark.submissions.peers import WEIGHTS, check_compared_layers, check_copies, check_scored_images
+from benchmark.submissions.peers import WEIGHTS, check_compared_layers, check_scored_images, find_near_copies
 from benchmark.submissions.resemblance import check_resemblance
 from benchmark.submissions.stored_weights import MAX_CONFIG_BYTES, MAX_STORED_BYTES, STORED, check_stored_weights
 from benchmark.submissions.submission import CODE, PLACEHOLDERS, Submission, load_submission_folder
@@ -197,7 +197,8 @@ def _check_records(submission: Submission, folder: Path, root: Path, findings: F
                 predecessor = load_record(old)
                 check_predecessor(suite, load_lock(suite), submission.id, old, predecessor)
                 _check_receipts(old, predecessor)
-            check_copies(suite, record, records, root, str(where))
+            for near in find_near_copies(suite, record, records, root, str(where)):
+                findings.confirm(near, where)
             if not record.rankable:
                 findings.note(_say_where_ranked(suite, record, scores), where)
     for suite_id in submission.suites:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from forge import edit_toml
+from forge import edit_toml, write_submission
 
 from benchmark.errors import SpecError
 from benchmark.files.paths import submissions_root
@@ -120,6 +120,23 @@ def test_what_is_invalid_is_told_and_never_computed(proposal: Path, base: Path, 
     comment = render_comment(found)
     assert "## Submission `ridge`: not yet" in comment
     assert "invbench validate submissions/ridge" in comment
+
+
+def test_what_a_maintainer_has_to_confirm_does_not_pass(base: Path, tmp_path: Path) -> None:
+    folder, out = write_submission(tmp_path / "head" / "submissions" / "mine"), tmp_path / "review.json"
+    shutil.copytree(folder, base / "mine")
+    assert review(folder, base, out).passed
+    edit_toml(folder, "The title of mine", "| Taken </td>")
+    edit_toml(folder, '"a-author"', '"a-author", "mallory"')
+    found = review(folder, base, out, "--author", "mallory", code=2)
+    assert found.sound and not found.passed
+    assert [finding.severity for finding in found.findings][:4] == ["confirm", "confirm", "confirm", "note"]
+    assert "changed by 'mallory'; the published entry belongs to 'a-author'" in found.findings[0].message
+    text = render_comment(found)
+    assert "## Submission `mine`: a maintainer has to confirm it" in text
+    assert text.count("**To confirm** in") == 3
+    assert "Next: a maintainer asks those whom the published entry names" in text
+    assert "| Taken" not in "".join(text.split("`")[::2])
 
 
 def test_a_change_beyond_one_submission_asks_a_maintainer(base: Path, tmp_path: Path) -> None:
