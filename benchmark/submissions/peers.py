@@ -31,8 +31,8 @@ WEIGHTS = "model.safetensors"
 SAME_PICTURE, NEAR_PICTURE = 0.1, 2.0
 """Mean differences in gray levels below which two recons are one, and nearly one.
 
-Rounding on two machines makes a tenth of the first. Of the package's methods, two differ in most pictures by three times
-the second and more; noise of a hundredth of their spread on all weights makes about as much as the second.
+Rounding on two machines makes a tenth of the first. Two of the package's methods differ by more than the second in most
+pictures of every target; noise of a hundredth of their spread on all weights makes about as much.
 """
 COMPARED_PICTURES = 8
 """So many recons of a target are compared; which, follows from the record's own digest."""

@@ -19,7 +19,7 @@ from benchmark.errors import IntegrityError
 from benchmark.records.columns import AUDIT_SCHEMA
 from benchmark.records.record import Record, load_record
 from benchmark.records.scores import ScoreArrays, scores_to_table
-from benchmark.submissions.peers import check_compared_layers, find_near_copies, check_scored_images
+from benchmark.submissions.peers import check_compared_layers, check_scored_images, find_near_copies
 from benchmark.suites.spec import INPUT
 
 
