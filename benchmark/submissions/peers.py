@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmark.errors import IntegrityError, UserError, located
 from benchmark.files.tables import read_table
 from benchmark.inverses.spec import METHODS
 from benchmark.metrics.spec import get_metric
-from benchmark.records.audit import Pixels, decode_png
+from benchmark.records.audit import decode_png
 from benchmark.records.columns import AUDIT_SCHEMA
 from benchmark.records.consistency import ROUNDED
 from benchmark.records.history import superseded_folders
@@ -99,7 +100,7 @@ def _read_pictures(folder: Path) -> Pictures:
     return dict(zip(labels, table.column("png").to_pylist(), strict=True))
 
 
-def _distance(first: Pixels, second: Pixels) -> float:
+def _distance(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8]) -> float:
     return float(np.abs(first.astype(np.int16) - second).mean())
 
 
