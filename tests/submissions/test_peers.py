@@ -43,9 +43,9 @@ def raised(world: World, by: float, images: slice = slice(2, None)) -> list[Scor
     return [replace(item, values=values)]
 
 
-def enter(world: World, root: Path, scores: list[ScoreArrays], change: Any = None) -> Record:
+def enter(world: World, root: Path, scores: list[ScoreArrays], change: Any = None, name: str = "mine") -> Record:
     """Enter a record of these scores under another id, with everything stated that follows."""
-    place = world.write(root, "mine")
+    place = world.write(root, name)
     write_tables(place, scores=scores_to_table(world.suite, scores))
     record = load_record_anyhow(place).model_copy(update={**world.summarized(scores), "layers": {}})
     (place / "record.json").write_text(record.model_dump_json())
@@ -145,12 +145,11 @@ def test_whoever_returns_the_image_itself_copies_nobody(world: World, root: Path
 def test_the_superseded_record_of_another_is_no_ones_either(world: World, root: Path) -> None:
     record = enter(world, root, world.scores)
     place = root / SMALL / "records" / world.suite.id
-    write_tables(
-        place, scores=scores_to_table(world.suite, raised(world, 0.2)), audit=repainted(world, lambda p: p + 9)
-    )
-    old = place / "superseded" / "0123456789abcdef"
-    shutil.copytree(root / "mine" / "records" / world.suite.id, old)
+    enter(world, root, raised(world, 0.2), name=SMALL)
+    write_tables(place, audit=repainted(world, lambda p: 255 - p))
     reseal(place, put(f"inverses/{TARGET}/files/model.safetensors", "e" * 64))
+    assert check(world, record, root) == []
+    shutil.copytree(root / "mine" / "records" / world.suite.id, place / "superseded" / "0123456789abcdef")
     with pytest.raises(IntegrityError, match=f"its weights for {TARGET} are those of '{SMALL}'"):
         check(world, record, root)
 
