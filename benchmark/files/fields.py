@@ -52,6 +52,8 @@ def _is_mark(character: str) -> bool:
 
 
 def _check_characters(value: str) -> str:
+    if value.isascii() and value.isprintable():
+        return value
     for character in filter(_is_invisible, value):
         raise ValueError(f"holds the invisible character U+{ord(character):04X}")
     if any(marks and len(list(run)) > _MAX_MARKS for marks, run in groupby(value, _is_mark)):

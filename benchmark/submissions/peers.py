@@ -16,7 +16,7 @@ from benchmark.metrics.spec import get_metric
 from benchmark.records.audit import decode_png
 from benchmark.records.columns import AUDIT_SCHEMA
 from benchmark.records.consistency import ROUNDED
-from benchmark.records.history import superseded_folders
+from benchmark.records.history import SUPERSEDED
 from benchmark.records.record import Record, load_record, load_scores
 from benchmark.records.scored import check_alike, find_scored
 from benchmark.records.scores import ScoreArrays, scores_from_table
@@ -134,6 +134,8 @@ def _refuse_copy(record: Record, name: str, other: Record, pictures: bool) -> No
     cure = "enter an inverse of your own: invbench train inverse --help"
     if same := _find_same_weights(record, other):
         raise IntegrityError(f"its weights for {', '.join(same)} are those of '{name}'", cure=cure)
+    if other.suite != record.suite:
+        return
     if record.scores_sha256 == other.scores_sha256 or (pictures and record.audit_sha256 == other.audit_sha256):
         raise IntegrityError(f"its scores are those of '{name}'", cure=cure)
     if same := _find_same_scores(record, other):
@@ -143,7 +145,8 @@ def _refuse_copy(record: Record, name: str, other: Record, pictures: bool) -> No
 def find_near_copies(suite: Suite, record: Record, folder: Path, root: Path, where: str) -> list[str]:
     """Check that a record is not one of another submission under a new id, superseded ones among them.
 
-    Compared are weights (their hash), scores (equal, or as near as those of two machines) and recons (their pixels).
+    Compared are weights (their hash, over all suites), scores (equal, or as near as those of two machines) and recons
+    (their pixels).
 
     Args:
         folder: that of the record, which is known to be whole.
@@ -156,15 +159,17 @@ def find_near_copies(suite: Suite, record: Record, folder: Path, root: Path, whe
         IntegrityError: it shares weights, scores or recons with another; names it.
     """
     mine, near = _read_pictures(folder), []
-    for name, present in _iter_others(record, root):
-        home = record_folder(root, name, record.suite)
-        for place in (home, *superseded_folders(home)):
+    for name in list_submissions(root):
+        depths = ("*/record.json", f"*/{SUPERSEDED}/*/record.json") if name != record.submission.id else ()
+        for place in sorted(path.parent for depth in depths for path in (root / name / "records").glob(depth)):
             try:
-                other = present if place == home else load_record(place)
+                other = load_record(place)
             except UserError:
                 continue  # a check of that submission says so
             with located(where):
                 _refuse_copy(record, name, other, bool(mine))
+                if other.suite != record.suite:
+                    continue
                 distances = _measure_recons(suite, record, mine, _read_pictures(place))
                 if same := _find_near(distances, SAME_PICTURE):
                     message = f"its recons of {', '.join(same)} are those of '{name}'"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from benchmark.errors import SpecError, UserError, located
 from benchmark.files.looks import skeleton
+from benchmark.inverses.spec import METHODS
 from benchmark.submissions.submission import Submission, list_submissions, load_submission_folder
 
 __all__ = ["check_resemblance"]
@@ -23,12 +24,18 @@ def _check_names(submission: Submission, other: Submission) -> None:
 
 
 def check_resemblance(submission: Submission, folder: Path, root: Path) -> None:
-    """Check that no other submission below `root` has such an id or title, and none an author spelled almost alike.
+    """Check that no other submission below `root` looks like one: by its id, its title or an author's name.
+
+    A method of its own must not look like one of the package, either.
 
     Raises:
         SpecError: one has; names the field.
     """
     where = str(folder / "submission.toml")
+    own = {skeleton(method): method for method in METHODS}
+    if (method := own.get(skeleton(submission.method), submission.method)) != submission.method:
+        message = f"field 'method': '{submission.method}' looks like '{method}', a method of the package"
+        raise SpecError(message, where=where, cure="take another")
     others = [name for name in list_submissions(root) if name != submission.id]
     for name in others:
         if skeleton(name) == skeleton(submission.id):

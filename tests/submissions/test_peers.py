@@ -154,6 +154,16 @@ def test_the_superseded_record_of_another_is_no_ones_either(world: World, root: 
         check(world, record, root)
 
 
+def test_weights_of_another_are_known_on_every_suite(world: World, root: Path) -> None:
+    record = enter(world, root, raised(world, 0.3), other_weights)
+    place = root / SMALL / "records" / world.suite.id
+    place.rename(place.with_name("other@1"))
+    assert check(world, record, root) == []
+    reseal(place.with_name("other@1"), lambda content: [put("suite", "other@1")(content), other_weights(content)])
+    with pytest.raises(IntegrityError, match="its weights for"):
+        check(world, record, root)
+
+
 def test_a_method_of_ones_own_shares_nothing(world: World, root: Path) -> None:
     place = root / "mine" / "records" / world.suite.id
     enter(world, root, raised(world, 0.3))

@@ -40,6 +40,13 @@ def test_an_author_spelled_almost_like_another_is_refused(root: Path, author: st
     assert "an author of 'modular'" in message or "mixes scripts in a word" in message
 
 
+def test_a_method_that_looks_like_one_of_the_package_is_refused(root: Path) -> None:
+    folder = write_submission(root / "mine", method='"rnodular-joint"', weights="", trust_code="true")
+    (folder / "inverse.py").write_text("raise SystemExit('imported')\n")
+    message = only_error(folder).message
+    assert message == "field 'method': 'rnodular-joint' looks like 'modular_joint', a method of the package"
+
+
 def test_other_names_are_nobodys(root: Path) -> None:
     folder = write_submission(root / "mine", title='"Modular inversion, twice"', authors='["Ilse Maier", "I. Mayer"]')
     assert errors(folder) == []
