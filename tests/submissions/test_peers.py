@@ -157,9 +157,10 @@ def test_the_superseded_record_of_another_is_no_ones_either(world: World, root: 
 def test_weights_of_another_are_known_on_every_suite(world: World, root: Path) -> None:
     record = enter(world, root, raised(world, 0.3), other_weights)
     place = root / SMALL / "records" / world.suite.id
-    place.rename(place.with_name("other@1"))
+    elsewhere = place.rename(place.with_name("other@1"))
+    reseal(elsewhere, put("suite", "other@1"))
     assert check(world, record, root) == []
-    reseal(place.with_name("other@1"), lambda content: [put("suite", "other@1")(content), other_weights(content)])
+    reseal(elsewhere, other_weights)
     with pytest.raises(IntegrityError, match="its weights for"):
         check(world, record, root)
 
