@@ -53,27 +53,34 @@ def skeleton(text: str) -> str:
     Case, accents, spaces and marks do not count; nor do differences such as those of `m` and `rn`, `l` and `1`, or a
     Latin and a Cyrillic `o`.
     """
-    plain = unicodedata.normalize("NFD", unicodedata.normalize("NFKC", text))
-    bare = "".join(character for character in plain if not unicodedata.category(character).startswith("M"))
+    bare = _without_marks(unicodedata.normalize("NFD", unicodedata.normalize("NFKC", text)))
     mapped = _mapped(_mapped(bare)).translate(_ALIKE)  # capitals look like other letters than small ones
     for pair, letter in _PAIRS.items():
         mapped = mapped.replace(pair, letter)
     return "".join(character for character in mapped if character.isalnum())
 
 
-def find_mixed_word(text: str) -> str | None:
-    """The first word of a text that mixes scripts, with a foreign letter that looks like a Latin one or a digit.
+def _without_marks(text: str) -> str:
+    return "".join(character for character in text if not unicodedata.category(character).startswith("M"))
 
-    A `Δ` before an `E` is fine, since it looks like no Latin letter; so are the scripts that East Asian texts mix.
+
+def find_mixed_word(text: str) -> str | None:
+    """The first word of a text that is not of the script that it seems to be of.
+
+    That is one that mixes scripts, with a foreign letter that looks like a Latin one or a digit; and in a text with
+    Latin letters one of three letters and more of which all only look Latin. A `Δ` before an `E` is fine, since it
+    looks like no Latin letter; so are the scripts that East Asian texts mix.
     """
     if text.isascii():
         return None
     from confusable_homoglyphs.categories import alias, unique_aliases
 
-    for word in re.findall(r"\w+", text):
+    latin = "LATIN" in unique_aliases(text)
+    for word in re.findall(r"\w+", _without_marks(text)):
         scripts = unique_aliases(word) - _NO_SCRIPT
         foreign = [character for character in word if not character.isascii() and alias(character) != "LATIN"]
+        seeming = [one for one in foreign if re.match("[0-9A-Za-z]", _prototypes().get(one, ""))]
         writings = {"East Asian" if script in _ONE_WRITING else script for script in scripts}
-        if len(writings) > 1 and any(re.match("[0-9A-Za-z]", _prototypes().get(one, "")) for one in foreign):
+        if seeming and (len(writings) > 1 or (latin and len(word) > 2 and len(seeming) == len(word))):
             return str(word)
     return None

@@ -39,15 +39,18 @@ def test_a_skeleton_has_no_case_and_no_spaces(text: str) -> None:
     assert found == "" or all(character.isalnum() for character in found)
 
 
-@pytest.mark.parametrize("text", ["a mоdular net", "ридge", "Ιnverse", "version١", "αx", "x + Ѕwin"], ids=ascii)
+@pytest.mark.parametrize(
+    "text", ["a mоdular net", "ридge", "Ιnverse", "version١", "αx", "x + Ѕwin", "a сору of it"], ids=ascii
+)
 def test_words_with_letters_that_look_like_others_are_found(text: str) -> None:
     assert find_mixed_word(text) in text.split()
+    assert find_mixed_word(text.replace("о", "о\u0301")) in text.split(), "a mark divides no word"
 
 
 @pytest.mark.parametrize(
     "text",
     ["ΔE of recons", "5 µm", "β-VAE", "日本ニ語カメラ study", "T恤 CNNベース", "Latin café", "Пётр Иванов",
-     "한국어 漢字", "δ-Net λ2", "Jalapeño, Ångström", "Việt Nguyễn", "x² ≤ 1 %"],
+     "한국어 漢字", "α-VAE", "сору", "δ-Net λ2", "Jalapeño, Ångström", "Việt Nguyễn", "x² ≤ 1 %"],
     ids=ascii,
 )  # fmt: skip
 def test_words_of_one_script_are_left_alone(text: str) -> None:
