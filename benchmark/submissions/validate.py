@@ -76,9 +76,9 @@ def _check_files(folder: Path) -> None:
                     cure = "left by an interrupted run: delete it"
                 raise SpecError("is not allowed in a submission", where=str(path), cure=cure)
             if status.st_size > limit:
-                cure = "put them on the Hub: invbench publish --help" if path.name == WEIGHTS else None
+                elsewhere = "put them on the Hub: invbench publish --help" if path.name == WEIGHTS else None
                 message = f"takes {status.st_size:,} bytes, more than the {limit:,} allowed"
-                raise SpecError(message, where=str(path), cure=cure)
+                raise SpecError(message, where=str(path), cure=elsewhere)
 
 
 def _check_method(submission: Submission, folder: Path) -> None:
