@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from benchmark.errors import IntegrityError
 from benchmark.files.declarations import Frozen
@@ -22,7 +22,17 @@ _LABEL = "invbench challenge 1"
 _ROUNDING = 2e-6
 """How far numbers of six decimals that belong together may be apart."""
 
-Beacon = Annotated[Line, Field(min_length=32)]
+_LEAST_BEACON = 32
+
+
+def _check_beacon(value: str) -> str:
+    if len(value) < _LEAST_BEACON:
+        raise ValueError(f"is shorter than {_LEAST_BEACON} characters")
+    return value
+
+
+Beacon = Annotated[Line, AfterValidator(_check_beacon), Field(json_schema_extra={"minLength": _LEAST_BEACON})]
+"""A public random value as text."""
 
 
 class Contrast(Frozen):

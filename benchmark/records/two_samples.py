@@ -22,7 +22,7 @@ from benchmark.records.statistics import masked_mean
 __all__ = ["DRAWS", "LEVEL", "SampleDifference", "compare_samples"]
 
 Array = npt.NDArray[np.float64]
-Key = TypeVar("Key")
+Key = TypeVar("Key", bound=str | tuple[str, ...])
 
 LEVEL = 0.001
 """How often, over all axes and targets together, a method that scores both samples alike is found to differ."""
@@ -62,14 +62,15 @@ def _find_blocks(groups: Sequence[str], count: int) -> list[tuple[npt.NDArray[np
     return [(images, int((images >= first).sum())) for images in found]
 
 
-def _iter_labels(groups: Sequence[str], count: int, seed: int) -> Iterator[Array]:
+def _iter_labels(groups: Sequence[str], count: int, seed: int, draws: int) -> Iterator[Array]:
     """Yield which images are called fresh, as rows of zeros and ones (rows, N); the first row is the actual one."""
     generator, blocks = np.random.default_rng(seed), _find_blocks(groups, count)
-    for start in range(0, DRAWS, _BLOCK):
-        labels = np.zeros((_BLOCK, len(groups)))
+    for start in range(0, draws, _BLOCK):
+        rows = min(_BLOCK, draws - start)
+        labels = np.zeros((rows, len(groups)))
         for images, fresh in blocks:
             if 0 < fresh < len(images):
-                chosen = np.argpartition(generator.random((_BLOCK, len(images))), fresh - 1, axis=1)[:, :fresh]
+                chosen = np.argpartition(generator.random((rows, len(images))), fresh - 1, axis=1)[:, :fresh]
                 np.put_along_axis(labels, images[chosen], 1.0, axis=1)
             elif fresh:
                 labels[:, images] = 1.0
@@ -96,14 +97,30 @@ def _differences(labels: Array, values: Array) -> Array:
     return np.where(empty.any(1), np.inf, gaps.mean(1))
 
 
-def _standardize(differences: Array) -> tuple[Array, Array, Array]:
-    """Return the differences (rows, K) in standard deviations from their means, and both, (K,) each."""
-    finite = np.isfinite(differences)
-    held = np.where(finite, differences, np.nan)
-    center, spread = np.nanmean(held, 0), np.nanstd(held, 0)
-    moves = spread > _ROUNDING
-    scaled = np.where(moves, (np.where(finite, differences, center) - center) / np.where(moves, spread, 1), 0.0)
-    return np.where(finite, scaled, np.inf), center, spread
+def _standard_errors(labels: Array, values: Array) -> Array:
+    """Return the standard error of these differences, (rows,), from the variance of each of the two samples."""
+    held = ~np.isnan(values).all(1)
+    means = np.where(np.isnan(values), masked_mean(values), values)[held].mean(1)
+    means -= means.mean()
+    fresh = labels[:, held]
+    squares = np.full(len(labels), _ROUNDING**2)
+    for chosen in (fresh, 1 - fresh):
+        count = np.maximum(chosen.sum(1), 2)
+        center = chosen @ means / count
+        squares += np.maximum(chosen @ means**2 / count - center**2, 0) / (count - 1)
+    return np.sqrt(squares)
+
+
+def _measure(labels: Array, joined: Sequence[Array]) -> tuple[Array, Array]:
+    """Return the differences of every axis and target and their standard errors, (rows, K) each."""
+    found = (np.stack([measure(labels, v) for v in joined], axis=1) for measure in (_differences, _standard_errors))
+    differences, errors = found
+    return differences, errors
+
+
+def _lacking(key: str | tuple[str, ...]) -> SpecError:
+    name = key if isinstance(key, str) else " ".join(key)
+    return SpecError(f"too few images are scored on {name}", cure="draw more: --images N")
 
 
 def compare_samples(
@@ -112,12 +129,13 @@ def compare_samples(
     groups: Sequence[str],
     allowed: Mapping[Key, float],
     seed: int,
+    draws: int = DRAWS,
 ) -> dict[Key, SampleDifference]:
     """Test whether a method scores a suite's images higher than fresh ones, by every axis and target at once.
 
     One-sided: to know images by heart raises their scores. The differences are put on one scale, that of their standard
-    deviations when images change places, and the largest of all is what each is compared with, so that a method that
-    scores both samples alike is found to differ in any of them with a probability of at most LEVEL.
+    errors, and the largest of all is what each is compared with, so that a method that scores both samples alike is
+    found to differ in any of them with a probability of at most LEVEL.
 
     Args:
         frozen: by axis and target, (N, taps), NaN where an image is not scored.
@@ -125,24 +143,26 @@ def compare_samples(
         groups: of the N and then the M images.
         allowed: by axis and target, the difference that means may have because the two were computed on two machines.
         seed: of the exchanges.
+        draws: how many ways to call images fresh are looked at, the actual one included.
 
     Raises:
-        SpecError: none of the images is scored at a tap.
+        SpecError: none of the images, or hardly any, is scored at a tap.
     """
     keys, count = list(frozen), len(next(iter(fresh.values())))
     means = {key: (masked_mean(frozen[key]).mean(), masked_mean(fresh[key]).mean()) for key in keys}
     if absent := [key for key, pair in means.items() if np.isnan(pair).any()]:
-        message = f"no image is scored on {' and '.join(map(str, np.atleast_1d(np.asarray(absent[0]))))}"
-        raise SpecError(message, cure="draw more images: --images N")
+        raise _lacking(absent[0])
     joined = [np.concatenate([frozen[key] - allowed[key], fresh[key]]) for key in keys]
-    rows = [
-        np.stack([_differences(labels, values) for values in joined], axis=1)
-        for labels in _iter_labels(groups, count, seed)
-    ]
-    scaled, center, spread = _standardize(np.concatenate(rows))
+    parts = [_measure(labels, joined) for labels in _iter_labels(groups, count, seed, draws)]
+    differences, errors = (np.concatenate(column) for column in zip(*parts, strict=True))
+    finite = np.isfinite(differences)
+    center = np.where(finite, differences, 0).sum(0) / finite.sum(0)
+    scaled = np.where(finite, (np.where(finite, differences, center) - center) / errors, np.inf)
     largest = np.sort(scaled.max(1))[::-1]
     p_values = (largest[:, None] >= scaled[0] - _ROUNDING).mean(0)
-    critical = center + spread * largest[int(LEVEL * DRAWS)] + [allowed[key] for key in keys]
+    critical = center + errors[0] * largest[int(LEVEL * draws)] + [allowed[key] for key in keys]
+    if not np.isfinite(critical).all():
+        raise _lacking(keys[int(np.argmin(np.isfinite(critical)))])
     return {
         key: SampleDifference(float(means[key][0]), float(means[key][1]), float(critical[k]), float(p_values[k]))
         for k, key in enumerate(keys)
