@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from benchmark.errors import IntegrityError
 from benchmark.files.declarations import Frozen
-from benchmark.files.fields import Amount, Id, Line, Sha256
+from benchmark.files.fields import Amount, Id, Sha256, Text
 from benchmark.records.record import Record
 from benchmark.records.two_samples import DRAWS, LEVEL
 from benchmark.suites.spec import Axis
@@ -26,12 +26,14 @@ _LEAST_BEACON = 32
 
 
 def _check_beacon(value: str) -> str:
+    if value != value.strip():
+        raise ValueError("begins or ends with a space")
     if len(value) < _LEAST_BEACON:
         raise ValueError(f"is shorter than {_LEAST_BEACON} characters")
     return value
 
 
-Beacon = Annotated[Line, AfterValidator(_check_beacon), Field(json_schema_extra={"minLength": _LEAST_BEACON})]
+Beacon = Annotated[Text, AfterValidator(_check_beacon), Field(json_schema_extra={"minLength": _LEAST_BEACON})]
 """A public random value as text."""
 
 

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import torch
 from memorizing import BEACON, cut_record
+from pydantic import TypeAdapter
 
 from benchmark.engine.rescore import make_receipt
 from benchmark.errors import IntegrityError, SpecError
-from benchmark.records.challenges import LEAST_IMAGES, Challenge, Contrast, challenge_seed
+from benchmark.records.challenges import LEAST_IMAGES, Beacon, Challenge, Contrast, challenge_seed
 from benchmark.records.receipts import Difference, Receipt, check_receipt, load_receipts, trust_of, write_receipt
 from benchmark.records.record import Record
 from benchmark.suites.catalog import load_suite
@@ -67,6 +68,11 @@ def test_a_seed_belongs_to_one_record_and_one_beacon() -> None:
     seeds = {challenge_seed(digest, beacon) for digest in ("0" * 64, "1" * 64) for beacon in (BEACON, BEACON[::-1])}
     assert len(seeds) == 4
     assert challenge_seed("0" * 64, "0" * 64) == "03186bfdb4494a2666b2f608039fabd322d5fbb04d6b58805bd195757cc439e5"
+
+
+@pytest.mark.parametrize("beacon", ["0" * 64, "0" * 128, "drand default round 4612345: " + "a" * 64])
+def test_what_public_beacons_give_is_a_beacon(beacon: str) -> None:
+    assert TypeAdapter[str](Beacon).validate_python(beacon) == beacon
 
 
 def test_trust_needs_a_rerun_and_a_challenge_by_others_on_enough_images() -> None:
