@@ -60,6 +60,7 @@ class FreshImages(NamedTuple):
 
     Attributes:
         seed: what drew them, 64 hex digits.
+        images: their source.
         groups: of each.
         sha256: digest of their pixels, masks and groups at all sizes that the targets take.
     """

@@ -168,7 +168,7 @@ def test_the_level_holds_on_the_scores_of_real_records(mini: Suite, name: str) -
     """A quarter of the suite's own images stand in for fresh ones."""
     columns, groups = columns_of(name, mini)
     generator, found = np.random.default_rng(8), []
-    for number in range(1_000):
+    for number in range(500):
         compared = split(columns, groups, generator.permutation(128), 32, seed=number, draws=1_000)
         found.append(min(item.p_value for item in compared.values()))
     p_values = np.array(found)
