@@ -116,8 +116,12 @@ def write_cut(root: Path, name: str, suite: Suite) -> Path:
 
 @float32()
 @torch.no_grad()
-def write_memorizer(root: Path, content: Content) -> Path:
-    """Write a submission that knows every frozen image under every perturbation below `root`; return its folder."""
+def write_memorizer(root: Path, content: Content, count: int = 128) -> Path:
+    """Write a submission that knows frozen images under every perturbation below `root`; return its folder.
+
+    Args:
+        count: how many, the first ones.
+    """
     folder, suite = root / "memorizer", content.suite
     weights = folder / "weights" / TARGET
     weights.mkdir(parents=True)
@@ -125,7 +129,7 @@ def write_memorizer(root: Path, content: Content) -> Path:
     load_code(folder / "inverse.py", trained=True)
     spec = suite.target(TARGET)
     target = load_target(spec, content.target(spec), torch.device("cpu"))
-    samples = [content.images.load(index, spec.input_size) for index in range(len(content.images.ids))]
+    samples = [content.images.load(index, spec.input_size) for index in range(count)]
     config = read_config(PACKAGE / f"assets/mini/inverses/ridge/{TARGET}/config.json").model_copy(
         update={
             "method": "memorizer", "architecture": {"known": len(samples) * len(suite.perturbations)}, "sequences": {},

@@ -85,7 +85,7 @@ class Receipt(Frozen):
     date: datetime.date
     environment: Environment
     images: int = Field(gt=0)
-    """how many images were compared, or drawn."""
+    """how many images were compared."""
     isolation: Annotated[tuple[Line, ...], Field(max_length=8)] | None = Field(default=None, exclude_if=unset)
     """what the worker was kept from that reran the inverse; None: it ran in the process that scored it."""
     differences: dict[Id, Difference] = Field(max_length=256)

@@ -110,7 +110,7 @@ class BoardReceipt(_BoardPart):
     """who checked."""
     date: datetime.date
     images: int
-    """how many images were compared, or drawn."""
+    """how many images were compared."""
     agrees: bool
     """whether nothing is farther apart than allowed."""
     challenge: Challenge | None

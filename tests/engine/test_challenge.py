@@ -125,7 +125,8 @@ def open_memorizer(folder: Path, content: Content, mini: Suite) -> tuple[Candida
 
 @pytest.fixture(scope="module")
 def memorizer(content: Content, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_memorizer(tmp_path_factory.mktemp("submissions"), content)
+    """One who knows the first 16 images, which is enough to be asked for eight of them."""
+    return write_memorizer(tmp_path_factory.mktemp("submissions"), content, 16)
 
 
 @pytest.mark.slow
