@@ -18,6 +18,7 @@ from PIL import Image
 
 from benchmark.metrics.spec import get_metric
 from benchmark.records.aggregate import PULL, Summary, summarize
+from benchmark.records.challenges import Challenge, Contrast, challenge_seed
 from benchmark.records.columns import AUDIT_SCHEMA
 from benchmark.records.history import supersede, withdraw
 from benchmark.records.receipts import Difference, Environment, Receipt, write_receipt
@@ -40,7 +41,7 @@ from benchmark.records.scores import (
 )
 from benchmark.records.store import record_folder
 from benchmark.suites.lock import Answer, Lock
-from benchmark.suites.spec import AXES, INPUT, Suite
+from benchmark.suites.spec import AXES, INPUT, Axis, Suite
 from leaderboard.data.board import Board
 from leaderboard.data.entries import load_entries
 from leaderboard.data.synthetic import make_yardstick
@@ -291,7 +292,8 @@ def make_site(boards: Sequence[Board], out: Path) -> Site:
 TODAY = datetime.date(2026, 1, 31)
 
 
-def _write_receipt(folder: Path) -> None:
+def write_receipts(folder: Path, by: str, beacon: str) -> None:
+    """Write the receipts of a rerun and of a challenge beside a record."""
     record = load_record(folder)
     metrics = {cell.metric for cell in record.cells}
     receipt = Receipt(
@@ -302,13 +304,24 @@ def _write_receipt(folder: Path) -> None:
         lock_digest=record.lock_digest,
         record_digest=record.digest,
         rerun_digest="1" * 64,
-        by=HOSTILE,
+        by=by,
         date=TODAY,
         environment=Environment(device="cpu", device_name=HOSTILE, python="3.11", packages={}),
         images=record.images,
         differences={m: Difference(compared=9, equal=9, largest=0, beyond=0, unmatched=0) for m in metrics},
     )
     write_receipt(folder, receipt)
+    contrasts: dict[str, dict[Axis, Contrast]] = {}
+    for name, target in record.targets.items():
+        stated = {axis: score.value or 0.0 for axis, score in target.axes.items()}
+        contrasts[name] = {
+            axis: Contrast(frozen=value, fresh=value - 0.0125, difference=0.0125, critical=0.0625, p_value=0.25)
+            for axis, value in stated.items()
+        }
+    seed = challenge_seed(record.digest, beacon)
+    found = Challenge(beacon=beacon, seed=seed, images_sha256="2" * 64, contrasts=contrasts)
+    fields = {"kind": "challenged", "rerun_digest": None, "images": 32, "differences": {}, "challenge": found}
+    write_receipt(folder, receipt.model_copy(update=fields))
 
 
 def rich_board(suite: Suite, lock: Lock, folder: Path) -> Board:
@@ -335,7 +348,7 @@ def rich_board(suite: Suite, lock: Lock, folder: Path) -> Board:
     changes |= {"title": HOSTILE, "author": HOSTILE}
     write_entry(suite, lock, odd, "hostile", 0.6, more=links, **changes)
     supersede(odd / "hostile", suite.id, HOSTILE, "3" * 64, TODAY)
-    _write_receipt(write_entry(suite, lock, odd, "hostile", 0.61, more=links, **changes))
+    write_receipts(write_entry(suite, lock, odd, "hostile", 0.61, more=links, **changes), HOSTILE, HOSTILE)
     write_entry(suite, lock, odd, "withdrawn", 0.9)
     withdraw(odd / "withdrawn", suite.id, HOSTILE, TODAY)
     write_entry(suite, lock, odd, "draft", 0.95, draft=True)

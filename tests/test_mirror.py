@@ -33,6 +33,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     },
     "diagnostics/test_evaluation_times.py": {"benchmark.diagnostics.naive": ""},
     "diagnostics/test_metric_times.py": {"benchmark.commands.bench": '"bench", "metrics"'},
+    "engine/test_challenge.py": {"benchmark.commands.challenge": '"--challenge"'},
     "engine/test_checks.py": {"benchmark.commands.ci": '"ci"'},
     "engine/test_chunks.py": {"benchmark.files.cache": ""},
     "engine/test_contract.py": {"benchmark.engine.reading": ""},

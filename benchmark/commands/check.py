@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchmark.commands.challenge import Wanted, challenge_options, run_challenge
 from benchmark.commands.common import (
     EXISTING_FOLDER,
     data_folder_option,
@@ -130,6 +131,15 @@ def rescore_command(
     _report(receipt, folder, by, as_json, dict.fromkeys(differences, f"{ROUNDING:g} rel."))
 
 
+def _open_candidate(folder: Path, suite: Any, record: Any, trust_code: bool, require_isolation: bool) -> Any:
+    """Return the candidate behind a record, which lies in `folder`, on the record's targets and in workers."""
+    from benchmark.submissions.candidates import open_submission
+
+    specs = [suite.target(name) for name in record.targets]
+    candidate = open_submission(folder.parent.parent, specs, trust_code=trust_code)
+    return isolate(candidate, wanted=True, required=require_isolation)
+
+
 def _run_again(
     candidate: Any, submission: Path, content: Any, record: Any, images: Sequence[str], device: Any, limit: int | None
 ) -> tuple[Any, Any]:
@@ -170,6 +180,7 @@ def _run_again(
 @suite_option
 @click.option("--rerun", type=EXISTING_FOLDER, help="Folder with the record of a rerun [default: run it now].")
 @click.option("--limit", type=click.IntRange(1), help="Only the first N images; that reproduces nothing yet.")
+@challenge_options
 @trust_option
 @require_option
 @by_option
@@ -182,6 +193,7 @@ def verify(
     suite_id: str,
     rerun: Path | None,
     limit: int | None,
+    challenge: Wanted | None,
     trust_code: bool,
     require_isolation: bool,
     by: str | None,
@@ -199,9 +211,13 @@ def verify(
     With --rerun, the record in that folder is compared instead; it is treated as data that anybody may have written,
     and its own audit images are scored again. It must hold some: suites that store no pictures are run again here.
 
+    With --challenge nothing is rerun: record and beacon draw fresh images, and the axis scores on these may be lower
+    than the record's by chance alone. Whoever knows the images of the suite by heart fails (exit code 3).
+
     \b
     Examples:
       invbench verify ridge --by "B. Reader"
+      invbench verify ridge --challenge --beacon RANDOMNESS --by "B. Reader"
       invbench verify my-method --suite coco@1 --device cuda --by "B. Reader"
       invbench verify my-method --rerun invbench-results --by "B. Reader"
     """
@@ -209,7 +225,6 @@ def verify(
     from benchmark.errors import SpecError
     from benchmark.metrics.spec import get_metric
     from benchmark.records.store import record_folder
-    from benchmark.submissions.candidates import open_submission
 
     quiet()
     folder, content, record, checked = _open_record(reference, suite_id, data_folder)
@@ -221,9 +236,9 @@ def verify(
         own = record_folder(rerun, record.submission.id, suite.id)
         again, scores = load_rerun(content, record, own, torch_device)
     else:
-        specs = [suite.target(name) for name in record.targets]
-        candidate = open_submission(folder.parent.parent, specs, trust_code=trust_code)
-        candidate = isolate(candidate, wanted=True, required=require_isolation)
+        candidate = _open_candidate(folder, suite, record, trust_code, require_isolation)
+        if challenge:
+            return run_challenge(challenge, content, candidate, record, checked, torch_device, folder, by, as_json)
         again, scores = _run_again(
             candidate, folder.parent.parent, content, record, checked[0][0].images, torch_device, limit
         )

@@ -71,6 +71,9 @@ class _Checked(ImageSet):
     def unused(self) -> ImageSet:
         return self._images.unused()
 
+    def fresh(self, seed: str, count: int) -> ImageSet:
+        return self._images.fresh(seed, count)
+
 
 class Content:
     """Finds or fetches what a suite refers to.

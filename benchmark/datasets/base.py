@@ -92,6 +92,18 @@ class ImageSet(ABC):
         """
         raise SpecError("this source of images has no others to train on", cure="train elsewhere")
 
+    def fresh(self, seed: str, count: int) -> ImageSet:
+        """Other images of the law that these follow, drawn by `seed`: the first `count` of an order of its own.
+
+        Args:
+            seed: 64 hex digits.
+
+        Raises:
+            SpecError: the source has no others, or not as many.
+        """
+        message = "fresh images cannot be drawn: this source has none beyond those of the suite"
+        raise SpecError(message, cure="mini@1 and coco@1 can be challenged; elsewhere: invbench verify")
+
     def fingerprint(self) -> str:
         """Digest that changes when other images, or other masks, would be loaded.
 

@@ -18,8 +18,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,9 @@ from benchmark.files.canonical import digest_of
 from benchmark.suites.rights import Rights, find_license
 from benchmark.suites.spec import CocoData
 
-__all__ = ["ChosenImage", "check_ids", "find_rights", "iter_objects", "open_coco", "read_photograph", "select"]
+__all__ = [
+    "ChosenImage", "check_ids", "find_rights", "iter_objects", "open_coco", "read_photograph", "select", "select_fresh",
+]  # fmt: skip
 
 _FLICKR = re.compile(
     r"https?://[a-z0-9]+\.static\.?flickr\.com/(?:[0-9]+/)?[0-9]+/([0-9]+)_[0-9a-f]+(?:_[a-z])?\.[a-z]+"
@@ -173,23 +176,15 @@ def check_ids(annotations: Annotations) -> None:
             raise IntegrityError(f"annotation {item.id} is of category {item.category_id}, which is not listed")
 
 
-def select(annotations: Annotations, spec: CocoData) -> tuple[ChosenImage, ...]:
-    """Return the photographs that `spec` chooses, in order. Segmentations past the last one are not looked at.
-
-    Raises:
-        SpecError: fewer photographs are eligible than `spec.images`.
-        IntegrityError: the annotations contradict themselves, or a segmentation is malformed.
-    """
+def _iter_eligible(annotations: Annotations, spec: CocoData, prefix: str) -> Iterator[ChosenImage]:
+    """Yield the eligible photographs in the order of the SHA-256 of `prefix` and the image id, as far as asked for."""
     check_ids(annotations)
     names = {category.id: category.name for category in annotations.categories}
     of_image: dict[int, list[Annotation]] = defaultdict(list)
     for annotation in annotations.annotations:
         of_image[annotation.image_id].append(annotation)
-    rank = {image.id: hashlib.sha256(f"{spec.salt}{image.id}".encode()).digest() for image in annotations.images}
-    choices: list[ChosenImage] = []
+    rank = {image.id: hashlib.sha256(f"{prefix}{image.id}".encode()).digest() for image in annotations.images}
     for image in sorted(annotations.images, key=lambda image: rank[image.id]):
-        if len(choices) == spec.images:
-            break
         if any(annotation.iscrowd for annotation in of_image[image.id]):
             continue
         if (focus := _find_focus(image, of_image[image.id])) is None:
@@ -198,18 +193,37 @@ def select(annotations: Annotations, spec: CocoData) -> tuple[ChosenImage, ...]:
         share = pixels / (image.height * image.width)
         if spec.share[0] <= share <= spec.share[1]:
             runs = tuple(_read_counts(mask["counts"].decode()))
-            choices.append(
-                ChosenImage(
-                    image.id, image.file_name, image.height, image.width, category, names[category], share, runs
-                )
-            )
+            size = image.height, image.width
+            yield ChosenImage(image.id, image.file_name, *size, category, names[category], share, runs)
+
+
+def select(annotations: Annotations, spec: CocoData) -> tuple[ChosenImage, ...]:
+    """Return the photographs that `spec` chooses, in order. Segmentations past the last one are not looked at.
+
+    Raises:
+        SpecError: fewer photographs are eligible than `spec.images`.
+        IntegrityError: the annotations contradict themselves, or a segmentation is malformed.
+    """
+    choices = tuple(islice(_iter_eligible(annotations, spec, spec.salt), spec.images))
     if len(choices) < spec.images:
         listed = f"{len(annotations.images):,} photographs"
         raise SpecError(
             f"{len(choices):,} of {listed} are eligible, the suite takes {spec.images:,}",
             cure="let the suite take fewer images or a wider share of the frame, or annotate more",
         )
-    return tuple(choices)
+    return choices
+
+
+def select_fresh(
+    annotations: Annotations, spec: CocoData, chosen: Collection[int], seed: str, count: int
+) -> tuple[ChosenImage, ...]:
+    """Return up to `count` eligible photographs that are not `chosen`, by the SHA-256 of `seed`, a colon and their id.
+
+    Raises:
+        IntegrityError: see `select`.
+    """
+    order = _iter_eligible(annotations, spec, f"{seed}:")
+    return tuple(islice((image for image in order if image.image_id not in chosen), count))
 
 
 def read_photograph(folder: Path, split: str, listed: ListedImage | ChosenImage) -> npt.NDArray[np.uint8]:
@@ -276,9 +290,9 @@ def find_rights(image: ListedImage, licenses: Sequence[Any]) -> Rights | None:
 
 
 class _Coco(ImageSet):
-    def __init__(self, folder: Path, split: str, choices: tuple[ChosenImage, ...], annotations: Annotations) -> None:
-        self.folder, self.split, self.choices = folder, split, choices
-        self.images, self.licenses = annotations.images, annotations.licenses
+    def __init__(self, folder: Path, spec: CocoData, choices: tuple[ChosenImage, ...], listed: Annotations) -> None:
+        self.folder, self.spec, self.split, self.choices = folder, spec, spec.split, choices
+        self.images, self.licenses = listed.images, listed.licenses
         self.ids = tuple(choice.id for choice in choices)
 
     def rights(self, index: int) -> Rights | None:
@@ -289,6 +303,14 @@ class _Coco(ImageSet):
         chosen = {choice.image_id for choice in self.choices}
         others = sorted((image for image in self.images if image.id not in chosen), key=lambda image: image.id)
         return _UnchosenImages(self.folder, self.split, others)
+
+    def fresh(self, seed: str, count: int) -> ImageSet:
+        chosen = {choice.image_id for choice in self.choices}
+        found = _read_coco(self.spec, self.folder, lambda listed: select_fresh(listed, self.spec, chosen, seed, count))
+        if (there := len(found.ids)) < count:
+            message = f"the suite leaves out {there:,} eligible photographs, not {count:,}"
+            raise SpecError(message, where=str(self.folder), cure="draw fewer: --images N")
+        return found
 
     def source(self, index: int) -> Path:
         return find_file(self.folder / self.split, self.choices[index].file_name)
@@ -307,6 +329,17 @@ class _Coco(ImageSet):
         return digest_of([super().fingerprint(), stamp(self.source(index) for index in range(len(self.choices)))])
 
 
+def _read_coco(spec: CocoData, folder: Path, choose: Callable[[Annotations], tuple[ChosenImage, ...]]) -> ImageSet:
+    """Return the photographs in `folder` that are chosen from its annotation file; see `open_coco`."""
+    path = folder / annotation_file(spec.split)
+    annotations = read_annotations(path)
+    try:
+        return _Coco(folder, spec, choose(annotations), annotations)
+    except (SpecError, IntegrityError) as error:
+        where = f"{path}: {error.where}" if error.where else str(path)
+        raise type(error)(error.message, where=where, cure=advise(folder, error.cure or CORRECT)) from None
+
+
 def open_coco(spec: CocoData, folder: Path) -> ImageSet:
     """Return the photographs that `spec` chooses of COCO in `folder`; their ids are COCO's, as 12 digits.
 
@@ -314,10 +347,4 @@ def open_coco(spec: CocoData, folder: Path) -> ImageSet:
         SpecError: the annotation file is absent, or too few photographs are eligible.
         IntegrityError: the annotation file is malformed.
     """
-    path = folder / annotation_file(spec.split)
-    annotations = read_annotations(path)
-    try:
-        return _Coco(folder, spec.split, select(annotations, spec), annotations)
-    except (SpecError, IntegrityError) as error:
-        where = f"{path}: {error.where}" if error.where else str(path)
-        raise type(error)(error.message, where=where, cure=advise(folder, error.cure or CORRECT)) from None
+    return _read_coco(spec, folder, lambda annotations: select(annotations, spec))

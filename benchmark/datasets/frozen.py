@@ -106,7 +106,9 @@ def _iter_samples(path: Path) -> Iterator[Sample]:
         yield sample_of(scene, row["id"])
 
 
-class _Frozen(ImageSet):
+class _Scenes(ImageSet):
+    """Scenes in memory, and the file that they are of or follow."""
+
     resized = False
 
     def __init__(self, path: Path, samples: list[Sample]) -> None:
@@ -121,7 +123,16 @@ class _Frozen(ImageSet):
         return sample
 
     def files(self) -> dict[str, Path]:
+        return {}
+
+
+class _Frozen(_Scenes):
+    def files(self) -> dict[str, Path]:
         return {key_of(self.path): self.path}
+
+    def fresh(self, seed: str, count: int) -> ImageSet:
+        scenes = (make_scene("challenge", int(seed, 16), index) for index in range(count))
+        return _Scenes(self.path, [sample_of(scene, f"fresh-{index:04d}") for index, scene in enumerate(scenes)])
 
 
 def open_frozen(spec: FrozenData, folder: Path) -> ImageSet:

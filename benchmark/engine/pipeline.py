@@ -48,6 +48,8 @@ def _check_shapes(target: Target, inverse: Inverter) -> None:
 class Pipeline:
     """Scores tiles of one target: the recons of one inverse, and what it makes of other taps' features.
 
+    With `as_defined` metrics are computed where their scores are taken from alone; see Scorer.
+
     Attributes:
         micro_batch: so many images go through the networks at once; halved for good where memory runs out.
     """
@@ -60,6 +62,8 @@ class Pipeline:
         networks: Networks,
         watch: Stopwatch,
         arithmetic: Arithmetic = OFFICIAL,
+        *,
+        as_defined: bool = False,
     ) -> None:
         self.watch, self.micro_batch = watch, arithmetic.micro_batch
         self._target, self._inverse, self._arithmetic = target, inverse, arithmetic
@@ -70,7 +74,7 @@ class Pipeline:
         if not self._reads_input:
             _check_shapes(target, inverse)
         self._apply = torch.compile(inverse.invert) if arithmetic.compiled else inverse.invert
-        self.scorer = Scorer(suite, target.spec.tap_names, self._invert, networks)
+        self.scorer = Scorer(suite, target.spec.tap_names, self._invert, networks, as_defined=as_defined)
         # Without a configuration of its own, an inverse says nothing of which taps have one shape.
         comparable = not self._reads_input and inverse.config.taps
         self.layers = LayerScorer(target, inverse, suite.layer_images, arithmetic) if comparable else None

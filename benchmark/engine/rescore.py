@@ -25,6 +25,7 @@ from benchmark.files.pixels import to_tensor
 from benchmark.metrics.case import Networks
 from benchmark.metrics.spec import get_metric
 from benchmark.records.audit import stored_cells
+from benchmark.records.challenges import Challenge
 from benchmark.records.consistency import CheckedRecord, check_record
 from benchmark.records.receipts import ROUNDING, Difference, Receipt
 from benchmark.records.record import Record, load_record
@@ -238,7 +239,7 @@ def compare_reruns(suite: Suite, stated: Sequence[ScoreArrays], rerun: Sequence[
 
 
 def make_receipt(
-    kind: Literal["rescored", "reproduced"],
+    kind: Literal["rescored", "reproduced", "challenged"],
     record: Record,
     differences: Mapping[str, Difference],
     device: torch.device,
@@ -246,6 +247,7 @@ def make_receipt(
     images: int,
     rerun_digest: str | None = None,
     isolation: tuple[str, ...] | None = None,
+    challenge: Challenge | None = None,
 ) -> Receipt:
     """Return the unsealed receipt of a check that ran here, today, on `device`."""
     return Receipt(
@@ -262,4 +264,5 @@ def make_receipt(
         images=images,
         isolation=isolation,
         differences=dict(differences),
+        challenge=challenge,
     )

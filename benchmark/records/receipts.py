@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from benchmark.errors import IntegrityError, NotFoundError
 from benchmark.files.canonical import digest_of, readable_json
@@ -18,6 +18,7 @@ from benchmark.files.declarations import Frozen, read_json, unset
 from benchmark.files.fields import Id, Line, Sha256
 from benchmark.files.storing import write_text
 from benchmark.metrics.spec import get_metric
+from benchmark.records.challenges import LEAST_IMAGES, Challenge, check_challenge
 from benchmark.records.record import Record
 
 __all__ = [
@@ -29,7 +30,7 @@ RECEIPTS = "receipts"
 ROUNDING = 5e-5
 """How far, relative to max(1, |value|), the same pixels may be scored apart on two CPUs: float32 rounding alone."""
 
-Trust = Literal["self-reported", "rescored", "reproduced"]
+Trust = Literal["self-reported", "rescored", "reproduced", "challenged"]
 
 
 class Difference(Frozen):
@@ -69,8 +70,9 @@ class Receipt(Frozen):
     """What a check of one record found."""
 
     schema_version: Literal[1] = 1
-    kind: Literal["rescored", "reproduced"]
-    """`rescored`: its audit images scored again; `reproduced`: the whole evaluation run again."""
+    kind: Literal["rescored", "reproduced", "challenged"]
+    """`rescored`: its audit images scored again; `reproduced`: the whole evaluation run again; `challenged`: run on
+    images that were drawn after the record was made."""
     submission: Id
     suite: str = Field(max_length=80)
     suite_digest: Sha256
@@ -86,10 +88,20 @@ class Receipt(Frozen):
     """how many images were compared."""
     isolation: Annotated[tuple[Line, ...], Field(max_length=8)] | None = Field(default=None, exclude_if=unset)
     """what the worker was kept from that reran the inverse; None: it ran in the process that scored it."""
-    differences: dict[Id, Difference] = Field(min_length=1, max_length=256)
-    """by metric."""
+    differences: dict[Id, Difference] = Field(max_length=256)
+    """by metric; none where fresh images were drawn."""
+    challenge: Challenge | None = Field(default=None, validate_default=True, exclude_if=unset)
+    """what fresh images gave; none where those of the record were compared."""
     digest: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
     """SHA-256 of all other fields."""
+
+    @field_validator("differences", "challenge")
+    @classmethod
+    def _of_its_kind(cls, value: object, info: ValidationInfo) -> object:
+        wanted = (info.data.get("kind") == "challenged") == (info.field_name == "challenge")
+        if bool(value) != wanted:
+            raise ValueError(f"{'is needed' if wanted else 'has no place'} in this kind of receipt")
+        return value
 
     def content_digest(self) -> str:
         """Return the SHA-256 of all fields but the digest itself."""
@@ -98,6 +110,8 @@ class Receipt(Frozen):
     @property
     def agrees(self) -> bool:
         """Whether nothing is farther apart than allowed, and something was compared at all."""
+        if self.challenge:
+            return self.challenge.agrees
         differences = self.differences.values()
         return all(difference.agrees for difference in differences) and any(
             difference.compared for difference in differences
@@ -128,6 +142,9 @@ def check_receipt(receipt: Receipt, record: Record, where: str) -> None:
     ):
         message = f"is of record {receipt.record_digest[:16]} of '{receipt.submission}', not of {record.digest[:16]}"
         raise IntegrityError(message, where=where, cure="remove it, or check this record: invbench verify")
+    if receipt.challenge:
+        check_challenge(receipt.challenge, record, where)
+        return
     metrics = {cell.metric for cell in record.cells}
     if receipt.differences.keys() != metrics or receipt.images > record.images:
         raise IntegrityError("compares other metrics or images than the record has", where=where)
@@ -163,11 +180,14 @@ def load_receipts(folder: Path, record: Record) -> list[Receipt]:
 def trust_of(record: Record, receipts: Sequence[Receipt], authors: Sequence[str]) -> Trust:
     """Return the trust that the receipts of a record give it.
 
-    `reproduced`: someone who is no author ran the whole evaluation again and found it within the tolerances;
+    `challenged`: it is reproduced, and someone who is no author found that it does as well on fresh images, enough of
+    them; `reproduced`: someone who is no author ran the whole evaluation again and found it within the tolerances;
     `rescored`: the audit images were scored again and gave the record's scores.
     """
     good = [receipt for receipt in receipts if receipt.record_digest == record.digest and receipt.agrees]
     names = {name.casefold() for name in authors}
-    if any(r.kind == "reproduced" and r.images == record.images and r.by.casefold() not in names for r in good):
-        return "reproduced"
+    others = [receipt for receipt in good if receipt.by.casefold() not in names]
+    if any(receipt.kind == "reproduced" and receipt.images == record.images for receipt in others):
+        challenged = any(receipt.kind == "challenged" and receipt.images >= LEAST_IMAGES for receipt in others)
+        return "challenged" if challenged else "reproduced"
     return "rescored" if any(receipt.kind == "rescored" for receipt in good) else "self-reported"

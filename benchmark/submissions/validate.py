@@ -44,7 +44,7 @@ _ALLOWED: tuple[tuple[str, int], ...] = (
     (rf"{STORED}/[a-z0-9][a-z0-9._-]{{0,63}}/{re.escape(WEIGHTS)}", MAX_STORED_BYTES),
     *((rf"({_RECORD}|{_OLD}){re.escape(name)}", size) for name, size in (
         ("record.json", MAX_RECORD_BYTES), ("scores.parquet", MAX_FILE_BYTES), ("audit.parquet", MAX_AUDIT_BYTES))),
-    (rf"({_RECORD}|{_OLD})receipts/(rescored|reproduced)-[0-9a-f]{{12}}\.json", MAX_TEXT_BYTES),
+    (rf"({_RECORD}|{_OLD})receipts/(rescored|reproduced|challenged)-[0-9a-f]{{12}}\.json", MAX_TEXT_BYTES),
 )  # fmt: skip
 """What a submission's folder may hold: patterns of paths, and the largest size of such a file in bytes."""
 

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field
 
 from benchmark.files.declarations import Frozen
 from benchmark.files.fields import Id, Line, Sha256, SuiteId
+from benchmark.records.challenges import Challenge
 from benchmark.records.history import Event
 from benchmark.records.receipts import Trust
 from benchmark.records.record import AxisScore, Estimate
@@ -102,8 +103,9 @@ class BoardSubmission(_BoardPart):
 class BoardReceipt(_BoardPart):
     """What a check of the record found; the download `receipts` has the differences by metric."""
 
-    kind: Literal["rescored", "reproduced"]
-    """`rescored`: its audit images scored again; `reproduced`: the whole evaluation run again."""
+    kind: Literal["rescored", "reproduced", "challenged"]
+    """`rescored`: its audit images scored again; `reproduced`: the whole evaluation run again; `challenged`: run on
+    images that were drawn after the record was made."""
     by: Line
     """who checked."""
     date: datetime.date
@@ -111,6 +113,8 @@ class BoardReceipt(_BoardPart):
     """how many images were compared."""
     agrees: bool
     """whether nothing is farther apart than allowed."""
+    challenge: Challenge | None
+    """what fresh images gave."""
     digest: Sha256
     """SHA-256 of the receipt."""
 

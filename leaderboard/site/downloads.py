@@ -89,7 +89,8 @@ _WORDS = {
     "receipts": (
         "Receipts",
         "One row per receipt and metric: who checked the record, when and where, how many values were compared, how "
-        "many are equal bit by bit, the largest difference, and how many are farther apart than allowed.",
+        "many are equal bit by bit, the largest difference, and how many are farther apart than allowed. Challenges, "
+        "which compare axes, are in board.json.",
     ),
     "history": (
         "History",

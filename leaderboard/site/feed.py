@@ -80,8 +80,9 @@ def _iter_changes(suite: Suite, entry: Entry) -> Iterator[_Change]:
         yield _Change(urn, _midnight(gone.date), title, summary, "withdrawn", link)
     for receipt in entry.receipts:
         verdict = "agrees" if receipt.agrees else "does not agree"
+        images = f"{receipt.images} {'fresh images' if receipt.challenge else 'images'}"
         title = f"{suite.id}: record of {name} {receipt.kind}"
-        summary = f"{receipt.by} checked record {receipt.record_digest} on {receipt.images} images: it {verdict}."
+        summary = f"{receipt.by} checked record {receipt.record_digest} on {images}: it {verdict}."
         urn = _urn("receipt", receipt.digest)
         yield _Change(urn, _midnight(receipt.date), title, summary, "receipt", link, (receipt.by,))
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import tomli_w
 import transformers as hf
 from hubserver import HubServer
 from networks import FULL, build, publish, save_network
@@ -54,13 +55,17 @@ def serve(hub: HubServer, targets: tuple[str, ...], folder: Path) -> dict[str, s
 
 def write_copy(file: Path, targets: tuple[str, ...], commits: dict[str, str], images: int) -> Suite:
     """Write a suite like coco@1 with some of its targets, at other commits, over fewer photographs."""
-    text = Path(str(COCO._file)).read_text(encoding="utf-8")
-    head, *parts = text.split("[[targets]]\n")
-    text = head + "".join(f"[[targets]]\n{part}" for part in parts if re.search(r'id = "(.+)"', part)[1] in targets)  # type: ignore[index]
-    for source in COCO.networks:
-        text = text.replace(str(source.revision), commits.get(str(source.repo_id), str(source.revision)))
-    text = text.replace('name = "coco"', 'name = "copy"').replace("images = 1000", f"images = {images}")
-    file.write_text(text, encoding="utf-8")
+    stated = tomllib.loads(Path(str(COCO._file)).read_text(encoding="utf-8"))
+    stated["name"] = "copy"
+    stated["dataset"]["images"] = images
+    stated["targets"] = [target for target in stated["targets"] if target["id"] in targets]
+    cells = [
+        cell | {"targets": [name for name in cell["targets"] if name in targets]} for cell in stated["audit_cells"]
+    ]
+    stated["audit_cells"] = [cell for cell in cells if cell["targets"]]
+    for source in (stated["judge"], *(target["source"] for target in stated["targets"])):
+        source["revision"] = commits[source["repo_id"]]
+    file.write_text(tomli_w.dumps(stated), encoding="utf-8")
     return load_suite(str(file))
 
 

@@ -113,7 +113,7 @@ def test_metric_declarations_hold(metric: object) -> None:
 def test_submissions_are_valid_and_cover_the_suite(mini: Suite) -> None:
     root = submissions_root()
     assert list_submissions(root) == [
-        "copy", "end_to_end", "knn", "mean", "modular", "modular_joint", "modular_per_tap", "ridge",
+        "copy", "end_to_end", "knn", "mean", "modular", "modular_joint", "modular_per_tap", "optimize", "ridge",
     ]  # fmt: skip
     for name in list_submissions(root):
         submission = load_submission(root, name)

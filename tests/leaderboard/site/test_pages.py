@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from boards import write_receipts
 
 from benchmark.records.equivalent import FLAT_COLOR
 from benchmark.records.history import Event
@@ -23,6 +24,7 @@ from benchmark.suites.catalog import load_suite
 from benchmark.suites.lock import Lock, load_lock
 from benchmark.suites.spec import CocoData, ImagenetData, Suite
 from leaderboard.data.board import OWN_CHARTS, STYLES, Board
+from leaderboard.data.entries import load_entries
 from leaderboard.data.rankings import DASH, MINUS, render_number
 from leaderboard.data.views import axes_of
 from leaderboard.site.citation import cite_submission
@@ -148,6 +150,35 @@ def test_history_and_withdrawal_are_told_with_their_reasons(rich: Site, hostile:
     assert old.digest in page.source and entry.record.digest in page.source
     gone = rich.pages[f"{board.folder}/method-withdrawn.html"]
     assert re.search(rf"Withdrawn\s+on 2026-01-31: {re.escape(hostile)}", gone.text)
+
+
+def test_a_challenge_is_shown_with_its_beacon_and_every_comparison(rich: Site, hostile: str) -> None:
+    (board,) = rich.boards
+    page = rich.pages[f"{board.folder}/method-hostile.html"]
+    entry = next(entry for entry in board.loaded if entry.submission.id == "hostile")
+    (receipt,) = [receipt for receipt in entry.receipts if receipt.challenge]
+    assert receipt.challenge is not None and receipt.challenge.beacon == hostile
+    (table,) = re.findall(r"<caption><span>Challenge of.*?</table>", page.source, re.DOTALL)
+    assert f"on the {entry.record.images} images of the suite and on 32 fresh ones" in table
+    rows = re.findall(r"<tr><th scope=.row.>(.*?)</th><td>(.*?)</td><td>(.*?)</td>", table)
+    stated = {(name, axis): s.value for name, t in entry.record.targets.items() for axis, s in t.axes.items()}
+    assert {(name, axis): value for name, axis, value in rows} == {k: f"{v:.3f}" for k, v in stated.items()}
+    assert table.count("<td>+0.013</td>") + table.count("<td>+0.012</td>") == len(stated)
+    assert page.text.count(" ".join(hostile.split())) >= 8
+    assert "32 fresh" in page.text and "passes" in page.text
+    assert entry.trust == "self-reported", "by its author"
+
+
+def test_trust_is_challenged_where_others_reran_and_challenged_a_record(
+    suite: Suite, lock: Lock, four: Path, build: Callable[..., Site], tmp_path: Path
+) -> None:
+    write_receipts(four / "ridge/records/mini@1", "B. Reader", "0123456789abcdef" * 4)
+    board = Board(suite, lock, load_entries(suite, lock, [four]))
+    site = build([board], tmp_path / "site")
+    assert {e.submission.id: e.trust for e in board.loaded}["ridge"] == "challenged"
+    for name in ("index", "method-ridge"):
+        assert '<span class="badge challenged">challenged</span>' in site.pages[f"{board.folder}/{name}.html"].source
+    assert "<option>challenged</option>" in site.pages[f"{board.folder}/index.html"].source
 
 
 def test_recons_of_a_submission_are_beside_what_the_target_saw(rich: Site) -> None:
