@@ -167,7 +167,7 @@ def test_in_comments_the_text_of_others_is_text(text: str) -> None:
         "rescored": "agrees", "rerun": "not run",
     }  # fmt: skip
     review = Review.model_validate({"submission": "mine", "findings": (finding, finding), "suites": (suite,)})
-    comment = render_comment(review)
+    comment = render_comment(review, "a" * 40)
     lines = comment.splitlines()
     assert comment.count("zap") >= 6
     assert lines[0] == "<!-- invbench review -->"

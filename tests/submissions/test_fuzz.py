@@ -271,7 +271,7 @@ def test_reviews(sandbox: Sandbox, chance: Chance) -> None:
         content["suites"] = []
     path.write_text(json.dumps(content), encoding="utf-8", errors="replace")
     with refused():
-        comment = render_comment(read_json(path, Review, MAX_REVIEW_BYTES))
+        comment = render_comment(read_json(path, Review, MAX_REVIEW_BYTES), "a" * 40)
         assert comment.startswith("<!-- invbench review -->\n## ")
 
 
