@@ -87,6 +87,7 @@ def spoil(result: Path, how: str) -> None:
     ],
 )
 def test_a_result_that_could_mislead_the_upload_is_refused(tmp_path: Path, result: Path, how: str, why: str) -> None:
+    """T10."""
     spoil(result, how)
     done = collect(result, tmp_path / "rerun")
     assert done.returncode == 1 and why in done.stderr
@@ -131,6 +132,7 @@ def test_confined_code_is_somebody_else_without_rights_or_variables(room: Path) 
 
 
 def test_confined_code_reaches_no_network_no_process_and_no_socket(room: Path) -> None:
+    """T8."""
     hidden = "find /run /home /tmp /var/tmp /dev/shm -mindepth 1 ! -type d"
     done = confine(room, f"tail -n +3 /proc/net/dev | cut -d: -f1; {hidden}; ls -d /proc/[0-9]* | wc -l")
     assert done.returncode == 0, done.stderr

@@ -195,6 +195,7 @@ def test_a_name_that_no_receipt_can_hold_is_refused_before_any_work(command: str
 
 
 def test_published_records_and_receipts_are_not_touched(proposal: Path, base: Path, tmp_path: Path) -> None:
+    """T14."""
     shutil.copytree(submissions_root() / "ridge", base / "ridge")
     (proposal / "records/mini@1/scores.parquet").unlink()
     found = review(proposal, base, tmp_path / "review.json", code=2)
@@ -227,6 +228,7 @@ def test_a_review_of_others_is_data(tmp_path: Path, text: str, message: str) -> 
 
 
 def test_the_comment_shows_what_others_wrote_as_text() -> None:
+    """T7."""
     evil = "| x | </td><script>alert(1)</script> [a](javascript:b) @everyone #1 `` ` `` https://example.org \n# Title"
     finding = ReviewFinding(severity="error", message=evil, where=evil, cure=evil)
     suite = SuiteReview(

@@ -1,4 +1,7 @@
-"""Whatever others write into a submission, record, receipt or review ends as text on the board and in comments."""
+"""Whatever others write into a submission, record, receipt or review ends as text on the board and in comments.
+
+Threats: T7, T18.
+"""
 
 from __future__ import annotations
 
