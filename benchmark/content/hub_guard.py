@@ -88,7 +88,7 @@ def guarded(max_bytes: int | None = None) -> Iterator[None]:
 def _install() -> None:
     from huggingface_hub import set_client_factory
     from huggingface_hub.constants import HF_HUB_DOWNLOAD_TIMEOUT
-    from huggingface_hub.utils import get_session
+    from huggingface_hub import get_session
 
     http = http_library()
     before = list(get_session().event_hooks["request"])
@@ -108,7 +108,7 @@ class _Guard:
         self.http, self.headers_s, self.body_s = http, HEADERS_PER_TIMEOUT * timeout_s, BODY_PER_TIMEOUT * timeout_s
         guard = self
 
-        class Watched(http.SyncByteStream):  # type: ignore[misc, name-defined]
+        class Watched(http.SyncByteStream):  # type: ignore[misc]
             """A body with an end: in bytes, and in time."""
 
             def __init__(self, stream: Any, most: int) -> None:
