@@ -86,9 +86,8 @@ def guarded(max_bytes: int | None = None) -> Iterator[None]:
 
 
 def _install() -> None:
-    from huggingface_hub import set_client_factory
+    from huggingface_hub import get_session, set_client_factory
     from huggingface_hub.constants import HF_HUB_DOWNLOAD_TIMEOUT
-    from huggingface_hub import get_session
 
     http = http_library()
     before = list(get_session().event_hooks["request"])
