@@ -187,18 +187,24 @@ def docs_schemas(out: Path) -> None:
 
 @click.command("comment")
 @click.argument("review_file", metavar="REVIEW", type=FILE)
-def comment(review_file: Path) -> None:
+@click.option("--changed", type=FILE, required=True, help="What `ci changed` wrote: the paths that change.")
+@click.option("--commit", required=True, help="The commit that was reviewed.")
+def comment(review_file: Path, changed: Path, commit: str) -> None:
     """Print the comment for a pull request from a review, which may come from anywhere: its text stays text.
+
+    Of a pull request that changes more than the folder of one submission it says that, and nothing of the review.
 
     \b
     Example:
-      invbench ci comment review.json > comment.md
+      invbench ci comment review.json --changed changed --commit COMMIT > comment.md
     """
     from benchmark.files.declarations import read_json
     from benchmark.submissions.review import MAX_REVIEW_BYTES, Review
-    from leaderboard.comment import render_comment
+    from leaderboard.comment import limit_to, render_comment
 
-    click.echo(render_comment(read_json(review_file, Review, MAX_REVIEW_BYTES)), nl=False)
+    review = read_json(review_file, Review, MAX_REVIEW_BYTES)
+    paths = changed.read_bytes().decode(errors="replace").split("\0")
+    click.echo(render_comment(limit_to(review, filter(None, paths)), commit), nl=False)
 
 
 @click.command("board")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tabulate import tabulate
 
+from benchmark.errors import SpecError
 from benchmark.files.paths import submissions_root
+from benchmark.submissions.github import MARK
 from benchmark.submissions.markdown import code
-from benchmark.submissions.review import Review, SuiteReview
+from benchmark.submissions.review import Review, ReviewFinding, SuiteReview, find_scope
 from benchmark.suites.catalog import load_suite
 from benchmark.suites.lock import load_lock
 from benchmark.suites.spec import AXES
@@ -16,7 +18,7 @@ from leaderboard.data.entries import load_entries
 from leaderboard.data.rankings import reference_of, render_number
 from leaderboard.data.views import overall_of
 
-__all__ = ["render_comment"]
+__all__ = ["limit_to", "render_comment"]
 
 _MARKS = {"error": "**Error**", "confirm": "**To confirm**", "note": "Note"}
 _WORDS = {"agrees": "agrees", "differs": "**differs**", "not run": "not run"}
@@ -44,31 +46,53 @@ def _iter_table(item: SuiteReview, submission_id: str) -> Iterator[str]:
     yield ""
 
 
-def render_comment(review: Review) -> str:
-    """Return the comment as Markdown: findings, a table against the reference methods, and the next step."""
-    lines = ["<!-- invbench review -->"]
+def _hint(finding: ReviewFinding) -> str:
+    return f" ({code(finding.cure)})" if finding.cure else ""
+
+
+def limit_to(review: Review, changed: Iterable[str]) -> Review:
+    """Return a review as far as it may speak for a pull request that changes these paths.
+
+    A review can have been written by a pull request that edits the workflow. So it speaks for the folder of one
+    submission and for nothing else; where more changes, nothing of it is left.
+    """
+    try:
+        scope = find_scope(changed)
+    except SpecError:
+        return Review(submission=None)
+    return review if review.submission in (scope, None) else Review(submission=None)
+
+
+def _next_step(review: Review, name: str) -> str:
+    if not review.sound:
+        return f"fix what is listed, then {code(f'invbench validate submissions/{name}')}, and push again."
+    if review.passed:
+        return "a maintainer reads the submission and merges it; a label may ask for a rerun on a GPU."
+    return "a maintainer asks those whom the published entry names whether they want this, and only then merges it."
+
+
+def render_comment(review: Review, commit: str) -> str:
+    """Return the comment as Markdown: findings, a table against the reference methods, and the next step.
+
+    Args:
+        review: as far as it may speak, see `limit_to`.
+        commit: the commit that it is of.
+    """
+    about = f"Commit {code(commit[:12])}."
     if review.submission is None:
-        lines += [
-            "## A maintainer will look at this",
+        why = [f"Nothing was run: {code(finding.message)}{_hint(finding)}." for finding in review.findings]
+        told = why or [
             "It changes more than the folder of one submission, so nothing was run. If it was meant to be a "
-            "submission, keep the change inside `submissions/<id>/`.",
+            "submission, keep the change inside `submissions/<id>/`."
         ]
-        return "\n".join(lines) + "\n"
-    state = (
-        "not yet" if not review.sound else "all checks passed" if review.passed else "a maintainer has to confirm it"
-    )
-    lines.append(f"## Submission {code(review.submission)}: {state}")
+        return "\n".join([MARK, "## A maintainer will look at this", *told, "", about]) + "\n"
+    confirmed = "all checks passed" if review.passed else "a maintainer has to confirm it"
+    lines = [MARK, f"## Submission {code(review.submission)}: {confirmed if review.sound else 'not yet'}"]
     for finding in review.findings:
-        cure = f" ({code(finding.cure)})" if finding.cure else ""
-        lines.append(f"- {_MARKS[finding.severity]} in {code(finding.where)}: {code(finding.message)}{cure}")
+        mark = _MARKS[finding.severity]
+        lines.append(f"- {mark} in {code(finding.where)}: {code(finding.message)}{_hint(finding)}")
     lines.append("")
     for item in review.suites:
         lines += _iter_table(item, review.submission)
-    if not review.sound:
-        step = f"fix what is listed, then {code(f'invbench validate submissions/{review.submission}')}, and push again."
-    elif review.passed:
-        step = "a maintainer reads the submission and merges it; a label may ask for a rerun on a GPU."
-    else:
-        step = "a maintainer asks those whom the published entry names whether they want this, and only then merges it."
-    lines.append(f"Next: {step}")
+    lines += [f"Next: {_next_step(review, review.submission)}", "", about]
     return "\n".join(lines) + "\n"

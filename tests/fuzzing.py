@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from forge import write_submission
 from hypothesis import HealthCheck, given, settings
@@ -200,3 +201,25 @@ def toml(value: Any) -> str:
     if isinstance(value, float):
         return repr(value)
     return "null" if value is None else json.dumps(value)
+
+
+def change_table(table: pa.Table, schema: pa.Schema, chance: Chance) -> pa.Table:
+    rows = table.to_pylist()
+    for _ in range(chance.randint(1, 3)):
+        at, name = chance.randrange(len(rows)), chance.choice(schema.names)
+        kind, value = chance.randrange(6), chance.value(0)
+        if kind == 0:
+            rows.pop(at)
+        elif kind == 1:
+            rows.insert(at, dict(rows[at - 1]))
+        elif kind == 2:
+            rows[at - 1][name], rows[at][name] = rows[at][name], rows[at - 1][name]
+        elif name == "value":
+            rows[at][name] = value if isinstance(value, float) else None
+        elif name == "png":
+            rows[at][name] = rows[at][name][: chance.randrange(40)] + chance.bytes()
+        else:
+            rows[at][name] = (
+                None if value is None and name == "reason" else str(value).encode(errors="replace").decode()
+            )
+    return pa.Table.from_pylist(rows, schema=schema)

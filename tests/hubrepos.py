@@ -95,6 +95,9 @@ class Fault:
     cut: int | None = None
     reset: bool = False
     body: bytes | None = None
+    drip: float = 0.0
+    slow_headers: float = 0.0
+    endless: bool = False
 
 
 class Refusal(Exception):

@@ -113,8 +113,10 @@ class HubServer:
         """Spoil the next `times` requests whose path contains `path`, of `method` if one is named.
 
         `status` answers with that error; `stall` waits so many seconds first; `reset` breaks the connection off with
-        RST; `cut` ends the body after so many bytes (with `reset` by RST); `body` sends other bytes; `headers` adds
-        headers or overrides them. Faults are used up in the order in which they were set.
+        RST; `cut` ends the body after so many bytes (with `reset` by RST); `body` sends other bytes; `drip` waits so
+        many seconds before each byte of the body, `slow_headers` before each of a hundred headers; `endless` sends
+        zeros until the client has enough; `headers` adds headers or overrides them, or leaves those out that are None.
+        Faults are used up in the order in which they were set.
         """
         self.faults.append(Fault(path, method, times, **what))
 
@@ -336,12 +338,21 @@ class Handler(BaseHTTPRequestHandler):
         headers = {"Accept-Ranges": "bytes", "Content-Length": str(stop - start), "Connection": "close"} | headers
         self.send_response(status)
         for name, value in (headers | dict(self.fault.headers)).items():
-            self.send_header(name, value)
+            if value is not None:
+                self.send_header(name, value)
+        for number in range(100 if self.fault.slow_headers else 0):
+            self.send_header(f"X-{number}", "slow")
+            self.flush_headers()
+            self.hub.closing.wait(self.fault.slow_headers)
         self.end_headers()
         if self.command != "HEAD":
             cut = stop if self.fault.cut is None else min(stop, start + self.fault.cut)
             for part in blob.read(start, cut):
-                self.wfile.write(part)
+                for piece in (bytes([byte]) for byte in part) if self.fault.drip else (part,):
+                    self.hub.closing.wait(self.fault.drip)
+                    self.wfile.write(piece)
+            while self.fault.endless and not self.hub.closing.is_set():
+                self.wfile.write(bytes(CHUNK))
             if cut < stop and self.fault.reset:
                 self.break_off()
         self.close_connection = True

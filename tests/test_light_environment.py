@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from githubserver import HEAD, serve
 from packaging.requirements import Requirement
+from pullrequests import PLAIN, Forge
 
 ROOT = Path(__file__).parents[1]
 PINS = ROOT / ".github" / "constraints"
@@ -36,6 +38,8 @@ def wanted(name: str) -> list[Requirement]:
     """What pyproject.toml asks of a file of pins."""
     groups = PROJECT["dependency-groups"]
     lines = PROJECT["project"]["dependencies"] + groups["build"]
+    if name == "test":
+        lines = lines + PROJECT["project"]["optional-dependencies"]["test"]
     if name == "light":
         lines = [line for line in groups["light"] if isinstance(line, str)] + groups["build"]
     return [Requirement(line) for line in lines]
@@ -49,8 +53,9 @@ def test_the_groups_repeat_what_the_project_declares() -> None:
     assert not {"torch", "torchvision", "transformers", "datasets"} & {pin.name for pin in pinned("light")}
 
 
-@pytest.mark.parametrize("name", ["light", "all"])
+@pytest.mark.parametrize("name", ["light", "all", "test"])
 def test_every_pin_is_one_release_with_hashes_and_fits(name: str) -> None:
+    """T12."""
     pins = pinned(name)
     for wish in wanted(name):
         found = [pin for pin in pins if pin.name == wish.name]
@@ -66,9 +71,11 @@ def test_every_pin_is_one_release_with_hashes_and_fits(name: str) -> None:
     assert options == ["--only-binary :all:"] and "://" not in text
 
 
-def test_both_files_pin_the_same_releases() -> None:
-    light, everything = ({(pin.name, str(pin.specifier)) for pin in pinned(name)} for name in ("light", "all"))
-    assert light <= everything
+def test_all_files_pin_the_same_releases() -> None:
+    """T12."""
+    names = ("light", "all", "test")
+    light, everything, tests = ({(pin.name, str(pin.specifier)) for pin in pinned(name)} for name in names)
+    assert light <= everything <= tests
 
 
 # --- The steps
@@ -163,19 +170,11 @@ def test_the_group_asks_for_no_more_than_the_pins_and_brings_no_torch(light: Lig
 
 @pytest.mark.nightly
 def test_the_submission_that_changes_is_found(light: Light, tmp_path: Path) -> None:
-    head = tmp_path / "head"
-    (head / "submissions" / "mine").mkdir(parents=True)
-    git = ["git", "-C", str(head), "-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
-
-    def commit(text: str) -> str:
-        (head / "submissions" / "mine" / "submission.toml").write_text(text)
-        subprocess.run([*git, "add", "."], check=True)
-        subprocess.run([*git, "commit", "-q", "-m", text], check=True)
-        return subprocess.check_output([*git, "rev-parse", "HEAD"], text=True).strip()
-
-    subprocess.run([*git, "init", "-q"], check=True)
-    base, output = commit("id = 1\n"), tmp_path / "output"
-    light.step("submission.yml", "scope", tmp_path, BASE=base, HEAD=commit("id = 2\n"), GITHUB_OUTPUT=str(output))
+    forge = Forge(tmp_path)
+    (tmp_path / "base").symlink_to(ROOT)
+    head, output = forge.pull((PLAIN, "submissions/mine/submission.toml", b"id = 'mine'\n")), tmp_path / "output"
+    where = {"GITHUB_SERVER_URL": f"file://{tmp_path}", "GITHUB_REPOSITORY": "origin", "GITHUB_OUTPUT": str(output)}
+    light.step("submission.yml", "scope", tmp_path, BASE=forge.base, HEAD=head, **where)
     assert output.read_text() == "id=mine\n"
 
 
@@ -183,13 +182,24 @@ def test_the_submission_that_changes_is_found(light: Light, tmp_path: Path) -> N
 def test_the_comment_is_rendered_from_a_review(light: Light, tmp_path: Path) -> None:
     (tmp_path / "review").mkdir()
     (tmp_path / "review" / "review.json").write_bytes(light.review.read_bytes())
-    light.step("submission-comment.yml", "comment", tmp_path, RUNNER_TEMP=str(tmp_path))
+    (tmp_path / "changed").write_text("submissions/mean/submission.toml\0")
+    light.step("submission-comment.yml", "comment", tmp_path, RUNNER_TEMP=str(tmp_path), HEAD_SHA="a" * 40)
     text = (tmp_path / "comment.md").read_text(encoding="utf-8")
     assert (
         text.startswith("<!-- invbench review -->\n")
         and "mini@1" in text
         and "| **`mean`** |" in " ".join(text.split())
     )
+
+
+@pytest.mark.nightly
+def test_the_comment_is_posted(light: Light, tmp_path: Path) -> None:
+    (tmp_path / "number").write_text("17\n")
+    (tmp_path / "text").write_text("<!-- invbench review -->\n")
+    command = ["invbench", "ci", "post", "number", "text", "--repository", "o/r", "--head", HEAD]
+    with serve() as pulls:
+        done = light.run(*command, cwd=tmp_path, GITHUB_API_URL=pulls.url, NO_PROXY="127.0.0.1")
+    assert done.returncode == 0 and len(pulls.written) == 1, done.stderr
 
 
 @pytest.mark.nightly

@@ -134,7 +134,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         "benchmark.records.columns": "",
         "benchmark.records.scores": "",
     },
-    "submissions/test_changes.py": {"benchmark.submissions.findings": ""},
+    "submissions/test_ownership.py": {"benchmark.submissions.findings": ""},
     "submissions/test_pull_request.py": {
         "benchmark.commands.check": '"verify"',
         "benchmark.commands.submit": '"submit"',

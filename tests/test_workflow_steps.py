@@ -3,61 +3,28 @@
 from __future__ import annotations
 
 import os
-import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from workflows import bash, steps, text_of
-
-
-def git(folder: Path, *arguments: str, **environment: str) -> str:
-    own = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
-    names = {f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    done = subprocess.run(
-        ["git", "-C", str(folder), *arguments],
-        capture_output=True, text=True, check=True, env=os.environ | own | names | environment,
-    )  # fmt: skip
-    return done.stdout.strip()
+from pullrequests import LINK, PLAIN, Forge, files_of
+from workflows import ROOT, bash, text_of
 
 
 @pytest.fixture
 def pull(tmp_path: Path) -> dict[str, str]:
-    """A pull request whose base moved on; its head is checked out in `head`. Returns what the step is given."""
-    origin = tmp_path / "origin"
-    origin.mkdir()
-    git(origin, "init", "-q", "-b", "main")
-    (origin / "submissions" / "ours").mkdir(parents=True)
-    (origin / "submissions" / "ours" / "submission.toml").write_text("id = 'ours'\n" * 20)
-    (origin / "cli.py").write_text("print()\n")
-    (origin / ".gitmodules").write_text('[submodule "x"]\n\tpath = x\n\turl = y\n\tignore = all\n')
-    git(origin, "add", ".")
-    git(origin, "update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},x")
-    git(origin, "commit", "-q", "-m", "base")
-    git(origin, "checkout", "-q", "-b", "change")
-    mine = origin / "submissions" / "mine"
-    mine.mkdir()
-    (mine / "submission.toml").write_text("id = 'mine'\n")
-    (mine / "a\nb").write_text("")
-    git(origin, "mv", "submissions/ours/submission.toml", "submissions/mine/copied.toml")
-    (mine / "link").symlink_to("/etc/passwd")
-    git(origin, "add", "submissions")
-    git(origin, "update-index", "--cacheinfo", f"160000,{'2' * 40},x")
-    git(origin, "commit", "-q", "-m", "head")
-    head = git(origin, "rev-parse", "HEAD")
-    git(origin, "checkout", "-q", "-f", "main")
-    (origin / "README.md").write_text("main moved on\n")
-    git(origin, "add", "README.md")
-    git(origin, "commit", "-q", "-m", "later")
-    (config,) = [step["env"] for f, j, step in steps() if (f, j) == ("submission.yml", "scope") and links(step)]
-    variables = {name: str(value) for name, value in config.items()}
-    git(tmp_path, "clone", "-q", "--no-checkout", str(origin), "head")
-    git(tmp_path / "head", "checkout", "-q", head, **variables)
-    return {"BASE": git(origin, "rev-parse", "main"), "HEAD": head, "GITHUB_OUTPUT": str(tmp_path / "output")}
+    """A pull request of one submission, as the variables of a step; the base branch is checked out in `base`."""
+    forge = Forge(tmp_path)
+    head = forge.pull((PLAIN, "submissions/mine/submission.toml", b"id = 'mine'\n"))
+    return variables(forge, head)
 
 
-def links(step: dict[str, Any]) -> bool:
-    return "GIT_CONFIG_COUNT" in step.get("env", {})
+def variables(forge: Forge, head: str) -> dict[str, str]:
+    folder = forge.folder.parent
+    (folder / "base").symlink_to(ROOT)
+    (folder / "output").write_text("")
+    server = {"GITHUB_SERVER_URL": f"file://{folder}", "GITHUB_REPOSITORY": "origin"}
+    return server | {"BASE": forge.base, "HEAD": head, "GITHUB_OUTPUT": str(folder / "output")}
 
 
 def stand_in(folder: Path, text: str) -> str:
@@ -72,23 +39,27 @@ def stand_in(folder: Path, text: str) -> str:
 SCOPE = text_of("submission.yml", "scope", "Find the submission that changes")
 
 
-def test_the_scope_step_sees_every_path_that_the_pull_request_changes(tmp_path: Path, pull: dict[str, str]) -> None:
-    path = stand_in(tmp_path, '[ "$*" = "ci scope changed" ] && echo mine')
-    done = bash(SCOPE, tmp_path, PATH=path, **pull)
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "output").read_text() == "id=mine\n"
-    # A rename is both its paths, a line break is no separator, what main changed since is not theirs, and a submodule
-    # that .gitmodules hides is there.
-    assert (tmp_path / "changed").read_bytes().split(b"\0")[:-1] == [
-        b"submissions/mine/a\nb",
-        b"submissions/mine/copied.toml",
-        b"submissions/mine/link",
-        b"submissions/mine/submission.toml",
-        b"submissions/ours/submission.toml",
-        b"x",
-    ]
-    assert (tmp_path / "head" / "submissions" / "mine" / "link").read_text() == "/etc/passwd"
-    assert not (tmp_path / "head" / "submissions" / "mine" / "link").is_symlink()
+def tool(folder: Path) -> str:
+    """Put the tool of this checkout on the path; return the path."""
+    return stand_in(folder, f'PYTHONPATH={ROOT} exec {sys.executable} -m cli "$@"')
+
+
+@pytest.mark.parametrize(
+    ("entry", "output"),
+    [
+        ((PLAIN, "submissions/mine/README.md", b"Mine.\n"), "id=mine\n"),
+        ((LINK, "submissions/mine/README.md", b"/etc/passwd"), ""),
+    ],
+)
+def test_the_scope_step_takes_one_submission_and_nothing_else(
+    tmp_path: Path, entry: tuple[str, str, bytes], output: str
+) -> None:
+    """T1, T5: with the real scripts and the real tool."""
+    forge = Forge(tmp_path)
+    given = variables(forge, forge.pull((PLAIN, "submissions/mine/submission.toml", b"id = 'mine'\n"), entry))
+    done = bash(SCOPE, tmp_path, PATH=tool(tmp_path), **given)
+    assert (done.returncode, (tmp_path / "output").read_text()) == (0, output), done.stderr
+    assert not (tmp_path / "head").exists()
 
 
 @pytest.mark.parametrize(
@@ -104,24 +75,31 @@ def test_the_scope_step_sees_every_path_that_the_pull_request_changes(tmp_path: 
 def test_the_scope_step_names_no_submission_unless_there_is_one(
     tmp_path: Path, pull: dict[str, str], answer: str, code: int, output: str
 ) -> None:
-    (tmp_path / "output").write_text("")
     done = bash(SCOPE, tmp_path, PATH=stand_in(tmp_path, answer), **pull)
     assert (done.returncode, (tmp_path / "output").read_text()) == (code, output)
 
 
+REVIEW = text_of("submission.yml", "review", "Validate, rescore, compare with the rerun")
+
+
 @pytest.mark.parametrize("code", [0, 2, 3, 1])
 @pytest.mark.parametrize("identifier", ["mine", ""])
-@pytest.mark.parametrize("rerun", [True, False])
-def test_the_review_is_written_whatever_it_finds(tmp_path: Path, code: int, identifier: str, rerun: bool) -> None:
-    text = text_of("submission.yml", "review", "Validate, rescore, compare with the rerun")
-    (tmp_path / "output").write_text("")
-    if rerun:
+@pytest.mark.parametrize("run", ["success", "failure"])
+def test_the_review_is_written_whatever_it_finds(
+    tmp_path: Path, pull: dict[str, str], code: int, identifier: str, run: str
+) -> None:
+    """T5, T6: it is told what became of the run."""
+    if run == "success":
         (tmp_path / "rerun").mkdir()
-    path = stand_in(tmp_path, f'echo "$*"; exit {code}')
-    given = {"ID": identifier, "NUMBER": "17", "AUTHOR": "$(id) x", "GITHUB_OUTPUT": str(tmp_path / "output")}
-    done = bash(text, tmp_path, PATH=path, **given)
-    folder, flag = ("head/submissions/mine", "") if identifier else ("head/submissions", " --scope-failed")
-    options = f"--base base/submissions --author $(id) x --out review/review.json{flag}{' --rerun rerun' * rerun}"
-    assert done.stdout == f"ci review {folder} {options}\n"
+    path = stand_in(tmp_path, f'[ "$2" = scope ] && echo why >&2 && exit 2; echo "$*"; exit {code}')
+    done = bash(REVIEW, tmp_path, PATH=path, ID=identifier, NUMBER="17", AUTHOR="$(id) x", RUN=run, **pull)
+    outcome = f"--run {run}" if identifier else "--scope-failed why"
+    options = f"--base base/submissions --author $(id) x --out review/review.json {outcome}"
+    said = f"ci review proposed/{identifier} {options}{' --rerun rerun' * (run == 'success')}\n"
+    assert done.stdout == said, done.stderr
     assert (tmp_path / "review" / "number").read_text() == "17\n"
     assert (done.returncode, (tmp_path / "output").read_text()) == ((1, "") if code == 1 else (0, f"code={code}\n"))
+    if identifier:
+        assert files_of(tmp_path / "proposed") == {"mine/submission.toml": b"id = 'mine'\n"}
+    else:
+        assert (tmp_path / "why").read_text() == "why\n"

@@ -72,7 +72,7 @@ def validate_command(references: tuple[str, ...], base: str | None, account: str
       invbench validate my-method --json
     """
     from benchmark.files.paths import submissions_root
-    from benchmark.submissions.changes import check_change
+    from benchmark.submissions.ownership import check_change
     from benchmark.submissions.pull_request import open_published
     from benchmark.submissions.submission import list_submissions
     from benchmark.submissions.validate import validate

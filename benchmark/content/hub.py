@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from benchmark.content.hub_errors import AbsentError, OfflineError, absent, one_line
+from benchmark.content.hub_guard import guarded
 from benchmark.errors import IntegrityError, SpecError, UserError, first_line
 from benchmark.files.canonical import sha256_file
 
@@ -65,7 +66,7 @@ def fetch_file(
         UserError: it may not be read, cannot be reached or cannot be stored; tells which and what to do.
     """
     where = check_address(repo_id, revision, name, repo_type)
-    with one_line(where):
+    with one_line(where), guarded(max_bytes):
         path = find_cached(repo_id, revision, name, repo_type, where)
         if path is None:
             if max_bytes is not None:
@@ -132,7 +133,7 @@ def find_commit(repo_id: str, revision: str = "main", repo_type: RepoType = "mod
     if not BRANCH.fullmatch(revision) or ".." in revision:
         raise SpecError("not the name of a branch, tag or commit", where=where)
     where = f"{endpoint()}/{prefix(repo_type)}{where}"
-    with one_line(where):
+    with one_line(where), guarded():
         from huggingface_hub import HfApi
         from huggingface_hub.constants import HF_HUB_DOWNLOAD_TIMEOUT
 
@@ -151,7 +152,7 @@ def get_size(repo_id: str, revision: str, name: str, repo_type: RepoType = "mode
     Raises:
         SpecError, NotFoundError, UserError: as `fetch_file`.
     """
-    with one_line(check_address(repo_id, revision, name, repo_type)):
+    with one_line(check_address(repo_id, revision, name, repo_type)), guarded():
         return ask_size(repo_id, revision, name, repo_type)
 
 
@@ -161,7 +162,7 @@ def list_sizes(repo_id: str, revision: str, repo_type: RepoType = "model") -> di
     Raises:
         SpecError, NotFoundError, UserError: as `fetch_file`.
     """
-    with one_line(check_address(repo_id, revision, "x", repo_type).removesuffix("/x")):
+    with one_line(check_address(repo_id, revision, "x", repo_type).removesuffix("/x")), guarded():
         from huggingface_hub import HfApi
         from huggingface_hub.hf_api import RepoFile
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import errno
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from benchmark.content.hub_guard import http_library
 from benchmark.errors import NotFoundError, SpecError, UserError, first_line
 from benchmark.files.storing import NO_SPACE
 
@@ -38,10 +38,7 @@ def one_line(where: str) -> Iterator[None]:
     Put around calls of the client only: it raises ValueError for what it cannot parse, and its storage library
     `hf_xet` raises RuntimeError, which elsewhere are bugs of our own.
     """
-    import huggingface_hub.errors
-
-    # httpx or httpx2, whichever this version of the client uses
-    http: Any = sys.modules[huggingface_hub.errors.HfHubHTTPError.__mro__[1].__module__.partition(".")[0]]
+    http = http_library()
     try:
         yield
     except (http.HTTPError, http.InvalidURL, OSError, ValueError, RuntimeError) as error:
@@ -78,6 +75,8 @@ def explain_failure(error: Exception, http: Any, where: str) -> UserError:
             cure = "try again; on a slow line raise HF_HUB_ETAG_TIMEOUT and HF_HUB_DOWNLOAD_TIMEOUT (seconds)"
         case http.ConnectError() | http.ProxyError() | http.UnsupportedProtocol() | http.InvalidURL():
             message, cure = f"cannot be reached: {first_line(error)}", "check the network, HF_ENDPOINT and HTTPS_PROXY"
+        case http.DecodingError():
+            message, cure = f"not a Hub that can be trusted: {first_line(error)}", "check HF_ENDPOINT and HTTPS_PROXY"
         case http.HTTPError():
             message, cure = f"the connection broke off: {first_line(error)}", "run the same command again"
         case _ if isinstance(error, RuntimeError | ConnectionError) or type(error).__module__ == "hf_xet":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -13,15 +14,19 @@ from benchmark.records.consistency import check_record
 from benchmark.records.receipts import Difference
 from benchmark.records.record import Record, load_record
 from benchmark.records.store import record_folder
-from benchmark.submissions.changes import check_change
 from benchmark.submissions.findings import Finding
+from benchmark.submissions.ownership import check_change
 from benchmark.submissions.review import MAX_FINDINGS, Outcome, Review, ReviewFinding, SuiteReview
+from benchmark.submissions.submission import load_submission_folder
 from benchmark.submissions.validate import validate
 from benchmark.suites.audit import stored_images
 from benchmark.suites.catalog import list_suites, load_suite
 from benchmark.suites.lock import load_lock
 
 __all__ = ["review_submission"]
+
+EMBEDDED = "mini@1"
+"""The suite that pull requests are run on."""
 
 
 def _outcome(differences: dict[str, Difference]) -> Outcome:
@@ -67,7 +72,22 @@ def _review_record(
     return SuiteReview.of(record, rescored, compared)
 
 
-def review_submission(folder: Path, base: Path, rerun: Path | None, device: torch.device, author: str) -> Review:
+def _check_run(folder: Path, outcome: str, rerun: Path | None) -> Iterator[Finding]:
+    """Find that the job which runs a submission on `mini@1` failed, or handed on nothing to compare."""
+    submission = load_submission_folder(folder)
+    if EMBEDDED not in submission.suites:
+        return
+    where = str(folder / "submission.toml")
+    if outcome != "success":
+        cure = "see the log of the job 'run it on mini@1'"
+        yield Finding("error", f"it could not be run on {EMBEDDED}: {outcome}", where, cure, 2)
+    elif rerun is None or not (record_folder(rerun, submission.id, EMBEDDED) / "record.json").is_file():
+        yield Finding("error", f"the run on {EMBEDDED} left no record to compare with", where, "push again", 2)
+
+
+def review_submission(
+    folder: Path, base: Path, rerun: Path | None, device: torch.device, author: str, outcome: str | None = None
+) -> Review:
     """Run all checks of a submission and return their findings, the gravest first. Nothing of it is imported.
 
     Args:
@@ -75,9 +95,13 @@ def review_submission(folder: Path, base: Path, rerun: Path | None, device: torc
         base: the folder of the published submissions.
         author: the account that proposes it, as who hosts the repository states it; empty: nobody knows whose.
         rerun: a folder with records of reruns, which may have been written by the submission's own code.
+        outcome: what became of the job that made the rerun; anything but `success` fails a submission that enters
+            `mini@1`. None: there was no such job.
     """
     findings = validate(folder, base) + check_change(folder, base / folder.name, author)
     suites = []
+    if outcome is not None and all(finding.severity != "error" for finding in findings):
+        findings += _check_run(folder, outcome, rerun)
     if all(finding.severity != "error" for finding in findings):
         for suite_id in list_suites():
             records = folder / "records" / suite_id

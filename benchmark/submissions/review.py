@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from benchmark.errors import SpecError
+from benchmark.errors import SpecError, first_line
 from benchmark.files.declarations import Frozen
 from benchmark.files.fields import Sha256, SubmissionId, SuiteId
 from benchmark.records.record import Record
@@ -82,6 +82,12 @@ class Review(Frozen):
     submission: SubmissionId | None
     findings: tuple[ReviewFinding, ...] = Field(default=(), max_length=MAX_FINDINGS)
     suites: tuple[SuiteReview, ...] = Field(default=(), max_length=16)
+
+    @classmethod
+    def refused(cls, said: str) -> Review:
+        """Return the review of a change that is not of one submission alone; `said` is why, for readers."""
+        why = first_line(said, 1000).removeprefix("Error: ") or "it is not the change of one submission alone"
+        return cls(submission=None, findings=(ReviewFinding(severity="error", message=why, where="pull request"),))
 
     @property
     def sound(self) -> bool:

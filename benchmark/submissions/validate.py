@@ -29,7 +29,7 @@ from benchmark.suites.catalog import load_suite
 from benchmark.suites.lock import load_lock
 from benchmark.suites.spec import Suite
 
-__all__ = ["validate"]
+__all__ = ["MAX_FILES", "validate"]
 
 MAX_FILES = 2000
 WEIGHT_FILES = ("config.json", WEIGHTS)

@@ -1,4 +1,4 @@
-"""Archives are downloaded, checked and unpacked, whatever the server, the disk or the archive does."""
+"""Archives are downloaded, checked and unpacked, whatever the server, the disk or the archive does. (T16, T17)"""
 
 from __future__ import annotations
 

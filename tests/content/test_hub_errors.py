@@ -1,4 +1,4 @@
-"""What can fail between us and the Hub is one line with its fix."""
+"""What can fail between us and the Hub is one line with its fix. (T16)"""
 
 from __future__ import annotations
 
@@ -63,7 +63,13 @@ QUICK: dict[str, tuple[Callable[..., Step], str, dict[str, Any], str, str]] = {
     "no headers": (ask_file, "HEAD", {"status": 200}, "UserError", "HF_ENDPOINT"),
     "other commit": (ask_file, "HEAD", {"headers": {"X-Repo-Commit": NOWHERE}}, "IntegrityError", "another commit"),
     "evil commit": (ask_file, "HEAD", {"headers": {"X-Repo-Commit": "../../x"}}, "UserError", "Invalid pointer path"),
-    "evil tag": (ask_file, "HEAD", {"headers": {"ETag": '"../../../evil"'}}, "IntegrityError", "leads out of"),
+    "evil tag": (
+        ask_file,
+        "HEAD",
+        {"headers": {"ETag": '"../../../evil"'}},
+        "UserError",
+        "cannot be the name of a file",
+    ),
 }
 SLOW: dict[str, tuple[Callable[..., Step], str, dict[str, Any], str, str]] = {
     "too often": (ask_file, "HEAD", {"status": 429, "headers": SOON}, "UserError", "asked too often (429) (wait"),

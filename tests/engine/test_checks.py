@@ -18,6 +18,8 @@ from benchmark.submissions.review import Review, ReviewFinding, SuiteReview, fin
 from cli import main
 from leaderboard.comment import render_comment
 
+COMMIT = "c0ffee" * 6 + "abcd"
+
 
 def run(*arguments: str, code: int = 0) -> Result:
     done = CliRunner().invoke(main, arguments)
@@ -43,16 +45,25 @@ def run(*arguments: str, code: int = 0) -> Result:
     ],
 )
 def test_the_scope_is_one_submission(tmp_path: Path, changed: list[str], outcome: str) -> None:
-    paths = tmp_path / "changed"
-    paths.write_text("".join(f"{path}\0" for path in changed))
+    about = f":000000 100644 {'0' * 40} {'1' * 40} A"
+    files = {"changed": "".join(f"{about}\0{path}\0" for path in changed), "sizes": f"{'1' * 40} 5\n"}
+    files["tree"] = "".join(f"100644 blob {'1' * 40}\t{path}\0" for path in changed)
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
     if " " not in outcome:
-        assert run("ci", "scope", str(paths)).stdout == f"{outcome}\n"
+        assert run("ci", "scope", str(tmp_path)).stdout == f"{outcome}\n"
         return
     with pytest.raises(SpecError, match=outcome):
         find_scope(changed)
-    done = run("ci", "scope", str(paths), code=2)
+    done = run("ci", "scope", str(tmp_path), code=2)
     assert done.stdout == ""
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def comment(review_file: Path, changed: str = "submissions/ridge/submission.toml", code: int = 0) -> Result:
+    paths = review_file.parent / "changed"
+    paths.write_text(f"{changed}\0")
+    return run("ci", "comment", str(review_file), "--changed", str(paths), "--commit", COMMIT, code=code)
 
 
 @pytest.fixture
@@ -89,7 +100,7 @@ def test_a_submission_is_rescored_and_compared_with_its_rerun(proposal: Path, ba
     assert found.passed
     assert found.submission == "ridge"
     assert [(item.suite, item.rescored, item.rerun) for item in found.suites] == [("mini@1", "agrees", "agrees")]
-    text = " ".join(run("ci", "comment", str(out)).stdout.split())
+    text = " ".join(comment(out).stdout.split())
     for line in ("## Submission `ridge`: all checks passed", "| **`ridge`** | 0.", "| `copy` (ceiling) | 1.000",
                  "| `mean` (floor) | \N{MINUS SIGN}0.0", "| `modular_per_tap` | 0.",
                  "Next: a maintainer reads"):  # fmt: skip
@@ -106,7 +117,7 @@ def test_a_submission_is_rescored_and_compared_with_its_rerun(proposal: Path, ba
     write_record(place, record, scores, swapped)
     found = review(proposal, base, out, "--rerun", str(rerun), code=2)
     assert [(item.rescored, item.rerun) for item in found.suites] == [("agrees", "differs")]
-    assert "**differs**" in render_comment(found)
+    assert "**differs**" in render_comment(found, COMMIT)
 
 
 def test_what_is_invalid_is_told_and_never_computed(proposal: Path, base: Path, tmp_path: Path) -> None:
@@ -117,9 +128,9 @@ def test_what_is_invalid_is_told_and_never_computed(proposal: Path, base: Path, 
     (finding,) = (item for item in found.findings if item.severity == "error")
     assert finding.where == "submission.toml"
     assert "license" in finding.message
-    comment = render_comment(found)
-    assert "## Submission `ridge`: not yet" in comment
-    assert "invbench validate submissions/ridge" in comment
+    text = render_comment(found, COMMIT)
+    assert "## Submission `ridge`: not yet" in text
+    assert "invbench validate submissions/ridge" in text
 
 
 def test_what_a_maintainer_has_to_confirm_does_not_pass(base: Path, tmp_path: Path) -> None:
@@ -132,7 +143,7 @@ def test_what_a_maintainer_has_to_confirm_does_not_pass(base: Path, tmp_path: Pa
     assert found.sound and not found.passed
     assert [finding.severity for finding in found.findings][:4] == ["confirm", "confirm", "confirm", "note"]
     assert "changed by 'mallory'; the published entry belongs to 'a-author'" in found.findings[0].message
-    text = render_comment(found)
+    text = render_comment(found, COMMIT)
     assert "## Submission `mine`: a maintainer has to confirm it" in text
     assert text.count("**To confirm** in") == 3
     assert "Next: a maintainer asks those whom the published entry names" in text
@@ -140,17 +151,46 @@ def test_what_a_maintainer_has_to_confirm_does_not_pass(base: Path, tmp_path: Pa
 
 
 def test_a_change_beyond_one_submission_asks_a_maintainer(base: Path, tmp_path: Path) -> None:
+    """T1, T5: why nothing was run is said where one submission changes, and nothing at all where more does."""
+    (tmp_path / "why").write_text("Error: 'submissions/ridge/x' is a link (a submission holds plain files)\nmore\n")
     out = tmp_path / "review.json"
-    found = review(tmp_path / "head", base, out, "--scope-failed", code=2)
-    assert found.submission is None
-    assert "A maintainer will look at this" in run("ci", "comment", str(out)).stdout
+    found = review(tmp_path / "head", base, out, "--scope-failed", str(tmp_path / "why"), code=2)
+    assert found.submission is None and not found.passed
+    text = comment(out).stdout
+    assert "A maintainer will look at this" in text and "is a link (a submission holds plain files)" in text
+    text = comment(out, "cli.py").stdout
+    assert "A maintainer will look at this" in text and "is a link" not in text
+
+
+def test_a_run_that_failed_or_left_nothing_is_a_review_that_failed(base: Path, tmp_path: Path) -> None:
+    """T6: whatever the record says; a job can also succeed without an artifact."""
+    folder, out, told = write_submission(tmp_path / "head" / "mine"), tmp_path / "review.json", []
+    (tmp_path / "rerun").mkdir()
+    for more in (["failure"], ["cancelled"], ["success"], ["success", "--rerun", str(tmp_path / "rerun")]):
+        found = review(folder, base, out, "--run", *more, code=2)
+        told += [item.message for item in found.findings if item.severity == "error"]
+    missing = "the run on mini@1 left no record to compare with"
+    assert told == [
+        *(f"it could not be run on mini@1: {outcome}" for outcome in ("failure", "cancelled")),
+        missing,
+        missing,
+    ]
+
+
+def test_the_run_on_the_embedded_suite_is_asked_only_of_what_enters_it(base: Path, tmp_path: Path) -> None:
+    folder = write_submission(tmp_path / "head" / "mine", method='"optimize"', suites='["coco@1"]', weights="")
+    assert review(folder, base, tmp_path / "review.json", "--run", "failure").passed
 
 
 def test_a_score_over_all_targets_is_shown_only_where_all_are_complete() -> None:
     record = load_record(submissions_root() / "ridge" / "records" / "mini@1")
     partial = record.model_copy(update={"status": "partial"})
     shown = [
-        next(line for line in render_comment(Review(submission="ridge", suites=(item,))).splitlines() if "**" in line)
+        next(
+            line
+            for line in render_comment(Review(submission="ridge", suites=(item,)), COMMIT).splitlines()
+            if "**" in line
+        )
         for item in (SuiteReview.of(record, "agrees", "agrees"), SuiteReview.of(partial, "agrees", "agrees"))
     ]
     assert f"{record.score.value:.3f}" in shown[0]
@@ -176,6 +216,7 @@ def test_a_name_that_no_receipt_can_hold_is_refused_before_any_work(command: str
 
 
 def test_published_records_and_receipts_are_not_touched(proposal: Path, base: Path, tmp_path: Path) -> None:
+    """T14."""
     shutil.copytree(submissions_root() / "ridge", base / "ridge")
     (proposal / "records/mini@1/scores.parquet").unlink()
     found = review(proposal, base, tmp_path / "review.json", code=2)
@@ -204,17 +245,18 @@ def test_published_records_and_receipts_are_not_touched(proposal: Path, base: Pa
 def test_a_review_of_others_is_data(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "review.json"
     path.write_text(text)
-    assert message in run("ci", "comment", str(path), code=2).stderr
+    assert message in comment(path, code=2).stderr
 
 
 def test_the_comment_shows_what_others_wrote_as_text() -> None:
+    """T7."""
     evil = "| x | </td><script>alert(1)</script> [a](javascript:b) @everyone #1 `` ` `` https://example.org \n# Title"
     finding = ReviewFinding(severity="error", message=evil, where=evil, cure=evil)
     suite = SuiteReview(
         suite="mini@1", digest="0" * 64, status="complete", draft=False, axes={"detail": 0.5, "shape": None},
         rescored="agrees", rerun="not run",
     )  # fmt: skip
-    text = render_comment(Review(submission="a", findings=(finding,), suites=(suite,)))
+    text = render_comment(Review(submission="a", findings=(finding,), suites=(suite,)), COMMIT)
     (line,) = (line for line in text.splitlines() if "script" in line)
     outside = "".join(line.split("```")[::2])
     for mark in ("<", "@", "#", "https:", "[", "|"):

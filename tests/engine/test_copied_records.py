@@ -1,4 +1,4 @@
-"""Records that state false origins, or that are another submission's, are found out."""
+"""Records that state false origins, or that are another submission's, are found out. (T11, T13)"""
 
 from __future__ import annotations
 

@@ -53,11 +53,11 @@ def serve(hub: HubServer, targets: tuple[str, ...], folder: Path) -> dict[str, s
     }
 
 
-def write_copy(file: Path, targets: tuple[str, ...], commits: dict[str, str], images: int) -> Suite:
+def write_copy(file: Path, targets: tuple[str, ...], commits: dict[str, str], images: int, audited: int) -> Suite:
     """Write a suite like coco@1 with some of its targets, at other commits, over fewer photographs."""
     stated = tomllib.loads(Path(str(COCO._file)).read_text(encoding="utf-8"))
     stated["name"] = "copy"
-    stated["dataset"]["images"] = images
+    stated["audit_images"], stated["dataset"]["images"] = audited, images
     stated["targets"] = [target for target in stated["targets"] if target["id"] in targets]
     cells = [
         cell | {"targets": [name for name in cell["targets"] if name in targets]} for cell in stated["audit_cells"]
@@ -72,11 +72,14 @@ def write_copy(file: Path, targets: tuple[str, ...], commits: dict[str, str], im
 @pytest.mark.nightly
 @pytest.mark.timeout(36_000)
 @pytest.mark.parametrize(
-    ("targets", "images"), [(("detr-resnet-50", "deit3-base-16"), 8), (ALL, None)], ids=["two-targets", "all"]
+    ("targets", "images", "audited"),
+    [(("detr-resnet-50", "deit3-base-16"), 8, 2), (ALL, None, 8)],
+    ids=["two-targets", "all"],
 )
 def test_one_command_locks_the_copy_from_an_empty_cache(
     targets: tuple[str, ...],
     images: int | None,
+    audited: int,
     invbench: Callable[..., subprocess.CompletedProcess[str]],
     hub: HubServer,
     hub_environment: dict[str, str],
@@ -89,7 +92,7 @@ def test_one_command_locks_the_copy_from_an_empty_cache(
     trunk = invbench("data", "lpips", str(assets / "lpips/alexnet_features.safetensors"))
     assert trunk.returncode == 0, trunk.stderr
     commits = serve(hub, targets, tmp_path / "networks")
-    suite = write_copy(tmp_path / "copy.toml", targets, commits, images or count_eligible(data))
+    suite = write_copy(tmp_path / "copy.toml", targets, commits, images or count_eligible(data), audited)
     here = ("copy.toml", "--data-dir", str(data))
     planned = json.loads(invbench("suite", "lock", *here, "--plan", "--json", **hub_environment).stdout)
     files = [path for path in (tmp_path / "networks").rglob("*") if path.is_file()]

@@ -4,6 +4,8 @@ What no check of the files alone can find, because nothing in them contradicts i
 (`invbench verify`): scores of images outside the audit set with every aggregate recomputed, the names of such images
 exchanged, the shares of clamped values, layer comparisons off the diagonal with their sums recomputed, CKA, the
 section `run` with its hash, and the precision.
+
+Threats: T11.
 """
 
 from __future__ import annotations

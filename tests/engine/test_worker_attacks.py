@@ -1,4 +1,4 @@
-"""What submitted code can reach without a worker, and that it cannot from one."""
+"""What submitted code can reach without a worker, and that it cannot from one. (T9)"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Whatever others write into a submission, record, receipt or review ends as text on the board and in comments."""
+"""Whatever others write into a submission, record, receipt or review ends as text on the board and in comments.
+
+Threats: T7, T18.
+"""
 
 from __future__ import annotations
 
@@ -167,7 +170,7 @@ def test_in_comments_the_text_of_others_is_text(text: str) -> None:
         "rescored": "agrees", "rerun": "not run",
     }  # fmt: skip
     review = Review.model_validate({"submission": "mine", "findings": (finding, finding), "suites": (suite,)})
-    comment = render_comment(review)
+    comment = render_comment(review, "a" * 40)
     lines = comment.splitlines()
     assert comment.count("zap") >= 6
     assert lines[0] == "<!-- invbench review -->"

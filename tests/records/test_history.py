@@ -29,8 +29,8 @@ from benchmark.records.history import (
 )
 from benchmark.records.receipts import Difference, load_receipts, write_receipt
 from benchmark.records.record import load_record
-from benchmark.submissions.changes import check_change
 from benchmark.submissions.findings import Finding
+from benchmark.submissions.ownership import check_change
 from benchmark.suites.spec import ImagenetData
 
 SUITE = "mini@1"

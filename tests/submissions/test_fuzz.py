@@ -1,4 +1,4 @@
-"""More than ten thousand generated submissions and records: refused in words, or fine; never anything else.
+"""More than ten thousand generated submissions and records: refused in words, or fine; never anything else. (T17)
 
 Whatever is read, no other exception than one for the user comes out, nothing takes long, nothing
 of a submission is run, nothing is written outside of the folder that is written to, and memory stays bounded.
@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from forge import SMALL, TARGET, World, hash_of_audit, make_world, write_submission, write_tables
-from fuzzing import GROWTH_MIB, NAMES, Chance, Sandbox, bomb, fuzz, planned, refused, toml
+from fuzzing import GROWTH_MIB, NAMES, Chance, Sandbox, bomb, change_table, fuzz, planned, refused, toml
 from PIL import Image
 from pydantic import ValidationError
 
@@ -33,7 +33,7 @@ from benchmark.records.columns import AUDIT_SCHEMA, SCORE_SCHEMA, table_digest
 from benchmark.records.history import check_history
 from benchmark.records.receipts import Difference, Receipt, load_receipts, trust_of, write_receipt
 from benchmark.records.record import Record, load_record
-from benchmark.submissions.changes import check_change
+from benchmark.submissions.ownership import check_change
 from benchmark.submissions.review import MAX_REVIEW_BYTES, Review, ReviewFinding
 from benchmark.submissions.validate import validate
 from leaderboard.comment import render_comment
@@ -181,28 +181,6 @@ def test_receipts(sandbox: Sandbox, honest: Path, chance: Chance) -> None:
         }
 
 
-def change_table(table: pa.Table, schema: pa.Schema, chance: Chance) -> pa.Table:
-    rows = table.to_pylist()
-    for _ in range(chance.randint(1, 3)):
-        at, name = chance.randrange(len(rows)), chance.choice(schema.names)
-        kind, value = chance.randrange(6), chance.value(0)
-        if kind == 0:
-            rows.pop(at)
-        elif kind == 1:
-            rows.insert(at, dict(rows[at - 1]))
-        elif kind == 2:
-            rows[at - 1][name], rows[at][name] = rows[at][name], rows[at - 1][name]
-        elif name == "value":
-            rows[at][name] = value if isinstance(value, float) else None
-        elif name == "png":
-            rows[at][name] = rows[at][name][: chance.randrange(40)] + chance.bytes()
-        else:
-            rows[at][name] = (
-                None if value is None and name == "reason" else str(value).encode(errors="replace").decode()
-            )
-    return pa.Table.from_pylist(rows, schema=schema)
-
-
 @fuzz(350)
 def test_tables(world: World, sandbox: Sandbox, honest: Path, content: Any, chance: Chance) -> None:
     audit = chance.random() < 0.5
@@ -272,7 +250,7 @@ def test_reviews(sandbox: Sandbox, chance: Chance) -> None:
         content["suites"] = []
     path.write_text(json.dumps(content), encoding="utf-8", errors="replace")
     with refused():
-        comment = render_comment(read_json(path, Review, MAX_REVIEW_BYTES))
+        comment = render_comment(read_json(path, Review, MAX_REVIEW_BYTES), "a" * 40)
         assert comment.startswith("<!-- invbench review -->\n## ")
 
 

@@ -1,4 +1,4 @@
-"""A record beside those of others: copies, the same weights with other scores, and images that others score."""
+"""A record beside those of others: copies, the same weights with other scores, and images that others score. (T13)"""
 
 from __future__ import annotations
 
