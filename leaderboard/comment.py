@@ -20,6 +20,7 @@ from leaderboard.data.views import overall_of
 
 __all__ = ["limit_to", "render_comment"]
 
+_MARKS = {"error": "**Error**", "confirm": "**To confirm**", "note": "Note"}
 _WORDS = {"agrees": "agrees", "differs": "**differs**", "not run": "not run"}
 
 
@@ -62,6 +63,14 @@ def limit_to(review: Review, changed: Iterable[str]) -> Review:
     return review if review.submission in (scope, None) else Review(submission=None)
 
 
+def _next_step(review: Review, name: str) -> str:
+    if not review.sound:
+        return f"fix what is listed, then {code(f'invbench validate submissions/{name}')}, and push again."
+    if review.passed:
+        return "a maintainer reads the submission and merges it; a label may ask for a rerun on a GPU."
+    return "a maintainer asks those whom the published entry names whether they want this, and only then merges it."
+
+
 def render_comment(review: Review, commit: str) -> str:
     """Return the comment as Markdown: findings, a table against the reference methods, and the next step.
 
@@ -77,18 +86,13 @@ def render_comment(review: Review, commit: str) -> str:
             "submission, keep the change inside `submissions/<id>/`."
         ]
         return "\n".join([MARK, "## A maintainer will look at this", *told, "", about]) + "\n"
-    lines = [MARK]
-    lines.append(f"## Submission {code(review.submission)}: {'all checks passed' if review.passed else 'not yet'}")
+    confirmed = "all checks passed" if review.passed else "a maintainer has to confirm it"
+    lines = [MARK, f"## Submission {code(review.submission)}: {confirmed if review.sound else 'not yet'}"]
     for finding in review.findings:
-        mark = "**Error**" if finding.severity == "error" else "Note"
+        mark = _MARKS[finding.severity]
         lines.append(f"- {mark} in {code(finding.where)}: {code(finding.message)}{_hint(finding)}")
     lines.append("")
     for item in review.suites:
         lines += _iter_table(item, review.submission)
-    step = (
-        "a maintainer reads the submission and merges it; a label may ask for a rerun on a GPU."
-        if review.passed
-        else f"fix what is listed, then {code(f'invbench validate submissions/{review.submission}')}, and push again."
-    )
-    lines += [f"Next: {step}", "", about]
+    lines += [f"Next: {_next_step(review, review.submission)}", "", about]
     return "\n".join(lines) + "\n"

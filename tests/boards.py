@@ -168,7 +168,7 @@ def write_entry(
     folder = into / name
     folder.mkdir(exist_ok=True)
     text = f"id = '{name}'\nmethod = '{name}'\ntitle = {quoted(title)}\ndescription = {quoted(title)}\n"
-    text += f"authors = [{quoted(author)}]\nlicense = 'MIT'\ncontact = 'https://example.org'\n"
+    text += f"authors = [{quoted(author)}]\naccounts = ['a-author']\nlicense = 'MIT'\ncontact = 'https://example.org'\n"
     text += f"trained_on = {quoted(title)}\nsuites = ['{suite.id}']\n{more}"
     (folder / "submission.toml").write_text(text, encoding="utf-8")
     evaluated = list(changes.get("targets", [target.id for target in suite.targets]))

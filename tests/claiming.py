@@ -121,7 +121,7 @@ def enter_claim(
     folder.mkdir(parents=True)
     method = method or name
     text = f"id = '{name}'\nmethod = '{method}'\ntitle = 'A title'\ndescription = 'What it is.'\n"
-    text += f"authors = [{quoted('A. Author')}]\nlicense = 'MIT'\ncontact = 'https://example.org'\n"
+    text += f"authors = [{quoted('A. Author')}]\naccounts = ['a-author']\nlicense = 'MIT'\ncontact = 'https://example.org'\n"
     text += f"trained_on = 'nothing'\nsuites = ['{suite.id}']\n"
     (folder / "submission.toml").write_text(text, encoding="utf-8")
     kept = changes.pop("only", None)

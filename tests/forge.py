@@ -25,7 +25,8 @@ from benchmark.records.record import Record, StageLayers, SubmissionInfo, load_r
 from benchmark.records.scores import ScoreArrays, find_status, scores_from_table, scores_to_table
 from benchmark.records.statistics import masked_mean
 from benchmark.records.store import record_folder
-from benchmark.submissions.validate import Finding, validate
+from benchmark.submissions.findings import Finding
+from benchmark.submissions.validate import validate
 from benchmark.suites.catalog import load_suite
 from benchmark.suites.lock import Lock, load_lock
 from benchmark.suites.spec import Suite
@@ -150,9 +151,10 @@ def write_submission(folder: Path, **changes: str) -> Path:
     fields = {
         "id": json.dumps(folder.name),
         "method": '"modular_per_tap"',
-        "title": '"A title"',
+        "title": json.dumps(f"The title of {folder.name}"),
         "description": '"What it does."',
         "authors": '["A. Author"]',
+        "accounts": '["a-author"]',
         "contact": '"https://example.org/me"',
         "license": '"Apache-2.0"',
         "trained_on": '"scenes"',

@@ -152,7 +152,8 @@ def write_memorizer(root: Path, content: Content, count: int = 128) -> Path:
     text = {
         "id": "memorizer", "method": "memorizer", "title": "Knows the images by heart", "license": "MIT",
         "description": "Gives the nearest of the images that it knows.", "contact": "https://example.org",
-        "trained_on": "the images of the suite", "authors": ["A. Author"], "suites": [suite.id], "trust_code": True,
+        "trained_on": "the images of the suite", "authors": ["A. Author"], "accounts": ["a-author"],
+        "suites": [suite.id], "trust_code": True,
     }  # fmt: skip
     lines = [f"{name} = {json.dumps(value)}" for name, value in text.items()]
     lines += ["[weights]", f'{TARGET} = {{ path = "./weights/{TARGET}" }}']

@@ -25,10 +25,13 @@ COPIED = (
 )  # fmt: skip
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 IN_FULL = (ROOT / "docs" / "submitting.md").read_text(encoding="utf-8")
-PLACE = re.compile(r"`([^`]+)`, (new|below|above)(?: `([^`]+)`)?:")
+PLACE = re.compile(r"`([^`]+)`, (new|below|above|from)(?: `([^`]+)`)?:")
 # The command as installed, but of the copy; evaluations only look at eight images of one target.
 COMMAND = """#!/bin/sh
-if [ "$1" = eval ]; then set -- "$@" --limit 8 --target mini-swin; fi
+case "$*" in
+  eval*--target*) set -- "$@" --limit 8 ;;
+  eval*) set -- "$@" --limit 8 --target mini-swin ;;
+esac
 exec {python} -m invbench "$@"
 """
 
@@ -79,6 +82,8 @@ def put(root: Path, block: Block) -> None:
     assert not path.is_symlink()
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     (place,) = [number for number, line in enumerate(lines) if line.strip() == anchor]
+    if verb == "from":
+        del lines[place:]
     lines.insert(place + (verb == "below"), block.text)
     path.write_text("".join(lines), encoding="utf-8")
 
@@ -145,6 +150,7 @@ def test_a_method_of_the_package_is_submitted(checkout: Path, run: Run) -> None:
     assert (folder / "records" / "mini@1" / "record.json").is_file()
     assert "git push -u origin submit/my-ridge" in printed
     assert "submissions/my-ridge/records/mini@1/audit.parquet" in printed
+    assert "submissions/my-ridge/weights/mini-swin/model.safetensors" in printed
 
 
 @pytest.mark.nightly

@@ -140,8 +140,10 @@ def light(tmp_path_factory: pytest.TempPathFactory) -> Light:
     light = Light(tmp_path_factory.mktemp("light"), tmp_path_factory.mktemp("review") / "review.json")
     (light.folder / "base").symlink_to(ROOT)
     subprocess.run([sys.executable, "-m", "venv", str(light.folder / "venv")], check=True)
-    command = ["-m", "cli", "ci", "review", "submissions/mean", "--base", "submissions", "--out", str(light.review)]
-    review = subprocess.Popen([sys.executable, *command], cwd=ROOT)  # takes a minute, so it runs meanwhile
+    command = ["-m", "cli", "ci", "review", "submissions/mean", "--base", "submissions", "--author", "", "--out"]
+    review = subprocess.Popen(
+        [sys.executable, *command, str(light.review)], cwd=ROOT
+    )  # takes a minute, so it runs meanwhile
     try:
         install(light, light.run("pip", "install", "--upgrade", "pip"))
         for file, job in LIGHT:

@@ -358,4 +358,5 @@ def test_the_project_file_and_the_workflows_choose_files_that_exist() -> None:
         for event in yaml.safe_load(text_of(path))[True].values():
             chosen += (event or {}).get("paths", []) if isinstance(event, dict) else []
     assert len(chosen) > 20
-    assert [pattern for pattern in chosen if not any(ROOT.glob(pattern))] == []
+    to_come = {"submissions/*/weights"}  # of methods that bring their own
+    assert {pattern for pattern in chosen if not any(ROOT.glob(pattern))} <= to_come

@@ -92,10 +92,10 @@ def test_the_review_is_written_whatever_it_finds(
     if run == "success":
         (tmp_path / "rerun").mkdir()
     path = stand_in(tmp_path, f'[ "$2" = scope ] && echo why >&2 && exit 2; echo "$*"; exit {code}')
-    done = bash(REVIEW, tmp_path, PATH=path, ID=identifier, NUMBER="17", RUN=run, **pull)
+    done = bash(REVIEW, tmp_path, PATH=path, ID=identifier, NUMBER="17", AUTHOR="$(id) x", RUN=run, **pull)
     outcome = f"--run {run}" if identifier else "--scope-failed why"
-    rerun = " --rerun rerun" * (run == "success")
-    said = f"ci review proposed/{identifier} --base base/submissions --out review/review.json {outcome}{rerun}\n"
+    options = f"--base base/submissions --author $(id) x --out review/review.json {outcome}"
+    said = f"ci review proposed/{identifier} {options}{' --rerun rerun' * (run == 'success')}\n"
     assert done.stdout == said, done.stderr
     assert (tmp_path / "review" / "number").read_text() == "17\n"
     assert (done.returncode, (tmp_path / "output").read_text()) == ((1, "") if code == 1 else (0, f"code={code}\n"))

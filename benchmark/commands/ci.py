@@ -81,22 +81,25 @@ def post(number_file: Path, text_file: Path, repository: str, head: str) -> None
 @ci.command("review")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--base", type=EXISTING_FOLDER, required=True, help="Folder of the published submissions.")
+@click.option(
+    "--author", required=True, help="The account that proposes it, compared with those that may; empty: unknown."
+)
 @click.option("--rerun", type=EXISTING_FOLDER, help="Folder with the record of a rerun on mini@1.")
 @click.option("--run", "run_outcome", help="What became of the job that made the rerun: success, or something else.")
 @click.option("--scope-failed", type=FILE, help="What `ci scope` said where the change is not of one submission alone.")
 @click.option("--out", type=OUTPUT_FILE, required=True, help="File to write.")
 @threads_option
 def review(
-    folder: Path, base: Path, rerun: Path | None, run_outcome: str | None, scope_failed: Path | None, out: Path,
-    threads: int | None,
+    folder: Path, base: Path, author: str, rerun: Path | None, run_outcome: str | None, scope_failed: Path | None,
+    out: Path, threads: int | None,
 ) -> None:  # fmt: skip
     """Validate the submission in FOLDER, rescore its records and compare them with a rerun; write what was found.
 
-    FOLDER and the rerun are data: nothing of them is imported.
+    FOLDER and the rerun are data: nothing of them is imported. What a maintainer has to confirm counts as not passed.
 
     \b
     Example:
-      invbench ci review head/submissions/my-method --base base/submissions --out review.json
+      invbench ci review head/submissions/my-method --base base/submissions --author a-author --out review.json
     """
     from benchmark.submissions.review import Review
 
@@ -107,7 +110,7 @@ def review(
         from benchmark.engine.checks import review_submission
 
         quiet()
-        result = review_submission(folder, base, rerun, open_device("cpu", threads), run_outcome)
+        result = review_submission(folder, base, rerun, open_device("cpu", threads), author, run_outcome)
     write_text(out, result.model_dump_json(indent=1) + "\n")
     for finding in result.findings:
         where = f"{finding.where}: " if finding.where else ""

@@ -17,22 +17,26 @@ __all__ = ["init", "submit", "validate_command", "withdraw_command"]
 @click.option("--method", help="Method of the package [default: ridge]; with --code, id of the new one [default: ID].")
 @click.option("--code", is_flag=True, help="Add inverse.py, a template for an architecture of your own.")
 @click.option("--author", default="A. Author", show_default=True, help="Who made it.")
+@click.option("--account", help="The account that opens its pull requests, which alone may change the entry later.")
 @click.option(
     "--root", type=OUTPUT_FOLDER, help="Folder of submissions [default: that of the checkout, else ./submissions]."
 )
-def init(submission_id: str, method: str | None, code: bool, author: str, root: Path | None) -> None:
+def init(
+    submission_id: str, method: str | None, code: bool, author: str, account: str | None, root: Path | None
+) -> None:
     """Make a new submission ID, which is valid and runs on mini@1 as it is.
 
     \b
     Examples:
-      invbench init my-ridge --author "A. Author"
+      invbench init my-ridge --author "A. Author" --account a-author
       invbench init my-net --code
     """
     from benchmark.files.paths import checkout, submissions_root
     from benchmark.submissions.scaffold import write_scaffold
+    from benchmark.submissions.submission import ANYBODY
 
     root = root or (submissions_root() if checkout() else Path("submissions"))
-    paths = write_scaffold(root, submission_id, method, author, code=code)
+    paths = write_scaffold(root, submission_id, method, author, code=code, account=account or ANYBODY)
     folder = paths[0].parent
     with suppress(ValueError):
         folder = folder.relative_to(Path.cwd())
@@ -52,11 +56,13 @@ def init(submission_id: str, method: str | None, code: bool, author: str, root: 
     metavar="DIR|REF",
     help="The published submissions, to which a change may only add: a folder, or a branch of this clone.",
 )
+@click.option("--account", help="With --base: the account that will open the pull request, to see if it may.")
 @json_option
-def validate_command(references: tuple[str, ...], base: str | None, as_json: bool) -> None:
+def validate_command(references: tuple[str, ...], base: str | None, account: str | None, as_json: bool) -> None:
     """Check submissions [default: all] for everything that their pull request will be checked for, offline.
 
-    Nothing of a submission is imported. Errors keep it out, notes do not.
+    Nothing of a submission is imported. Errors keep it out, notes do not; what is marked "Confirm" a maintainer has to
+    confirm before it is merged.
 
     \b
     Examples:
@@ -66,9 +72,10 @@ def validate_command(references: tuple[str, ...], base: str | None, as_json: boo
       invbench validate my-method --json
     """
     from benchmark.files.paths import submissions_root
+    from benchmark.submissions.ownership import check_change
     from benchmark.submissions.pull_request import open_published
     from benchmark.submissions.submission import list_submissions
-    from benchmark.submissions.validate import check_additions, validate
+    from benchmark.submissions.validate import validate
 
     root = submissions_root()
     folders = [_folder(reference, root) for reference in references] or [root / n for n in list_submissions(root)]
@@ -77,7 +84,7 @@ def validate_command(references: tuple[str, ...], base: str | None, as_json: boo
         findings[folder] = validate(folder)
         if base and folder.is_dir():
             with open_published(base, folder) as before:
-                findings[folder] += check_additions(folder, before)
+                findings[folder] += check_change(folder, before, account)
     errors = [item for items in findings.values() for item in items if item.severity == "error"]
     if as_json:
         print_json(

@@ -14,9 +14,11 @@ from benchmark.records.consistency import check_record
 from benchmark.records.receipts import Difference
 from benchmark.records.record import Record, load_record
 from benchmark.records.store import record_folder
+from benchmark.submissions.findings import Finding
+from benchmark.submissions.ownership import check_change
 from benchmark.submissions.review import MAX_FINDINGS, Outcome, Review, ReviewFinding, SuiteReview
 from benchmark.submissions.submission import load_submission_folder
-from benchmark.submissions.validate import Finding, check_additions, validate
+from benchmark.submissions.validate import validate
 from benchmark.suites.audit import stored_images
 from benchmark.suites.catalog import list_suites, load_suite
 from benchmark.suites.lock import load_lock
@@ -84,18 +86,19 @@ def _check_run(folder: Path, outcome: str, rerun: Path | None) -> Iterator[Findi
 
 
 def review_submission(
-    folder: Path, base: Path, rerun: Path | None, device: torch.device, outcome: str | None = None
+    folder: Path, base: Path, rerun: Path | None, device: torch.device, author: str, outcome: str | None = None
 ) -> Review:
-    """Run all checks of a submission and return their findings. Nothing of it is imported.
+    """Run all checks of a submission and return their findings, the gravest first. Nothing of it is imported.
 
     Args:
         folder: the submission as proposed.
         base: the folder of the published submissions.
+        author: the account that proposes it, as who hosts the repository states it; empty: nobody knows whose.
         rerun: a folder with records of reruns, which may have been written by the submission's own code.
         outcome: what became of the job that made the rerun; anything but `success` fails a submission that enters
             `mini@1`. None: there was no such job.
     """
-    findings = validate(folder, base) + check_additions(folder, base / folder.name)
+    findings = validate(folder, base) + check_change(folder, base / folder.name, author)
     suites = []
     if outcome is not None and all(finding.severity != "error" for finding in findings):
         findings += _check_run(folder, outcome, rerun)
@@ -104,5 +107,6 @@ def review_submission(
             records = folder / "records" / suite_id
             if (records / "record.json").is_file():
                 suites.append(_review_record(records, load_record(records), rerun, device, findings))
+    findings.sort(key=lambda finding: ("error", "confirm", "note").index(finding.severity))
     shown = tuple(ReviewFinding.of(finding, folder) for finding in findings[:MAX_FINDINGS])
     return Review(submission=folder.name, findings=shown, suites=tuple(suites))

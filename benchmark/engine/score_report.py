@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from tabulate import tabulate
 
+from benchmark.files.spreadsheets import guarded
 from benchmark.files.storing import write_text
 from benchmark.metrics.spec import Metric
 
@@ -166,5 +167,5 @@ def write_csv(report: Report, path: Path) -> None:
     writer.writerow(("image", "metric", "value", "reason"))
     for name, values, reasons in zip(report.names, report.values, report.reasons, strict=True):
         for metric, value, why in zip(report.metrics, values, reasons, strict=True):
-            writer.writerow((name, metric.id, "" if why else float(value), why or ""))
+            writer.writerow((guarded(name), metric.id, "" if why else float(value), why or ""))
     write_text(path, text.getvalue())

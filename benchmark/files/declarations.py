@@ -5,7 +5,9 @@ Import-light.
 
 from __future__ import annotations
 
+import codecs
 import difflib
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -16,13 +18,19 @@ from pydantic.fields import FieldInfo
 
 from benchmark.errors import SpecError, first_line
 
-__all__ = ["MAX_TEXT_BYTES", "Frozen", "explain", "read_json", "read_toml", "unset"]
+__all__ = ["MAX_TEXT_BYTES", "Frozen", "explain", "read_json", "read_toml", "refuse_twin_keys", "unset"]
 
 Model = TypeVar("Model", bound=BaseModel)
 MAX_TEXT_BYTES = 1_000_000
 MAX_ITEMS = 150_000
 _LONG_KEY = re.compile(rb"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){24}""")
 """A dotted key whose parsing would take time and memory with the square of its length."""
+_MAX_DIGITS = 4300
+_PLAIN_WORDS = (
+    (re.compile("recursion", re.I), "is nested too deeply"),
+    (re.compile("Exceeds the limit|number out of range"), f"holds a number of more than {_MAX_DIGITS:,} digits"),
+)
+"""What parsers say of what they refuse, and how it is said here."""
 
 
 class Frozen(BaseModel):
@@ -88,6 +96,9 @@ def _read_bytes(path: Path, max_bytes: int) -> bytes:
         if path.stat().st_size > max_bytes:
             raise SpecError(f"is larger than the {max_bytes:,} bytes allowed", where=str(path))
         data = path.read_bytes()
+        if data.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            cure = "save it as UTF-8 without a byte order mark"
+            raise SpecError("begins with a byte order mark", where=str(path), cure=cure)
         if max(data.count(b","), data.count(b"\n")) > MAX_ITEMS:
             raise SpecError(f"holds more than the {MAX_ITEMS:,} items allowed", where=str(path))
         return data
@@ -95,6 +106,15 @@ def _read_bytes(path: Path, max_bytes: int) -> bytes:
         raise SpecError("no such file", where=str(path)) from None
     except OSError as error:
         raise SpecError(f"cannot be read: {error.strerror}", where=str(path)) from None
+
+
+def _malformed(kind: str, said: object, path: Path) -> SpecError:
+    """The error of a file that its parser refused, in words that a user can act on."""
+    if isinstance(said, UnicodeDecodeError):
+        return SpecError(f"is not UTF-8: byte {said.start + 1:,} is no text", where=str(path), cure="save it as UTF-8")
+    text = first_line(said)
+    told = next((words for pattern, words in _PLAIN_WORDS if pattern.search(text)), f"not valid {kind}: {text}")
+    return SpecError(told, where=str(path))
 
 
 def read_toml(path: Path, model: type[Model], max_bytes: int = MAX_TEXT_BYTES) -> Model:
@@ -111,7 +131,7 @@ def read_toml(path: Path, model: type[Model], max_bytes: int = MAX_TEXT_BYTES) -
     except ValidationError as error:
         raise explain(error, str(path), model) from None
     except (ValueError, RecursionError) as error:
-        raise SpecError(f"not valid TOML: {first_line(error)}", where=str(path)) from None
+        raise _malformed("TOML", error, path) from None
 
 
 def read_json(path: Path, model: type[Model], max_bytes: int = MAX_TEXT_BYTES) -> Model:
@@ -120,4 +140,24 @@ def read_json(path: Path, model: type[Model], max_bytes: int = MAX_TEXT_BYTES) -
     try:
         return model.model_validate_json(data)
     except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        if first["type"] == "json_invalid":
+            raise _malformed("JSON", first["msg"].removeprefix("Invalid JSON: "), path) from None
         raise explain(error, str(path), model) from None
+
+
+def refuse_twin_keys(path: Path) -> None:
+    """Refuse a JSON file, known to be valid, in which a key stands twice: readers differ in which one they take.
+
+    Raises:
+        SpecError: one does.
+    """
+
+    def check(pairs: list[tuple[str, Any]]) -> None:
+        keys = {key for key, _ in pairs}
+        if len(keys) < len(pairs):
+            names = [key for key, _ in pairs]
+            twin = next(key for key in names if names.count(key) > 1)
+            raise SpecError(f"key {_short(repr(twin))} stands twice", where=str(path), cure="evaluate again")
+
+    json.loads(path.read_bytes(), object_pairs_hook=check)

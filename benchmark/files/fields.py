@@ -9,9 +9,11 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
+from benchmark.files.looks import find_mixed_word
+
 __all__ = [
-    "Amount", "Commit", "Cost", "Count", "Id", "Line", "Moment", "Paragraph", "RepoId", "Revision", "Seconds", "Sha256",
-    "Share", "Size", "SubmissionId", "SuiteId", "Text", "Training", "shown_as",
+    "Account", "Amount", "Commit", "Cost", "Count", "Id", "Line", "Moment", "Paragraph", "RepoId", "Revision",
+    "Seconds", "Sha256", "Share", "Size", "SubmissionId", "SuiteId", "Text", "Training", "refuse_twice", "shown_as",
 ]  # fmt: skip
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
@@ -19,13 +21,15 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 RepoId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$", max_length=96)]
 Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
+Account = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$", max_length=39)]
+"""The name of an account where the repository is hosted. Case does not count."""
 Size = tuple[Annotated[int, Field(gt=0, le=4096)], Annotated[int, Field(gt=0, le=4096)]]
 
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{name}{digit}" for name in ("com", "lpt") for digit in range(10))}
 _MAX_MARKS = 4
 """So many combining marks in a row are more than any script stacks on a letter."""
 _BLANK = {
-    0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0,
+    0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0, 0xFFFC, 0x13441, 0x13442, 0x16FE4, 0x1D159,
     *range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0),
 }  # fmt: skip
 """Characters without a look of their own, although their category says otherwise: fillers and variation selectors."""
@@ -48,11 +52,25 @@ def _is_mark(character: str) -> bool:
 
 
 def _check_characters(value: str) -> str:
+    if value.isascii() and value.isprintable():
+        return value
     for character in filter(_is_invisible, value):
         raise ValueError(f"holds the invisible character U+{ord(character):04X}")
     if any(marks and len(list(run)) > _MAX_MARKS for marks, run in groupby(value, _is_mark)):
         raise ValueError(f"stacks more than {_MAX_MARKS} combining marks")
+    if 3 * sum(map(_is_mark, value)) > 2 * len(value):
+        raise ValueError("holds more than two combining marks for every other character")
+    if word := find_mixed_word(value):
+        raise ValueError(f"mixes scripts in a word, with letters that look like others: {word!a}")
     return value
+
+
+def refuse_twice(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse a list that names something twice, whatever its case."""
+    folded = [value.casefold() for value in values]
+    if twice := next((value for value, name in zip(values, folded, strict=True) if folded.count(name) > 1), None):
+        raise ValueError(f"names '{twice}' twice")
+    return values
 
 
 def _check_ends(value: str) -> str:

@@ -12,7 +12,7 @@ from benchmark.errors import SpecError, first_line
 from benchmark.files.declarations import Frozen
 from benchmark.files.fields import Sha256, SubmissionId, SuiteId
 from benchmark.records.record import Record
-from benchmark.submissions.validate import Finding
+from benchmark.submissions.findings import Finding, Severity
 from benchmark.suites.spec import Axis
 
 __all__ = ["MAX_FINDINGS", "MAX_REVIEW_BYTES", "Outcome", "Review", "ReviewFinding", "SuiteReview", "find_scope"]
@@ -33,7 +33,7 @@ Outcome = Literal["agrees", "differs", "not run"]
 class ReviewFinding(Frozen):
     """A finding of `validate`, cut to a length that fits into a comment."""
 
-    severity: Literal["error", "note"]
+    severity: Severity
     message: Text
     where: Text
     cure: Text | None = None
@@ -90,10 +90,15 @@ class Review(Frozen):
         return cls(submission=None, findings=(ReviewFinding(severity="error", message=why, where="pull request"),))
 
     @property
-    def passed(self) -> bool:
-        """Whether nothing keeps the submission out."""
+    def sound(self) -> bool:
+        """Whether nothing keeps the submission out but what a maintainer has to confirm."""
         checked = all("differs" not in (suite.rescored, suite.rerun) for suite in self.suites)
         return self.submission is not None and checked and all(f.severity != "error" for f in self.findings)
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing keeps the submission out, and nothing is left to confirm."""
+        return self.sound and all(finding.severity == "note" for finding in self.findings)
 
 
 def find_scope(changed: Iterable[str]) -> str:

@@ -10,32 +10,37 @@ from pydantic import TypeAdapter, ValidationError
 
 from benchmark.errors import SpecError
 from benchmark.files.declarations import explain
-from benchmark.files.fields import Line, SubmissionId
+from benchmark.files.fields import Account, Line, SubmissionId
 from benchmark.files.paths import SCAFFOLD
 from benchmark.files.storing import write_text
 from benchmark.inverses.spec import METHODS, get_method
-from benchmark.submissions.submission import CODE, PLACEHOLDERS
+from benchmark.submissions.stored_weights import MAX_STORED_BYTES, MAX_STORED_TOTAL
+from benchmark.submissions.submission import ANYBODY, CODE, PLACEHOLDERS
 from benchmark.suites.catalog import load_suite
 
 __all__ = ["write_scaffold"]
 
 
-def write_scaffold(root: Path, submission_id: str, method: str | None, author: str, *, code: bool) -> list[Path]:
+def write_scaffold(
+    root: Path, submission_id: str, method: str | None, author: str, *, code: bool, account: str = ANYBODY
+) -> list[Path]:
     """Write a new submission below `root` that is valid and runs on mini@1 as it is; return its files.
 
     Args:
         method: a method of the package, whose embedded weights stand in for those to come; with `code`, the id of
             the new method in `inverse.py` [the submission's own].
+        account: the account that may change the entry.
 
     Raises:
         SpecError: the id is none or taken, or the method has no embedded weights.
     """
-    for name, value, kind in (("ID", submission_id, SubmissionId), ("--author", author, Line)):
+    cures = {"ID": "such as my-method", "--author": "give a name on one line", "--account": "as pull requests name it"}
+    given = (("ID", submission_id, SubmissionId), ("--author", author, Line), ("--account", account, Account))
+    for name, value, kind in given:
         try:
             TypeAdapter(kind).validate_python(value)
         except ValidationError as error:
-            cure = "such as my-method" if name == "ID" else "give a name on one line"
-            raise SpecError(explain(error, name).message, where=name, cure=cure) from None
+            raise SpecError(explain(error, name).message, where=name, cure=cures[name]) from None
     folder = root / submission_id
     if folder.exists():
         raise SpecError("is there already", where=str(folder), cure="take another id, or edit what is there")
@@ -53,6 +58,9 @@ def write_scaffold(root: Path, submission_id: str, method: str | None, author: s
         "folder": folder,
         "method": method,
         "author": author,
+        "account": account,
+        "limit": f"{MAX_STORED_BYTES // 10**6} MB",
+        "total": f"{MAX_STORED_TOTAL // 10**6} MB",
         "code": code,
         "placeholders": PLACEHOLDERS,
         "title": f"{submission_id}: {'a new architecture' if code else get_method(method).title}"[:120],

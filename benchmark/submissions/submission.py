@@ -10,12 +10,24 @@ from pydantic import AfterValidator, Field, StrictBool, model_validator
 
 from benchmark.errors import SpecError, did_you_mean
 from benchmark.files.declarations import Frozen, read_toml
-from benchmark.files.fields import Id, Line, Paragraph, RepoId, Revision, SubmissionId, SuiteId
-from benchmark.files.paths import checkout, resource, submissions_root
+from benchmark.files.fields import (
+    Account,
+    Id,
+    Line,
+    Paragraph,
+    RepoId,
+    Revision,
+    SubmissionId,
+    SuiteId,
+    refuse_twice,
+)
+from benchmark.files.paths import checkout, is_bundled, resource, submissions_root
 from benchmark.inverses.spec import METHODS
 
 __all__ = [
+    "ANYBODY",
     "CODE",
+    "NO_ACCOUNTS",
     "NO_LICENSE",
     "PLACEHOLDERS",
     "Links",
@@ -25,7 +37,6 @@ __all__ = [
     "list_submissions",
     "load_submission",
     "load_submission_folder",
-    "look_alike",
     "render_candidate",
 ]  # fmt: skip
 
@@ -35,18 +46,18 @@ CODE = "inverse.py"
 NO_LICENSE = "LicenseRef-not-stated"
 """The license of an inverse that was evaluated without a submission."""
 
-PLACEHOLDERS = {
+ANYBODY = "your-account"
+"""The account of a new submission whose author named none."""
+
+NO_ACCOUNTS = frozenset({ANYBODY, "invbench-maintainers"})
+"""Placeholders: whoever has an account of such a name may change nothing by it."""
+
+PLACEHOLDERS: dict[str, object] = {
     "description": "What the method does, in a few plain sentences.",
+    "accounts": (ANYBODY,),
     "contact": "https://github.com/name",
 }
 """What a new submission says until its author says better."""
-
-_LOOKS = str.maketrans({"0": "o", "1": "l", "i": "l", "-": None, "_": None, ".": None})
-
-
-def look_alike(submission_id: str) -> str:
-    """The look of an id to a hasty reader: ids with the same look collide."""
-    return submission_id.translate(_LOOKS)
 
 
 def _check_license(value: str) -> str:
@@ -70,8 +81,7 @@ _INVERSES = resource("assets/mini/inverses")
 class Weights(Frozen):
     """Where the inverse of one target lies: a commit of a Hub repository, or a folder.
 
-    A `path` that begins with `./` is a folder beside `submission.toml`, for trying things out; any other is one of
-    the package's own inverses.
+    A `path` that begins with `./` is a folder beside `submission.toml`; any other is one of the package's own inverses.
     """
 
     path: str | None = Field(default=None, max_length=300, description="one of the package's inverses")
@@ -97,11 +107,14 @@ class Weights(Frozen):
         """Return the directory of an inverse that is not on the Hub; `folder` is the submission's.
 
         Raises:
-            SpecError: it is on the Hub, or one of the package's own that a wheel leaves out.
+            SpecError: it is on the Hub, or one that a wheel leaves out.
         """
         if self.path is None:
             raise SpecError(f"'{self.repo_id}' is not embedded", cure="load it through the Hub")
         if self.beside:
+            if is_bundled(folder) and not (folder / self.path).exists():
+                cure = "run this in a checkout of the repository"
+                raise SpecError("these weights are left out of installed packages", where=str(folder), cure=cure)
             return folder / self.path
         here = resource(self.path)
         match here.relative_to(_INVERSES).parts if here.is_relative_to(_INVERSES) else ():
@@ -140,15 +153,31 @@ class Submission(Frozen):
     title: Line = Field(description="one line for the board", examples=["Ridge (linear decoder per tap)"])
     description: Paragraph = Field(description="what the method does, in a few plain sentences")
     authors: tuple[Line, ...] = Field(min_length=1, max_length=100, description="names", examples=[["A. Author"]])
+    accounts: Annotated[tuple[Account, ...], AfterValidator(refuse_twice)] = Field(
+        min_length=1,
+        max_length=16,
+        description="the accounts that may change this entry, as pull requests name their authors",
+        examples=[["name"]],
+        json_schema_extra={"uniqueItems": True},
+    )
     contact: Contact = Field(description="an address or a link", examples=["https://github.com/name"])
     license: License = Field(description="an SPDX expression, of weights and code", examples=["Apache-2.0"])
     trained_on: Paragraph = Field(description="the data that the inverse was fitted to", examples=["mini@1's scenes"])
-    suites: tuple[SuiteId, ...] = Field(
-        min_length=1, max_length=16, description="suites that it enters", examples=[["mini@1"]]
+    suites: Annotated[tuple[SuiteId, ...], AfterValidator(refuse_twice)] = Field(
+        min_length=1,
+        max_length=16,
+        description="suites that it enters",
+        examples=[["mini@1"]],
+        json_schema_extra={"uniqueItems": True},
     )
     trust_code: StrictBool = Field(default=False, description="whether inverse.py must be imported")
     links: Links = Field(default=Links(), description="paper, code, project")
     weights: dict[Id, Weights] = Field(default={}, max_length=64, description="by target, where its inverse lies")
+
+    def is_owned_by(self, account: str) -> bool:
+        """Whether an account may change the entry; placeholders may not, whoever has them."""
+        own = {name.casefold() for name in self.accounts} - NO_ACCOUNTS
+        return account.casefold() in own
 
 
 def list_submissions(root: Path) -> list[str]:
@@ -210,6 +239,7 @@ def render_candidate(candidate_id: str, method: str, title: str, suite_id: str) 
         "title": title,
         "description": "Evaluated with invbench eval --inverse; not submitted.",
         "authors": ["not stated"],
+        "accounts": [ANYBODY],
         "contact": "https://example.org",
         "license": NO_LICENSE,
         "trained_on": "not stated",

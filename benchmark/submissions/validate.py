@@ -4,39 +4,32 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Literal
 
-from benchmark.errors import IntegrityError, NotFoundError, SpecError, UserError
+from benchmark.errors import IntegrityError, NotFoundError, SpecError
 from benchmark.files.canonical import sha256_file
 from benchmark.files.clock import check_date
-from benchmark.files.declarations import MAX_TEXT_BYTES
+from benchmark.files.declarations import MAX_TEXT_BYTES, refuse_twin_keys
 from benchmark.files.tables import MAX_FILE_BYTES
 from benchmark.inverses.spec import METHODS
 from benchmark.records.audit import MAX_AUDIT_BYTES
 from benchmark.records.consistency import check_predecessor, check_record
-from benchmark.records.history import HISTORY, RECORD_FILES, SUPERSEDED, check_history, superseded_folders
+from benchmark.records.history import HISTORY, SUPERSEDED, check_history, superseded_folders
 from benchmark.records.receipts import RECEIPTS, load_receipts
 from benchmark.records.record import MAX_RECORD_BYTES, Record, load_record
 from benchmark.records.scores import ScoreArrays, is_complete
-from benchmark.submissions.peers import WEIGHTS, check_compared_layers, check_scored_images, iter_shared
-from benchmark.submissions.submission import (
-    CODE,
-    PLACEHOLDERS,
-    Submission,
-    list_submissions,
-    load_submission_folder,
-    look_alike,
-)
+from benchmark.submissions.findings import Finding, Findings
+from benchmark.submissions.peers import WEIGHTS, check_compared_layers, check_scored_images, find_near_copies
+from benchmark.submissions.resemblance import check_resemblance
+from benchmark.submissions.stored_weights import MAX_CONFIG_BYTES, MAX_STORED_BYTES, STORED, check_stored_weights
+from benchmark.submissions.submission import CODE, PLACEHOLDERS, Submission, load_submission_folder
 from benchmark.suites.catalog import load_suite
 from benchmark.suites.lock import load_lock
 from benchmark.suites.spec import Suite
 
-__all__ = ["MAX_FILES", "Finding", "check_additions", "validate"]
+__all__ = ["MAX_FILES", "validate"]
 
 MAX_FILES = 2000
 WEIGHT_FILES = ("config.json", WEIGHTS)
@@ -47,45 +40,13 @@ _ALLOWED: tuple[tuple[str, int], ...] = (
     (re.escape(HISTORY), MAX_TEXT_BYTES),
     (re.escape(CODE), 200_000),
     (r"README\.md", 200_000),
+    (rf"{STORED}/[a-z0-9][a-z0-9._-]{{0,63}}/config\.json", MAX_CONFIG_BYTES),
+    (rf"{STORED}/[a-z0-9][a-z0-9._-]{{0,63}}/{re.escape(WEIGHTS)}", MAX_STORED_BYTES),
     *((rf"({_RECORD}|{_OLD}){re.escape(name)}", size) for name, size in (
         ("record.json", MAX_RECORD_BYTES), ("scores.parquet", MAX_FILE_BYTES), ("audit.parquet", MAX_AUDIT_BYTES))),
     (rf"({_RECORD}|{_OLD})receipts/(rescored|reproduced|challenged)-[0-9a-f]{{12}}\.json", MAX_TEXT_BYTES),
 )  # fmt: skip
 """What a submission's folder may hold: patterns of paths, and the largest size of such a file in bytes."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing found: an `error` keeps a submission out, a `note` does not; `exit_code` as errors have it."""
-
-    severity: Literal["error", "note"]
-    message: str
-    where: str
-    cure: str | None = None
-    exit_code: int = 0
-
-    def __str__(self) -> str:
-        return str(UserError(self.message, where=self.where, cure=self.cure))
-
-
-@dataclass
-class _Findings:
-    items: list[Finding] = field(default_factory=list)
-
-    def note(self, message: str, where: Path, cure: str | None = None) -> None:
-        self.items.append(Finding("note", message, str(where), cure))
-
-    @contextmanager
-    def collect(self, where: Path) -> Iterator[None]:
-        """Turn an error inside the context into a finding."""
-        try:
-            yield
-        except UserError as error:
-            self.items.append(Finding("error", error.message, error.where or str(where), error.cure, error.exit_code))
-
-    @property
-    def failed(self) -> bool:
-        return any(item.severity == "error" for item in self.items)
 
 
 def _check_files(folder: Path) -> None:
@@ -107,12 +68,17 @@ def _check_files(folder: Path) -> None:
                 raise SpecError("is a link or no regular file", where=str(path), cure="put the file itself there")
             limit = next((size for pattern, size in _ALLOWED if re.fullmatch(pattern, name)), None)
             if limit is None:
-                cure = "allowed: submission.toml, inverse.py, README.md, history.toml, records/; weights go on the Hub"
+                cure = (
+                    "allowed: submission.toml, inverse.py, README.md, history.toml, records/, and of each target "
+                    f"{STORED}/TARGET/config.json and {WEIGHTS}"
+                )
                 if re.search(r"(^|/)\.[^/]*\.tmp$|(^|/)\.new-", name):
                     cure = "left by an interrupted run: delete it"
                 raise SpecError("is not allowed in a submission", where=str(path), cure=cure)
             if status.st_size > limit:
-                raise SpecError(f"takes {status.st_size:,} bytes, more than the {limit:,} allowed", where=str(path))
+                elsewhere = "put them on the Hub: invbench publish --help" if path.name == WEIGHTS else None
+                message = f"takes {status.st_size:,} bytes, more than the {limit:,} allowed"
+                raise SpecError(message, where=str(path), cure=elsewhere)
 
 
 def _check_method(submission: Submission, folder: Path) -> None:
@@ -135,7 +101,7 @@ def _check_method(submission: Submission, folder: Path) -> None:
         raise SpecError(f"field 'weights': method '{method.id}' has none", where=where, cure="leave them out")
 
 
-def _check_weights(submission: Submission, folder: Path, suites: list[Suite], findings: _Findings) -> None:
+def _check_weights(submission: Submission, folder: Path, suites: list[Suite], findings: Findings) -> None:
     path, method = folder / "submission.toml", METHODS.get(submission.method)
     targets = {target.id: suite for suite in suites for target in suite.targets}
     for name, weights in submission.weights.items():
@@ -144,10 +110,7 @@ def _check_weights(submission: Submission, folder: Path, suites: list[Suite], fi
             raise SpecError(
                 f"field 'weights.{name}': not a target of the suites", where=str(path), cure=f"known: {known}"
             )
-        if weights.beside:
-            cure = "upload them: invbench publish FOLDER ORG/NAME, then give repo_id and revision"
-            raise SpecError(f"field 'weights.{name}': lie beside the file", where=str(path), cure=cure)
-        if weights.path is not None:
+        if weights.path is not None and not weights.beside:
             here = weights.directory(folder)
             if not all((here / file).is_file() for file in WEIGHT_FILES):
                 raise SpecError(f"field 'weights.{name}.path': no such inverse in the package", where=str(path))
@@ -160,10 +123,11 @@ def _check_weights(submission: Submission, folder: Path, suites: list[Suite], fi
             if missing:
                 message = f"no weights for {', '.join(missing)} of {suite.id}: its record will be partial"
                 findings.note(f"{message}, and not ranked over all targets", path)
-    embedded = [name for name, weights in submission.weights.items() if weights.path]
+    check_stored_weights(submission, folder)
+    embedded = [name for name, weights in submission.weights.items() if weights.path and not weights.beside]
     if embedded and submission.id != submission.method:
         message = f"the weights for {', '.join(embedded)} are the package's own '{submission.method}'"
-        findings.note(message, path, "put your own on the Hub before you submit: invbench publish --help")
+        findings.note(message, path, "train your own before you evaluate: invbench train inverse --help")
 
 
 def _check_inverses(submission: Submission, folder: Path, record: Record, where: str) -> None:
@@ -213,7 +177,7 @@ def _say_where_ranked(suite: Suite, record: Record, scores: Sequence[ScoreArrays
     return "the record is partial: it is complete on no target and will not be ranked"
 
 
-def _check_records(submission: Submission, folder: Path, root: Path, findings: _Findings) -> None:
+def _check_records(submission: Submission, folder: Path, root: Path, findings: Findings) -> None:
     folders = sorted(path for path in (folder / "records").glob("*") if path.is_dir())
     for records in folders:
         with findings.collect(records):
@@ -223,6 +187,7 @@ def _check_records(submission: Submission, folder: Path, root: Path, findings: _
             suite = load_suite(records.name)
             record = load_record(records)
             where = records / "record.json"
+            refuse_twin_keys(where)
             scores, _ = check_record(suite, load_lock(suite), submission.id, records, record)
             check_scored_images(suite, record, scores, root, str(records / "scores.parquet"))
             check_compared_layers(record, root, str(where))
@@ -232,8 +197,8 @@ def _check_records(submission: Submission, folder: Path, root: Path, findings: _
                 predecessor = load_record(old)
                 check_predecessor(suite, load_lock(suite), submission.id, old, predecessor)
                 _check_receipts(old, predecessor)
-            for shared in iter_shared(record, root, str(where)):
-                findings.note(shared, where, "enter weights of your own")
+            for near in find_near_copies(suite, record, records, root, str(where)):
+                findings.confirm(near, where)
             if not record.rankable:
                 findings.note(_say_where_ranked(suite, record, scores), where)
     for suite_id in submission.suites:
@@ -250,7 +215,7 @@ def validate(folder: Path, root: Path | None = None) -> list[Finding]:
         folder: that of the submission.
         root: the folder of the other submissions, which it must not collide with; None: the one around `folder`.
     """
-    findings, root = _Findings(), root or folder.resolve().parent
+    findings, root = Findings(), root or folder.resolve().parent
     if not (folder / "submission.toml").is_file():
         cure = "make one: invbench init ID"
         return [Finding("error", "no such submission", str(folder / "submission.toml"), cure, SpecError.exit_code)]
@@ -260,10 +225,7 @@ def validate(folder: Path, root: Path | None = None) -> list[Finding]:
         return findings.items
     with findings.collect(folder):
         submission = load_submission_folder(folder)
-        for other in list_submissions(root):
-            if other != submission.id and look_alike(other) == look_alike(submission.id):
-                message = f"field 'id': '{submission.id}' looks like '{other}', which is taken"
-                raise SpecError(message, where=str(folder / "submission.toml"), cure="take another")
+        check_resemblance(submission, folder, root)
         suites = []
         for suite_id in submission.suites:
             try:
@@ -281,54 +243,4 @@ def validate(folder: Path, root: Path | None = None) -> list[Finding]:
             _check_records(submission, folder, root, findings)
         with findings.collect(folder):
             check_history(folder)
-    return findings.items
-
-
-def _digest_files(folder: Path) -> dict[str, str]:
-    return {name: sha256_file(folder / name) for name in RECORD_FILES if (folder / name).is_file()}
-
-
-def check_additions(folder: Path, base: Path) -> list[Finding]:
-    """Check that a change of a submission only adds: no published record is edited or dropped, no receipt slipped in.
-
-    Args:
-        folder: the submission as proposed.
-        base: the same submission as published; it may be absent.
-    """
-    findings = _Findings()
-    for record_path in sorted(base.glob("records/*/record.json")):
-        proposed = folder / record_path.parent.relative_to(base)
-        with findings.collect(proposed):
-            digest = load_record(record_path.parent).digest
-            kept = [proposed, proposed / SUPERSEDED / digest[:16]]
-            if _digest_files(record_path.parent) not in [_digest_files(p) for p in kept]:
-                cure = "restore it; a better one supersedes it: invbench eval --supersede REASON"
-                raise IntegrityError(
-                    f"the published record {digest[:16]} was edited or removed", where=str(proposed), cure=cure
-                )
-    for old in sorted(base.glob(f"records/*/{SUPERSEDED}/*")):
-        proposed = folder / old.relative_to(base)
-        with findings.collect(proposed):
-            if _digest_files(old) != _digest_files(proposed):
-                raise IntegrityError(
-                    "a superseded record was edited or removed", where=str(proposed), cure="restore it"
-                )
-    with findings.collect(folder / HISTORY):
-        before, after = (p.read_bytes() if p.is_file() else b"" for p in (base / HISTORY, folder / HISTORY))
-        if not after.startswith(before):
-            raise IntegrityError("published history was edited", where=str(folder / HISTORY), cure="only add to it")
-    known = {sha256_file(path): path for path in sorted(base.glob("records/**/receipts/*.json"))}
-    submitted = {path: sha256_file(path) for path in sorted(folder.glob("records/**/receipts/*.json"))}
-    for digest, path in known.items():
-        with findings.collect(folder):
-            if digest not in submitted.values():
-                message, where = "a published receipt was edited or removed", folder / path.relative_to(base)
-                raise IntegrityError(message, where=str(where), cure="restore it")
-    for path, digest in submitted.items():
-        with findings.collect(path):
-            if digest not in known:
-                cure = "leave it out; a maintainer adds it after a check of their own"
-                raise IntegrityError(
-                    "a receipt cannot be submitted with the record that it is of", where=str(path), cure=cure
-                )
     return findings.items

@@ -244,6 +244,7 @@ def _render_submission(suite: Suite, name: str, method: str) -> str:
         "title": _title(name),
         "description": "Made up, to measure how the board grows.",
         "authors": ["A. Author", "B. Author"],
+        "accounts": ["a-author"],
         "contact": "https://example.org",
         "license": "Apache-2.0",
         "trained_on": "nothing",

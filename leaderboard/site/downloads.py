@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from benchmark.files.spreadsheets import FORMULA, GUARDED
 from benchmark.suites.lock import Lock
 from benchmark.suites.spec import Suite
 from leaderboard.data.entries import Entry
@@ -41,7 +42,6 @@ SCORES = "scores"
 
 Format = Literal["csv", "json", "parquet"]
 
-_RUNS = r"^[=+\-@\t\r]"
 _WORDS = {
     "ranking": (
         "Ranking",
@@ -131,7 +131,7 @@ def _guarded(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Put ' before texts that a spreadsheet would run."""
     if not pa.types.is_string(column.type):
         return column
-    return pc.if_else(pc.match_substring_regex(column, _RUNS), pc.binary_join_element_wise("'", column, ""), column)
+    return pc.replace_substring_regex(column, FORMULA, GUARDED)
 
 
 def _write_csv(frame: pa.Table, path: Path) -> None:
@@ -186,9 +186,9 @@ def write_downloads(
     """Write everything of a suite's board that can be downloaded into the folder `out`.
 
     The same suite and entries give the same bytes. Downloads of an earlier build that are no more are removed.
-    CSV and JSON have the same columns; in CSV, texts that begin with `=`, `+`, `-`, `@`, a tab or a carriage return
-    have a `'` before them, so that no spreadsheet runs them. `lock` holds the scores of thumbnails that others are
-    likened to; `tables` and `paired` spare working them out again.
+    CSV and JSON have the same columns; in CSV, a `'` stands before each `=`, `+`, `-` or `@` at the beginning of a text
+    or after a semicolon, so that no spreadsheet runs it, whatever divides its cells. `lock` holds the scores of
+    thumbnails that others are likened to; `tables` and `paired` spare working them out again.
 
     Raises:
         SpecError, IntegrityError: the scores of a record that is not ranked are absent or were changed.

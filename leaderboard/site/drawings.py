@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from benchmark.files.spreadsheets import guarded
 from benchmark.records.audit import decode_png
 from benchmark.records.record import AxisScore, StageLayers
 from benchmark.suites.spec import INPUT, Axis, Suite, TargetSpec
@@ -62,6 +63,10 @@ class Drawn:
     chart: Chart
 
 
+def _cell(value: str | float | None) -> str | float:
+    return "" if value is None else guarded(value) if isinstance(value, str) else value
+
+
 def _write_chart(plan: Plan, folder: Path) -> Drawn | None:
     """Draw a chart and write it as SVG and its numbers as CSV; None where there is nothing to draw."""
     chart = plan.make()
@@ -72,7 +77,7 @@ def _write_chart(plan: Plan, folder: Path) -> Drawn | None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(chart.head)
-    writer.writerows([["" if value is None else value for value in row] for row in chart.rows])
+    writer.writerows([[_cell(value) for value in row] for row in chart.rows])
     path.with_name(f"{path.name}.csv").write_text(text.getvalue(), encoding="utf-8", newline="\n")
     return Drawn(plan.file, plan.title, replace(chart, svg=b""))
 

@@ -29,7 +29,7 @@ WRITING = {
     "data freeze": ["data", "freeze", f"{NOPE}/test.parquet"],
     "suite export": ["suite", "export", "mini@1", "--size", "96x96", "--out", f"{NOPE}/images.parquet"],
     "score": ["score", "a.png", "b.png", "--csv", f"{NOPE}/scores.csv"],
-    "ci review": ["ci", "review", "mine", "--base", str(ROOT / "submissions"), "--out", f"{NOPE}/review.json"],
+    "ci review": ["ci", "review", "a", "--base", str(ROOT / "tests"), "--author", "a", "--out", f"{NOPE}/review.json"],
 }  # fmt: skip
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self").exists(), reason="has no folder that nobody can write to")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from forge import write_submission
+from forge import edit_toml, write_submission
 
 from benchmark.errors import SpecError
 from benchmark.files.paths import submissions_root
@@ -72,6 +72,8 @@ def proposal(tmp_path: Path) -> Path:
     folder = tmp_path / "head" / "submissions" / "ridge"
     shutil.copytree(submissions_root() / "ridge", folder)
     shutil.rmtree(folder / "records/mini@1/receipts")
+    edit_toml(folder, "invbench-maintainers", "A-Author")
+    edit_toml(folder, "invbench maintainers", "A. Author")
     return folder
 
 
@@ -85,7 +87,8 @@ def base(tmp_path: Path) -> Path:
 
 
 def review(proposal: Path, base: Path, out: Path, *more: str, code: int = 0) -> Review:
-    run("ci", "review", str(proposal), "--base", str(base), "--threads", "1", "--out", str(out), *more, code=code)
+    run("ci", "review", str(proposal), "--base", str(base), "--author", "a-author", "--threads", "1", "--out",
+        str(out), *more, code=code)  # fmt: skip
     return Review.model_validate_json(out.read_bytes())
 
 
@@ -128,6 +131,23 @@ def test_what_is_invalid_is_told_and_never_computed(proposal: Path, base: Path, 
     text = render_comment(found, COMMIT)
     assert "## Submission `ridge`: not yet" in text
     assert "invbench validate submissions/ridge" in text
+
+
+def test_what_a_maintainer_has_to_confirm_does_not_pass(base: Path, tmp_path: Path) -> None:
+    folder, out = write_submission(tmp_path / "head" / "submissions" / "mine"), tmp_path / "review.json"
+    shutil.copytree(folder, base / "mine")
+    assert review(folder, base, out).passed
+    edit_toml(folder, "The title of mine", "| Taken </td>")
+    edit_toml(folder, '"a-author"', '"a-author", "mallory"')
+    found = review(folder, base, out, "--author", "mallory", code=2)
+    assert found.sound and not found.passed
+    assert [finding.severity for finding in found.findings][:4] == ["confirm", "confirm", "confirm", "note"]
+    assert "changed by 'mallory'; the published entry belongs to 'a-author'" in found.findings[0].message
+    text = render_comment(found, COMMIT)
+    assert "## Submission `mine`: a maintainer has to confirm it" in text
+    assert text.count("**To confirm** in") == 3
+    assert "Next: a maintainer asks those whom the published entry names" in text
+    assert "| Taken" not in "".join(text.split("`")[::2])
 
 
 def test_a_change_beyond_one_submission_asks_a_maintainer(base: Path, tmp_path: Path) -> None:
@@ -182,7 +202,8 @@ def test_what_a_review_prints_steers_no_terminal_and_no_workflow(base: Path, tmp
     shutil.copytree(submissions_root() / "ridge", folder, ignore=shutil.ignore_patterns("records"))
     (folder / "a\n::error title=x::\x1b[2J").touch()
     out = tmp_path / "review.json"
-    done = run("ci", "review", str(folder), "--base", str(base), "--out", str(out), "--threads", "1", code=2)
+    done = run("ci", "review", str(folder), "--base", str(base), "--author", "", "--out", str(out),
+               "--threads", "1", code=2)  # fmt: skip
     assert not any(line.startswith("::") for line in done.stderr.splitlines())
     assert "\x1b" not in done.stderr and "\\x1b[2J" in done.stderr
 
@@ -217,7 +238,7 @@ def test_published_records_and_receipts_are_not_touched(proposal: Path, base: Pa
         ("{}", "field 'submission': Field required"),
         ('{"submission": "a", "extra": 1}', "field 'extra'"),
         ('{"submission": "A"}', "field 'submission'"),
-        ("[" * 100_000, "Invalid JSON"),
+        ("[" * 100_000, "is nested too deeply"),
         (json.dumps({"submission": "a", "findings": []}) + " " * 300_000, "is larger than"),
     ],
 )

@@ -27,7 +27,6 @@ from benchmark.records.columns import SCORE_SCHEMA
 from benchmark.records.record import SubmissionInfo
 from benchmark.records.store import record_folder
 from benchmark.submissions.submission import CODE
-from benchmark.submissions.validate import validate
 
 
 @pytest.fixture
@@ -98,10 +97,10 @@ def test_the_record_of_another_submission_is_not_mine(root: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_copied_record_under_my_own_id_is_told(root: Path) -> None:
-    folder = steal(root, "mine", "modular_per_tap", sealed=True)
-    notes = [finding.message for finding in validate(folder)]
-    assert "same weights and scores as 'modular_per_tap'" in notes
+def test_a_copied_record_under_my_own_id_is_refused(root: Path) -> None:
+    finding = only_error(steal(root, "mine", "modular_per_tap", sealed=True))
+    assert finding.message == "its weights for mini-detr, mini-swin, mini-vit are those of 'modular_per_tap'"
+    assert finding.cure == "enter an inverse of your own: invbench train inverse --help"
 
 
 def own_weights(folder: Path) -> dict[str, str]:

@@ -220,6 +220,7 @@ method = "hostile"
 title = "Mine"
 description = "Mine."
 authors = ["A. Author"]
+accounts = ["a-author"]
 contact = "https://github.com/name"
 license = "Apache-2.0"
 trained_on = "nothing"

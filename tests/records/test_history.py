@@ -29,7 +29,8 @@ from benchmark.records.history import (
 )
 from benchmark.records.receipts import Difference, load_receipts, write_receipt
 from benchmark.records.record import load_record
-from benchmark.submissions.validate import Finding, check_additions
+from benchmark.submissions.findings import Finding
+from benchmark.submissions.ownership import check_change
 from benchmark.suites.spec import ImagenetData
 
 SUITE = "mini@1"
@@ -246,7 +247,7 @@ def published(world: World, folder: Path, cpu: torch.device) -> Path:
 
 
 def found(folder: Path, published: Path) -> list[Finding]:
-    return check_additions(folder, published)
+    return [finding for finding in check_change(folder, published) if finding.severity == "error"]
 
 
 def test_what_only_adds_is_fine(world: World, folder: Path, published: Path) -> None:

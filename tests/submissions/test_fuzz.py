@@ -33,8 +33,9 @@ from benchmark.records.columns import AUDIT_SCHEMA, SCORE_SCHEMA, table_digest
 from benchmark.records.history import check_history
 from benchmark.records.receipts import Difference, Receipt, load_receipts, trust_of, write_receipt
 from benchmark.records.record import Record, load_record
+from benchmark.submissions.ownership import check_change
 from benchmark.submissions.review import MAX_REVIEW_BYTES, Review, ReviewFinding
-from benchmark.submissions.validate import check_additions, validate
+from benchmark.submissions.validate import validate
 from leaderboard.comment import render_comment
 from leaderboard.data.board import Board
 from leaderboard.data.entries import load_entries
@@ -60,7 +61,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 FIELDS: dict[str, Any] = {
     "id": "own", "method": "modular_per_tap", "title": "A title", "description": "What it does.",
-    "authors": ["A. Author"],
+    "authors": ["A. Author"], "accounts": ["a-author"],
     "contact": "https://example.org/me", "license": "MIT", "trained_on": "scenes", "suites": ["mini@1"],
     "trust_code": False, "links": {"paper": "https://example.org/"},
     "weights": {
@@ -70,7 +71,7 @@ FIELDS: dict[str, Any] = {
 
 
 def check_submission(sandbox: Sandbox, folder: Path) -> None:
-    found = validate(folder) + check_additions(folder, sandbox.root / "other")
+    found = validate(folder) + check_change(folder, sandbox.root / "other", "a-author")
     shown = [ReviewFinding.of(finding, folder) for finding in found]
     assert all(finding.message and finding.where for finding in shown)
     assert all(str(finding) for finding in found)
@@ -116,7 +117,7 @@ def check_small(world: World, sandbox: Sandbox, place: Path) -> None:
         record = load_record(place)
         load_receipts(place, record)
         world.check(place, "own")
-    check_additions(sandbox.own, sandbox.root / "other")
+    check_change(sandbox.own, sandbox.root / "other", "somebody")
     load_entries(world.suite, world.lock, [sandbox.root], on_unusable=lambda error: None)
 
 

@@ -28,7 +28,8 @@ from benchmark.content.content import Content
 from benchmark.engine.rescore import rescore
 from benchmark.records.columns import AUDIT_SCHEMA, SCORE_SCHEMA, table_digest
 from benchmark.records.record import Record, load_record
-from benchmark.submissions.validate import check_additions, validate
+from benchmark.submissions.ownership import check_change
+from benchmark.submissions.validate import validate
 from leaderboard.data.board import Board
 from leaderboard.data.entries import load_entries
 from leaderboard.site.build import build_site
@@ -114,7 +115,7 @@ def try_mutant(world: World, sandbox: Sandbox, honest: Path, number: int) -> str
     place, folder = place_record(sandbox, honest), sandbox.own
     bomb(folder)
     spoil(world, place, json.loads((honest / "record.json").read_text()), chance)
-    found = validate(folder, sandbox.root) + check_additions(folder, sandbox.root / "other")
+    found = validate(folder, sandbox.root) + check_change(folder, sandbox.root / "other")
     assert all(finding.message and "\n" not in str(finding) for finding in found)
     got = "refused by the schema"
     with refused():

@@ -51,10 +51,11 @@ def errors(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("method", ["ridge", "modular_per_tap"])
 def test_a_new_submission_is_valid_as_it_is(tmp_path: Path, method: str) -> None:
-    (path,) = write_scaffold(tmp_path, "my-method", method, "A. Author", code=False)
+    (path,) = write_scaffold(tmp_path, "my-method", method, "A. Author", code=False, account="a-author")
     assert errors(path.parent) == []
     submission = load_submission_folder(path.parent)
     assert (submission.id, submission.method, submission.authors) == ("my-method", method, ("A. Author",))
+    assert submission.is_owned_by("A-Author") and not submission.is_owned_by("A. Author")
     assert submission.weights.keys() == {"mini-detr", "mini-vit", "mini-swin"}
 
 
@@ -77,6 +78,7 @@ def test_the_template_of_an_architecture_is_short_and_valid(tmp_path: Path) -> N
         (["../escape"], "ID: field"),
         (["con"], "is the name of a device"),
         (["a", "--author", "two\nlines"], "--author: field"),
+        (["a", "--account", "A. Author"], "--account: field"),
         (["a", "--method", "rigde"], "did you mean 'ridge'?"),
         (["a", "--method", "copy"], "only bounds the board"),
         (["a", "--code", "--method", "ridge"], "is the package's own method"),
@@ -148,7 +150,7 @@ def test_the_way_of_an_architecture_of_ones_own(run: Run, tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_weights_of_ones_own_architecture_are_tried_beside_the_file(run: Run, tmp_path: Path) -> None:
+def test_weights_of_ones_own_architecture_lie_beside_the_file(run: Run, tmp_path: Path) -> None:
     run("init", "my-net", "--code", "--root", "submissions")
     folder = tmp_path / "submissions" / "my-net"
     code = folder / "inverse.py"
@@ -174,7 +176,11 @@ def test_weights_of_ones_own_architecture_are_tried_beside_the_file(run: Run, tm
     assert record.inverses["mini-vit"].parameters == 3
     assert record.inverses["mini-vit"].files.keys() == {"config.json", "model.safetensors", "inverse.py"}
     assert record.layers["mini-vit"]
-    assert any("is not allowed in a submission" in line for line in errors(folder))
+    assert errors(folder) == []
+    with (folder / "weights/mini-vit/model.safetensors").open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x3f")
+    assert any("not the files in ./weights/mini-vit" in line for line in errors(folder))
 
     done = run("publish", "submissions/my-net/weights/mini-vit", "name/my-net", "--dry-run", code=2)
     assert "unknown method 'my-net'" in done.stderr

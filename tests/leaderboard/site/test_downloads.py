@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from benchmark.files.canonical import readable_json
+from benchmark.files.spreadsheets import guarded
 from benchmark.records.history import Event, supersede, withdraw
 from benchmark.records.receipts import Difference, Environment, Receipt, write_receipt
 from benchmark.records.record import StageLayers, load_record, load_scores
@@ -191,7 +192,22 @@ def test_layers_receipts_and_history(suite: Suite, lock: Lock, enter: Enter, roo
     assert rows(tmp_path / "history.csv")[1]["reason"] == "'=A mistake"
 
 
-HOSTILE = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", 'a"b,c\nd', "\r\n", "'", "", "\0", "</td>")
+HOSTILE = (
+    "=1+1",
+    "A. Author; =1+1",
+    'x";=1',
+    "+1",
+    "-1",
+    "@SUM(A1)",
+    "\t=1",
+    "\r=1",
+    'a"b,c\nd',
+    "\r\n",
+    "'",
+    "",
+    "\0",
+    "</td>",
+)
 
 
 def test_csv_gives_back_every_text_and_runs_none(
@@ -206,7 +222,7 @@ def test_csv_gives_back_every_text_and_runs_none(
         told = entries[0].submission.model_copy(update={"description": text})
         write_downloads(suite, [replace(bare, submission=told)], tmp_path, lock=lock, tables=tables, paired=[])
         (row,) = rows(tmp_path / "methods.csv")
-        assert row["description"] == (f"'{text}" if text[:1] in tuple("=+-@\t\r") else text)
+        assert row["description"] == guarded(text)
         (row,) = json.loads((tmp_path / "methods.json").read_text(encoding="utf-8"))
         assert row["description"] == text
 
