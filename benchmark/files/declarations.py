@@ -25,6 +25,10 @@ _LONG_KEY = re.compile(rb"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*
 """A dotted key whose parsing would take time and memory with the square of its length."""
 
 
+_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+"""What some editors put before a text: of UTF-8 and of both kinds of UTF-16."""
+
+
 class Frozen(BaseModel):
     """Base of every declaration: immutable, no unknown fields; the text below a field is its description."""
 
@@ -90,6 +94,8 @@ def _read_bytes(path: Path, max_bytes: int) -> bytes:
         data = path.read_bytes()
         if max(data.count(b","), data.count(b"\n")) > MAX_ITEMS:
             raise SpecError(f"holds more than the {MAX_ITEMS:,} items allowed", where=str(path))
+        if data.startswith(_MARKS):
+            raise SpecError("begins with a byte order mark", where=str(path), cure="save it as UTF-8 without one")
         return data
     except FileNotFoundError:
         raise SpecError("no such file", where=str(path)) from None
