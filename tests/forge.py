@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from benchmark.engine.rescore import select_images
 from benchmark.errors import IntegrityError
+from benchmark.files.canonical import readable_json
 from benchmark.files.paths import submissions_root
 from benchmark.metrics.layers import COMPARED, normalized_transfer, summarize_transfer
 from benchmark.records.aggregate import summarize
@@ -31,13 +32,13 @@ from benchmark.suites.lock import Lock, load_lock
 from benchmark.suites.spec import Suite
 
 __all__ = [
-    "IMAGES", "SMALL", "TARGET", "World", "edit_json", "edit_toml", "errors", "hash_of_audit", "make_world",
+    "IMAGES", "SMALL", "TARGET", "TITLE", "World", "edit_json", "edit_toml", "errors", "hash_of_audit", "make_world",
     "only_error", "reseal", "write_submission", "write_tables",
 ]  # fmt: skip
 
 SMALL, TARGET = "small", "mini-vit"
 IMAGES = ("scene-0009", "scene-0017", "scene-0000", "scene-0001", "scene-0002")
-METHOD = "modular_per_tap"
+METHOD, TITLE = "modular_per_tap", "A title"
 _TAPS = ("encoder.0", "encoder.1")
 
 
@@ -52,7 +53,7 @@ class World:
         """Write the honest submission below `root`, and return the folder of its record."""
         write_submission(root / name)
         folder = record_folder(root, name, self.suite.id)
-        info = SubmissionInfo(id=name, method="modular_per_tap", title="Small")
+        info = SubmissionInfo(id=name, method="modular_per_tap", title=TITLE)
         write_record(folder, self.record.model_copy(update={"submission": info}), self.table, self.audit)
         return folder
 
@@ -150,7 +151,7 @@ def write_submission(folder: Path, **changes: str) -> Path:
     fields = {
         "id": json.dumps(folder.name),
         "method": '"modular_per_tap"',
-        "title": '"A title"',
+        "title": json.dumps(TITLE),
         "description": '"What it does."',
         "authors": '["A. Author"]',
         "contact": '"https://example.org/me"',
@@ -197,7 +198,7 @@ def reseal(folder: Path, change: Callable[[dict[str, Any]], None] | None = None)
     if change is not None:
         change(content)
     record = Record.model_validate_json(json.dumps(content)).sealed()
-    path.write_text(record.model_dump_json(), encoding="utf-8")
+    path.write_text(readable_json(record), encoding="utf-8", newline="\n")
 
 
 def write_tables(folder: Path, **tables: pa.Table) -> None:

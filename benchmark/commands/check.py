@@ -202,7 +202,8 @@ def verify(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Run the evaluation behind a record again and compare, within the tolerances of the metrics.
+    """Run the evaluation behind a record again and compare, within the tolerances of the metrics. What a rerun gives
+    beside scores is compared as well: layers, clamped share, precision, parameters, training, title.
 
     The inverse runs in a worker: it is given features, and has nothing else in reach, the record least of all. Then the
     audit images are inverted once more, a tap, an image and a perturbation at a time, in reverse order, each
@@ -222,8 +223,9 @@ def verify(
       invbench verify my-method --rerun invbench-results --by "B. Reader"
     """
     from benchmark.engine.rescore import compare_reruns, load_rerun, make_receipt
-    from benchmark.errors import SpecError
+    from benchmark.errors import IntegrityError, SpecError
     from benchmark.metrics.spec import get_metric
+    from benchmark.records.field_checks import compare_fields
     from benchmark.records.store import record_folder
 
     quiet()
@@ -242,6 +244,9 @@ def verify(
         again, scores = _run_again(
             candidate, folder.parent.parent, content, record, checked[0][0].images, torch_device, limit
         )
+    if differing := compare_fields(record, again):
+        more = f" (and {len(differing) - 1} more)" if len(differing) > 1 else ""
+        raise IntegrityError(f"{differing[0]}{more}", where=str(folder / "record.json"), cure="evaluate again")
     differences = compare_reruns(suite, checked[0], scores)
     receipt = make_receipt(
         "reproduced", record, differences, torch_device, by or "nobody", again.images, again.digest, again.run.isolation

@@ -20,10 +20,12 @@ from benchmark.inverses.spec import METHODS
 from benchmark.records.audit import MAX_AUDIT_BYTES
 from benchmark.records.consistency import check_predecessor, check_record
 from benchmark.records.history import HISTORY, RECORD_FILES, SUPERSEDED, check_history, superseded_folders
+from benchmark.records.plain import check_plain
 from benchmark.records.receipts import RECEIPTS, load_receipts
 from benchmark.records.record import MAX_RECORD_BYTES, Record, load_record
 from benchmark.records.scores import ScoreArrays, is_complete
-from benchmark.submissions.peers import WEIGHTS, check_compared_layers, check_scored_images, iter_shared
+from benchmark.submissions.origins import WEIGHT_FILES, check_origins
+from benchmark.submissions.peers import check_compared_layers, check_scored_images, iter_shared
 from benchmark.submissions.submission import (
     CODE,
     PLACEHOLDERS,
@@ -39,7 +41,6 @@ from benchmark.suites.spec import Suite
 __all__ = ["MAX_FILES", "Finding", "check_additions", "validate"]
 
 MAX_FILES = 2000
-WEIGHT_FILES = ("config.json", WEIGHTS)
 _RECORD = r"records/[a-z0-9][a-z0-9._-]*@[0-9]+/"
 _OLD = rf"{_RECORD}{SUPERSEDED}/[0-9a-f]{{16}}/"
 _ALLOWED: tuple[tuple[str, int], ...] = (
@@ -166,39 +167,6 @@ def _check_weights(submission: Submission, folder: Path, suites: list[Suite], fi
         findings.note(message, path, "put your own on the Hub before you submit: invbench publish --help")
 
 
-def _check_inverses(submission: Submission, folder: Path, record: Record, where: str) -> None:
-    """Check that a record was made with the method and weights that the submission names."""
-    if record.submission.method != submission.method:
-        message = f"field 'submission.method': is '{record.submission.method}', not '{submission.method}'"
-        raise IntegrityError(message, where=where, cure="evaluate again")
-    code = sha256_file(folder / CODE) if submission.trust_code else None
-    trained = submission.weights or (submission.method in METHODS and METHODS[submission.method].trained)
-    for target, inverse in record.inverses.items():
-        field, weights, cure = f"field 'inverses.{target}'", submission.weights.get(target), "evaluate again"
-        if inverse.files.get(CODE) != code:
-            raise IntegrityError(f"{field}: made with another {CODE}", where=where, cure=cure)
-        files = {name: digest for name, digest in inverse.files.items() if name != CODE}
-        if weights is None:
-            if files or inverse.repo_id:
-                message = f"{field}: made with weights that submission.toml does not name"
-                raise IntegrityError(message, where=where, cure="name them under [weights], or evaluate again")
-            if trained:
-                message = f"{field}: has no weights, but the method is trained"
-                raise IntegrityError(message, where=where, cure="name them under [weights] and evaluate again")
-            continue
-        if (inverse.repo_id, inverse.revision) != (weights.repo_id, weights.revision):
-            made = f"{inverse.repo_id}@{inverse.revision}" if inverse.repo_id else "other files"
-            raise IntegrityError(
-                f"{field}: made with {made}, not the weights of submission.toml", where=where, cure=cure
-            )
-        if files.keys() != set(WEIGHT_FILES):
-            raise IntegrityError(f"{field}: is not of {' and '.join(WEIGHT_FILES)}", where=where, cure=cure)
-        if weights.path is not None:
-            here = weights.directory(folder)
-            if files != {name: sha256_file(here / name) for name in WEIGHT_FILES}:
-                raise IntegrityError(f"{field}: not the files in {weights.path}", where=where, cure=cure)
-
-
 def _check_receipts(folder: Path, record: Record) -> None:
     for receipt in load_receipts(folder, record):
         check_date(receipt.date, "date", folder / RECEIPTS)
@@ -224,13 +192,15 @@ def _check_records(submission: Submission, folder: Path, root: Path, findings: _
             record = load_record(records)
             where = records / "record.json"
             scores, _ = check_record(suite, load_lock(suite), submission.id, records, record)
+            check_plain(suite, records, record)
             check_scored_images(suite, record, scores, root, str(records / "scores.parquet"))
             check_compared_layers(record, root, str(where))
-            _check_inverses(submission, folder, record, str(where))
+            check_origins(submission, folder, record, str(where))
             _check_receipts(records, record)
             for old in superseded_folders(records):
                 predecessor = load_record(old)
                 check_predecessor(suite, load_lock(suite), submission.id, old, predecessor)
+                check_plain(suite, old, predecessor)
                 _check_receipts(old, predecessor)
             for shared in iter_shared(record, root, str(where)):
                 findings.note(shared, where, "enter weights of your own")
