@@ -13,9 +13,9 @@ from forge import put
 
 from benchmark.errors import SpecError, UserError
 from benchmark.files.canonical import readable_json
+from benchmark.records.receipts import load_receipts
 from benchmark.records.record import Record
 from benchmark.suites.spec import Suite
-from leaderboard.data import entries
 from leaderboard.data.board import Board, say_why_left_out
 from leaderboard.data.entries import load_entries
 
@@ -102,14 +102,13 @@ def test_whatever_else_goes_wrong_with_a_record_it_stops_nobody(
     suite, lock = tiny_suite, lock_of(tiny_suite)
     for name, level in FOUR:
         write_entry(suite, lock, tmp_path, name, level)
-    true = entries.load_receipts
 
     def fails(folder: Path, record: Record) -> Any:
         if "ridge" in str(folder):
             raise OverflowError("int too large\nto convert")
-        return true(folder, record)
+        return load_receipts(folder, record)
 
-    monkeypatch.setattr(entries, "load_receipts", fails)
+    monkeypatch.setattr("leaderboard.data.entries.load_receipts", fails)
     told: list[UserError] = []
     assert [entry.submission.id for entry in load_entries(suite, lock, [tmp_path], told.append)] == [
         "copy", "mean", "modular",
