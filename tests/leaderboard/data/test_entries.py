@@ -25,7 +25,7 @@ Enter = Callable[..., Path]
 
 
 def leave_unscored(suite: Suite, lock: Lock, folder: Path, metric: str, taps: slice) -> None:
-    """Write a record again without the scores of an image, for a reason that is the metric's own, and all that follows."""
+    """Write a record again without an image's scores, for the metric's own reason, and with all that follows."""
     record = load_record(folder)
     scores = scores_from_table(suite, load_scores(folder, record), record.targets, record.images)
     code, index = 1 + get_reason_names(suite).index(reason_of(suite, metric)), suite.metrics.index(metric)
