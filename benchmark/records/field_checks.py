@@ -11,12 +11,13 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel
 
+from benchmark.errors import IntegrityError
 from benchmark.metrics.layers import COMPARED
 from benchmark.metrics.spec import get_metric
 from benchmark.records.record import Record
 
 __all__ = [
-    "FIELD_CHECKS", "STATED", "Check", "FieldCheck", "compare_fields", "is_stated", "list_fields",
+    "FIELD_CHECKS", "STATED", "Check", "FieldCheck", "check_fields", "compare_fields", "is_stated", "list_fields",
     "render_field_checks",
 ]  # fmt: skip
 
@@ -197,3 +198,14 @@ def compare_fields(record: Record, rerun: Record) -> list[str]:
             if (place in first) != (place in second) or _differs(one, other, tolerance):
                 found.append(f"field '{'.'.join(place)}': is {one!r:.60}, and {other!r:.60} in the rerun")
     return found
+
+
+def check_fields(record: Record, rerun: Record, where: str) -> None:
+    """Check that a record says, beside its scores, what the record of a rerun says; see `compare_fields`.
+
+    Raises:
+        IntegrityError: a field differs; names the first, and how many more.
+    """
+    if found := compare_fields(record, rerun):
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise IntegrityError(f"{found[0]}{more}", where=where, cure="evaluate again")

@@ -21,11 +21,18 @@ from pydantic import ValidationError
 
 from benchmark.content.content import Content
 from benchmark.engine.rescore import compare_reruns, rescore
-from benchmark.errors import UserError
+from benchmark.errors import IntegrityError, UserError
 from benchmark.files.paths import checkout
 from benchmark.metrics.layers import normalized_transfer, summarize_transfer
 from benchmark.records.columns import AUDIT_SCHEMA, SCORE_SCHEMA
-from benchmark.records.field_checks import FIELD_CHECKS, compare_fields, is_stated, list_fields, render_field_checks
+from benchmark.records.field_checks import (
+    FIELD_CHECKS,
+    check_fields,
+    compare_fields,
+    is_stated,
+    list_fields,
+    render_field_checks,
+)
 from benchmark.records.plain import check_plain
 from benchmark.records.record import Record, load_record
 from benchmark.submissions.origins import check_origins
@@ -230,6 +237,9 @@ def test_a_rerun_of_fewer_images_compares_no_means_over_images(world: World) -> 
     assert len(found) == 3
     assert found[0] == f"field 'targets.{TARGET}.taps.encoder.0.clamped': is 0.5, and 0.0 in the rerun"
     assert compare_fields(record, world.record.model_copy(update={"images": 4})) == []
+    with pytest.raises(IntegrityError, match=r"record\.json: field 'targets\..* in the rerun \(and 2 more\)"):
+        check_fields(record, world.record, "record.json")
+    check_fields(world.record, world.record, "record.json")
 
 
 def test_a_comparison_of_layers_that_is_left_out_or_made_up_is_found(world: World) -> None:
