@@ -28,6 +28,7 @@ from benchmark.records.record import (
     Run,
     StageLayers,
     SubmissionInfo,
+    load_audit,
     load_record,
     write_record,
 )
@@ -197,6 +198,15 @@ def write_entry(
     place = record_folder(into, name, suite.id)
     write_record(place, record, scores_to_table(suite, scores), images(suite, level))
     return place
+
+
+def write_again(suite: Suite, lock: Lock, folder: Path, scores: Sequence[ScoreArrays], **changes: Any) -> None:
+    """Write the record in `folder` again with other scores and all that follows from them; `changes` are fields."""
+    record = load_record(folder)
+    summary = summarize(suite, lock, [replace(item, clamped=np.zeros_like(item.clamped)) for item in scores])
+    follows = {"targets": summary.targets, "score": summary.score, "overall": summary.overall}
+    record = record.model_copy(update=follows | {"cells": tuple(summary.cells)} | changes)
+    write_record(folder, record, scores_to_table(suite, scores), load_audit(folder, record))
 
 
 def lock_of(suite: Suite) -> Lock:

@@ -105,7 +105,7 @@ def enter(world: World, root: Path, text: str, cpu: torch.device) -> None:
     reseal(place, lambda content: evil(content, text))
     suite = world.suite.id
     new = world.write(root.parent / "new")
-    reseal(new, lambda content: evil(content, text) or content.update(images=4))
+    reseal(new, lambda content: evil(content, text) or content["inverses"][TARGET].update(parameters=7))
     supersede(root / SMALL, suite, text, load_record(new).digest, date(2025, 1, 1))
     for name in ("record.json", "scores.parquet", "audit.parquet"):
         (new / name).rename(place / name)

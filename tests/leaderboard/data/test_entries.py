@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-from boards import audit_table
+from boards import audit_table, write_again
 
 from benchmark.errors import IntegrityError, UserError
-from benchmark.records.aggregate import summarize
-from benchmark.records.record import load_audit, load_record, load_scores, write_record
-from benchmark.records.scores import NOT_APPLICABLE, get_reason_names, scores_from_table, scores_to_table
+from benchmark.records.record import load_record, load_scores
+from benchmark.records.scores import NOT_APPLICABLE, get_reason_names, scores_from_table
 from benchmark.suites.lock import Lock
 from benchmark.suites.spec import Suite
 from leaderboard.data.board import Board
@@ -33,10 +30,7 @@ def leave_unscored(suite: Suite, lock: Lock, folder: Path, metric: str, taps: sl
         codes, values = item.reasons[3, taps, :, index], item.values[3, taps, :, index]
         values[codes != NOT_APPLICABLE] = float("nan")
         codes[codes != NOT_APPLICABLE] = code
-    summary = summarize(suite, lock, [replace(item, clamped=np.zeros_like(item.clamped)) for item in scores])
-    follows = {name: getattr(summary, name) for name in ("targets", "score", "overall")}
-    record = record.model_copy(update=follows | {"cells": tuple(summary.cells)})
-    write_record(folder, record, scores_to_table(suite, scores), load_audit(folder, record))
+    write_again(suite, lock, folder, scores)
 
 
 def reason_of(suite: Suite, metric: str) -> str:
