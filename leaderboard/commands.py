@@ -274,13 +274,18 @@ def _measure_board(folder: Path, size: tuple[int, int, int, int]) -> dict[str, f
 
 def show_evaluated(done: Evaluated) -> None:
     """Print the record of an evaluation beside the others of its suite, and build the site with it."""
-    from leaderboard.data.board import Board
+    from leaderboard.data.board import Board, say_why_left_out
     from leaderboard.data.entries import load_entries
     from leaderboard.data.texts import text_table
     from leaderboard.site.build import build_site
 
-    entries = load_entries(done.suite, done.lock, done.roots, on_unusable=_leave_out)
-    page = build_site([Board(done.suite, done.lock, entries)], done.board) if done.board else None
+    left_out: list[UserError] = []
+    entries = load_entries(done.suite, done.lock, done.roots, on_unusable=left_out.append)
+    for error in left_out:
+        _leave_out(error)
+    lines = tuple(say_why_left_out(error, done.roots) for error in left_out)
+    board = Board(done.suite, done.lock, entries, left_out=lines)
+    page = build_site([board], done.board) if done.board else None
     if done.as_json:
         print_json(done.record.model_dump(mode="json"))
         return

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from benchmark.engine.rescore import select_images
 from benchmark.errors import IntegrityError
+from benchmark.files.canonical import readable_json
 from benchmark.files.paths import submissions_root
 from benchmark.metrics.layers import COMPARED, normalized_transfer, summarize_transfer
 from benchmark.records.aggregate import summarize
@@ -33,13 +34,18 @@ from benchmark.suites.spec import Suite
 
 __all__ = [
     "IMAGES", "SMALL", "TARGET", "World", "edit_json", "edit_toml", "errors", "hash_of_audit", "make_world",
-    "only_error", "reseal", "write_submission", "write_tables",
+    "only_error", "reseal", "title_of", "write_submission", "write_tables",
 ]  # fmt: skip
 
 SMALL, TARGET = "small", "mini-vit"
 IMAGES = ("scene-0009", "scene-0017", "scene-0000", "scene-0001", "scene-0002")
 METHOD = "modular_per_tap"
 _TAPS = ("encoder.0", "encoder.1")
+
+
+def title_of(name: str) -> str:
+    """Return the title of a submission that tests write."""
+    return f"The title of {name}"
 
 
 class World:
@@ -53,7 +59,7 @@ class World:
         """Write the honest submission below `root`, and return the folder of its record."""
         write_submission(root / name)
         folder = record_folder(root, name, self.suite.id)
-        info = SubmissionInfo(id=name, method="modular_per_tap", title="Small")
+        info = SubmissionInfo(id=name, method="modular_per_tap", title=title_of(name))
         write_record(folder, self.record.model_copy(update={"submission": info}), self.table, self.audit)
         return folder
 
@@ -151,7 +157,7 @@ def write_submission(folder: Path, **changes: str) -> Path:
     fields = {
         "id": json.dumps(folder.name),
         "method": '"modular_per_tap"',
-        "title": json.dumps(f"The title of {folder.name}"),
+        "title": json.dumps(title_of(folder.name)),
         "description": '"What it does."',
         "authors": '["A. Author"]',
         "accounts": '["a-author"]',
@@ -199,7 +205,7 @@ def reseal(folder: Path, change: Callable[[dict[str, Any]], None] | None = None)
     if change is not None:
         change(content)
     record = Record.model_validate_json(json.dumps(content)).sealed()
-    path.write_text(record.model_dump_json(), encoding="utf-8")
+    path.write_text(readable_json(record), encoding="utf-8", newline="\n")
 
 
 def write_tables(folder: Path, **tables: pa.Table) -> None:

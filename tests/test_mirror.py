@@ -55,7 +55,6 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         "benchmark.commands.bench_worker": '"bench", "worker"',
         "benchmark.diagnostics.worker_times": '"bench", "worker"',
     },
-    "engine/test_tampering.py": {"benchmark.engine.rescore": ""},
     "files/test_paths.py": {"benchmark.engine.provenance": "provenance"},
     "inverses/test_building.py": {"benchmark.inverses.faults": ""},
     "inverses/test_descent.py": {"benchmark.inverses.deep_prior": "", "benchmark.inverses.optimize": ""},
@@ -77,7 +76,6 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     },
     "leaderboard/data/claims/test_reading.py": {"leaderboard.data.claims.classic": ""},
     "leaderboard/data/test_rankings.py": {
-        "leaderboard.data.board": "",
         "leaderboard.site.drawings": "",
     },
     "leaderboard/data/test_rankings_places.py": {

@@ -202,7 +202,7 @@ def verify(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Run the evaluation behind a record again and compare, within the tolerances of the metrics.
+    """Run the evaluation behind a record again and compare scores, to the metrics' tolerances, and what goes with them.
 
     The inverse runs in a worker: it is given features, and has nothing else in reach, the record least of all. Then the
     audit images are inverted once more, a tap, an image and a perturbation at a time, in reverse order, each
@@ -224,6 +224,7 @@ def verify(
     from benchmark.engine.rescore import compare_reruns, load_rerun, make_receipt
     from benchmark.errors import SpecError
     from benchmark.metrics.spec import get_metric
+    from benchmark.records.field_checks import check_fields
     from benchmark.records.store import record_folder
 
     quiet()
@@ -239,9 +240,9 @@ def verify(
         candidate = _open_candidate(folder, suite, record, trust_code, require_isolation)
         if challenge:
             return run_challenge(challenge, content, candidate, record, checked, torch_device, folder, by, as_json)
-        again, scores = _run_again(
-            candidate, folder.parent.parent, content, record, checked[0][0].images, torch_device, limit
-        )
+        own, images = folder.parent.parent, checked[0][0].images
+        again, scores = _run_again(candidate, own, content, record, images, torch_device, limit)
+    check_fields(record, again, str(folder / "record.json"))
     differences = compare_reruns(suite, checked[0], scores)
     receipt = make_receipt(
         "reproduced", record, differences, torch_device, by or "nobody", again.images, again.digest, again.run.isolation

@@ -11,6 +11,7 @@ from benchmark.content.content import Content
 from benchmark.engine.rescore import compare_reruns, load_rerun, rescore
 from benchmark.errors import UserError
 from benchmark.records.consistency import check_record
+from benchmark.records.field_checks import compare_fields
 from benchmark.records.receipts import Difference
 from benchmark.records.record import Record, load_record
 from benchmark.records.store import record_folder
@@ -27,6 +28,8 @@ __all__ = ["review_submission"]
 
 EMBEDDED = "mini@1"
 """The suite that pull requests are run on."""
+MAX_FIELDS = 5
+"""So many fields that differ from a rerun are named."""
 
 
 def _outcome(differences: dict[str, Difference]) -> Outcome:
@@ -61,14 +64,16 @@ def _review_record(
         findings.append(Finding("note", "the rerun was not compared: it stores no pictures", str(again)))
     elif again is not None and there:
         try:
-            _, scores = load_rerun(content, record, again, device)
+            other, scores = load_rerun(content, record, again, device)
             compared = _outcome(compare_reruns(suite, checked[0], scores))
+            found = compare_fields(record, other)[:MAX_FIELDS]
         except UserError as error:
-            compared = "differs"
+            compared, found = "differs", []
             findings.append(_finding(error, again))
         if compared == "differs":
-            message = "running it again gave other scores, beyond the tolerances of the metrics"
-            findings.append(Finding("error", message, str(folder / "record.json"), "evaluate again", 3))
+            found.append("running it again gave other scores, beyond the tolerances of the metrics")
+        findings += [Finding("error", words, str(folder / "record.json"), "evaluate again", 3) for words in found]
+        compared = "differs" if found else compared
     return SuiteReview.of(record, rescored, compared)
 
 

@@ -30,6 +30,7 @@ from benchmark.records.consistency import CheckedRecord, check_record
 from benchmark.records.receipts import ROUNDING, Difference, Receipt
 from benchmark.records.record import Record, load_record
 from benchmark.records.scores import NOT_APPLICABLE, NOT_FINITE, SCORED, ScoreArrays, get_reason_names
+from benchmark.records.statistics import masked_mean
 from benchmark.suites.audit import stored_images
 from benchmark.suites.spec import HUE_PERTURBATIONS, POOLED, Suite
 
@@ -59,6 +60,20 @@ def select_images(scores: ScoreArrays, images: Sequence[str]) -> ScoreArrays:
     )
 
 
+def _biases(gaps: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the sizes of the signed mean differences of a target: of each tap and condition, then of each condition.
+
+    A score that is raised under one condition cannot hide behind another that is lowered.
+
+    Args:
+        gaps: (images, taps, conditions); NaN where there is nothing to compare.
+    """
+    cells = gaps.reshape(len(gaps), gaps.shape[1] * gaps.shape[2])
+    whole = gaps.reshape(len(gaps) * gaps.shape[1], gaps.shape[2])
+    means = np.concatenate([masked_mean(part) for part in (cells, whole)])
+    return np.abs(means[~np.isnan(means)])
+
+
 def measure_differences(
     suite: Suite, first: Sequence[ScoreArrays], second: Sequence[ScoreArrays], *, exact: bool
 ) -> dict[str, Difference]:
@@ -66,7 +81,8 @@ def measure_differences(
 
     Args:
         exact: whether the same pixels were scored, so that only float32 rounding is allowed (see ROUNDING); otherwise
-            it is what the metric allows, for an image and for the signed mean over a target's values.
+            it is what the metric allows, for an image and for signed means over images: of each tap, and of all taps
+            of a target, under each perturbation.
     """
     result = {}
     for m, name in enumerate(suite.metrics):
@@ -77,8 +93,10 @@ def measure_differences(
             unmatched += int((a.reasons[..., m] != b.reasons[..., m]).sum())
             stated, again = (s.values[..., m][both].astype(np.float64) for s in (a, b))
             gaps.append(again - stated)
+            signed = np.full(both.shape, np.nan)
+            signed[both] = gaps[-1]
             limits.append(ROUNDING * np.maximum(1, np.abs(stated)) if exact else np.full(len(stated), metric.tolerance))
-            biases.append(abs(float(gaps[-1].mean())) if len(stated) else 0.0)
+            biases.append(float(_biases(signed).max(initial=0.0)))
         gap = np.abs(np.concatenate(gaps))
         result[name] = Difference(
             compared=len(gap),

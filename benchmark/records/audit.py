@@ -6,7 +6,7 @@ import hashlib
 import io
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,8 @@ from benchmark.records.columns import AUDIT_SCHEMA, table_digest
 from benchmark.suites.spec import INPUT, Suite, TargetSpec
 
 __all__ = [
-    "MAX_AUDIT_BYTES", "audit_digest", "audit_to_table", "check_png", "check_sizes", "decode_png", "load_audit_file",
-    "read_audit", "stored_cells",
+    "MAX_AUDIT_BYTES", "MAX_SIDE_PX", "audit_digest", "audit_to_table", "check_png", "check_sizes", "decode_png",
+    "encode_png", "load_audit_file", "png_chunks", "read_audit", "stored_cells",
 ]  # fmt: skip
 
 Pixels = npt.NDArray[np.uint8]
@@ -35,6 +35,18 @@ PNG_LEVEL = 4
 _HEAD = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR"
 _RGB8 = bytes([8, 2, 0, 0, 0])
 """Bit depth 8, color type RGB, and the only compression, filter and no interlacing."""
+
+
+def png_chunks(png: bytes) -> Iterator[tuple[bytes, bytes, int]]:
+    """Yield name, content and checksum of every whole chunk of a PNG."""
+    offset = 8
+    while offset + 12 <= len(png):
+        (length,) = struct.unpack(">I", png[offset : offset + 4])
+        end = offset + 8 + length
+        if end + 4 > len(png):
+            return
+        yield png[offset + 4 : offset + 8], png[offset + 8 : end], int.from_bytes(png[end : end + 4], "big")
+        offset = end + 4
 
 
 def check_png(png: bytes, size: tuple[int, int]) -> None:
@@ -50,23 +62,15 @@ def check_png(png: bytes, size: tuple[int, int]) -> None:
         raise IntegrityError(f"holds something that is not {what}")
     if png[24:29] != _RGB8:
         raise IntegrityError(f"holds a PNG of another kind than {what}")
-    offset, names = 8, []
-    while offset + 12 <= len(png):
-        (length,) = struct.unpack(">I", png[offset : offset + 4])
-        names.append(png[offset + 4 : offset + 8])
-        offset += 12 + length
-    if offset != len(png) or names[:1] != [b"IHDR"] or names[-1] != b"IEND" or set(names[1:-1]) != {b"IDAT"}:
+    names = [name for name, _, _ in png_chunks(png)]
+    length = 8 + sum(12 + len(content) for _, content, _ in png_chunks(png))
+    if length != len(png) or names[:1] != [b"IHDR"] or names[-1] != b"IEND" or set(names[1:-1]) != {b"IDAT"}:
         raise IntegrityError(f"holds a PNG with other chunks than {what} needs")
 
 
 def _check_data(png: bytes, size: tuple[int, int]) -> None:
     """Check that the data of a PNG inflate to its pixels and nothing beyond, without inflating more than that."""
-    offset, data = 8, []
-    while offset < len(png):
-        (length,) = struct.unpack(">I", png[offset : offset + 4])
-        if png[offset + 4 : offset + 8] == b"IDAT":
-            data.append(png[offset + 8 : offset + 8 + length])
-        offset += 12 + length
+    data = [content for name, content, _ in png_chunks(png) if name == b"IDAT"]
     expected, inflate = size[0] * (1 + 3 * size[1]), zlib.decompressobj()
     inflated = len(inflate.decompress(b"".join(data), expected + 1))
     if inflated != expected or not inflate.eof or inflate.unused_data:
@@ -171,7 +175,8 @@ def _row_labels(suite: Suite, target: TargetSpec, images: Sequence[str]) -> list
     return [(images[image], target.id, taps[tap], kinds[kind]) for image, tap, kind in cells]
 
 
-def _encode_png(pixels: Pixels) -> bytes:
+def encode_png(pixels: Pixels) -> bytes:
+    """Return pixels (H, W, 3) as a PNG of the chunks that these need, and no others."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", compress_level=PNG_LEVEL)
     return buffer.getvalue()
@@ -186,7 +191,7 @@ def audit_to_table(suite: Suite, target: TargetSpec, images: Sequence[str], pixe
     """
     flat = pixels[stored_cells(suite, target, len(images))]
     columns: list[Sequence[Any]] = list(zip(*_row_labels(suite, target, images), strict=True)) or [()] * 4
-    columns.append([_encode_png(item) for item in flat])
+    columns.append([encode_png(item) for item in flat])
     arrays = [pa.array(column, field.type.value_type).dictionary_encode()
               for column, field in zip(columns, AUDIT_SCHEMA, strict=True)]  # fmt: skip
     return pa.Table.from_arrays(arrays, schema=AUDIT_SCHEMA)

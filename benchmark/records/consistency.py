@@ -24,7 +24,7 @@ from benchmark.suites.audit import stored_images
 from benchmark.suites.lock import Lock
 from benchmark.suites.spec import Suite, TargetSpec
 
-__all__ = ["ROUNDED", "CheckedRecord", "check_complete", "check_predecessor", "check_record"]
+__all__ = ["ROUNDED", "CheckedRecord", "check_complete", "check_predecessor", "check_record", "check_summary"]
 
 ROUNDED = 2e-6
 """Aggregates are rounded to six digits; another machine may round the other way."""
@@ -168,7 +168,12 @@ def _check_stage(suite: Suite, scores: ScoreArrays, stage: StageLayers, where: s
             raise IntegrityError(message, where=where, cure="evaluate again")
 
 
-def _check_aggregates(suite: Suite, lock: Lock, record: Record, scores: Sequence[ScoreArrays], where: str) -> None:
+def check_summary(suite: Suite, lock: Lock, record: Record, scores: Sequence[ScoreArrays], where: str) -> None:
+    """Check that what a record says of its scores, all means and intervals, follows from them.
+
+    Raises:
+        IntegrityError: something does not; names the field, what it says and what follows.
+    """
     summary = summarize(suite, lock, [replace(s, clamped=np.zeros_like(s.clamped)) for s in scores])
     own = record.model_dump(mode="json", include={"targets", "score", "overall", "cells"})
     dumped: Mapping[str, Any] = {
@@ -179,9 +184,6 @@ def _check_aggregates(suite: Suite, lock: Lock, record: Record, scores: Sequence
     }
     for name, recomputed in dumped.items():
         _check_equal(own[name], recomputed, name, where)
-    status = find_status(suite, scores)
-    _check_equal(record.status, status, "status", where)
-    _check_equal(record.draft, lock.draft or suite.draft, "draft", where)
 
 
 def check_record(suite: Suite, lock: Lock, submission_id: str, folder: Path, record: Record) -> CheckedRecord:
@@ -211,7 +213,9 @@ def check_record(suite: Suite, lock: Lock, submission_id: str, folder: Path, rec
         scores = scores_from_table(suite, table, record.targets.keys(), record.images)
         _check_images(suite, lock, scores, str(path))
         find_scored(suite, scores)
-        _check_aggregates(suite, lock, record, scores, where)
+        check_summary(suite, lock, record, scores, where)
+        _check_equal(record.status, find_status(suite, scores), "status", where)
+        _check_equal(record.draft, lock.draft or suite.draft, "draft", where)
         _check_layers(suite, record, scores, where)
         path = folder / "audit.parquet"
         images = stored_images(suite, lock, scores[0].images)

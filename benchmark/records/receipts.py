@@ -15,7 +15,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from benchmark.errors import IntegrityError, NotFoundError
 from benchmark.files.canonical import digest_of, readable_json
 from benchmark.files.declarations import Frozen, read_json, unset
-from benchmark.files.fields import Id, Line, Sha256
+from benchmark.files.fields import Count, Id, Line, Sha256
 from benchmark.files.storing import write_text
 from benchmark.metrics.spec import get_metric
 from benchmark.records.challenges import LEAST_IMAGES, Challenge, check_challenge
@@ -30,25 +30,27 @@ RECEIPTS = "receipts"
 ROUNDING = 5e-5
 """How far, relative to max(1, |value|), the same pixels may be scored apart on two CPUs: float32 rounding alone."""
 
+Gap = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Trust = Literal["self-reported", "rescored", "reproduced", "challenged"]
 
 
 class Difference(Frozen):
     """How far one metric is apart in two evaluations."""
 
-    compared: int = Field(ge=0)
+    compared: Count
     """values that both have."""
-    equal: int = Field(ge=0)
+    equal: Count
     """compared values that are equal bit by bit."""
-    largest: float = Field(ge=0, allow_inf_nan=False)
+    largest: Gap
     """the largest difference, in the metric's unit."""
-    beyond: int = Field(ge=0)
+    beyond: Count
     """values farther apart than allowed."""
-    bias: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-    """the largest signed mean difference over the values of a target, in the metric's unit."""
-    biased: int = Field(default=0, ge=0)
-    """targets whose signed mean difference is larger than allowed."""
-    unmatched: int = Field(ge=0)
+    bias: Gap = 0.0
+    """the largest signed mean difference over images, of a tap or of all taps of a target under one perturbation, in
+    the metric's unit."""
+    biased: Count = 0
+    """targets with a signed mean difference larger than allowed."""
+    unmatched: Count
     """values that only one of the two has, or lacks for another reason."""
 
     @property
@@ -84,7 +86,7 @@ class Receipt(Frozen):
     """who checked."""
     date: datetime.date
     environment: Environment
-    images: int = Field(gt=0)
+    images: Annotated[int, Field(gt=0, le=10**12)]
     """how many images were compared."""
     isolation: Annotated[tuple[Line, ...], Field(max_length=8)] | None = Field(default=None, exclude_if=unset)
     """what the worker was kept from that reran the inverse; None: it ran in the process that scored it."""

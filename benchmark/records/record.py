@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import ConfigDict, Field, model_validator
 
 from benchmark.errors import IntegrityError, SpecError
@@ -40,6 +39,7 @@ from benchmark.files.fields import (
     Text,
     Training,
 )
+from benchmark.files.foreign import write_table
 from benchmark.files.storing import replacing, write_text
 from benchmark.files.tables import read_table
 from benchmark.records.audit import audit_digest, load_audit_file
@@ -288,7 +288,7 @@ def check_origin(suite: Suite, lock: Lock, submission_id: str, record: Record, w
 
 def _write_table(path: Path, table: pa.Table) -> None:
     with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", compression_level=9)
+        write_table(table, temporary)
 
 
 def write_record(folder: Path, record: Record, scores: pa.Table, audit: pa.Table) -> Record:

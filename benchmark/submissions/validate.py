@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
-from benchmark.errors import IntegrityError, NotFoundError, SpecError
-from benchmark.files.canonical import sha256_file
+from benchmark.errors import NotFoundError, SpecError
 from benchmark.files.clock import check_date
 from benchmark.files.declarations import MAX_TEXT_BYTES, refuse_twin_keys
 from benchmark.files.tables import MAX_FILE_BYTES
@@ -17,10 +16,12 @@ from benchmark.inverses.spec import METHODS
 from benchmark.records.audit import MAX_AUDIT_BYTES
 from benchmark.records.consistency import check_predecessor, check_record
 from benchmark.records.history import HISTORY, SUPERSEDED, check_history, superseded_folders
+from benchmark.records.plain import check_plain
 from benchmark.records.receipts import RECEIPTS, load_receipts
 from benchmark.records.record import MAX_RECORD_BYTES, Record, load_record
 from benchmark.records.scores import ScoreArrays, is_complete
 from benchmark.submissions.findings import Finding, Findings
+from benchmark.submissions.origins import WEIGHT_FILES, check_origins
 from benchmark.submissions.peers import WEIGHTS, check_compared_layers, check_scored_images, find_near_copies
 from benchmark.submissions.resemblance import check_resemblance
 from benchmark.submissions.stored_weights import MAX_CONFIG_BYTES, MAX_STORED_BYTES, STORED, check_stored_weights
@@ -32,7 +33,6 @@ from benchmark.suites.spec import Suite
 __all__ = ["MAX_FILES", "validate"]
 
 MAX_FILES = 2000
-WEIGHT_FILES = ("config.json", WEIGHTS)
 _RECORD = r"records/[a-z0-9][a-z0-9._-]*@[0-9]+/"
 _OLD = rf"{_RECORD}{SUPERSEDED}/[0-9a-f]{{16}}/"
 _ALLOWED: tuple[tuple[str, int], ...] = (
@@ -130,39 +130,6 @@ def _check_weights(submission: Submission, folder: Path, suites: list[Suite], fi
         findings.note(message, path, "train your own before you evaluate: invbench train inverse --help")
 
 
-def _check_inverses(submission: Submission, folder: Path, record: Record, where: str) -> None:
-    """Check that a record was made with the method and weights that the submission names."""
-    if record.submission.method != submission.method:
-        message = f"field 'submission.method': is '{record.submission.method}', not '{submission.method}'"
-        raise IntegrityError(message, where=where, cure="evaluate again")
-    code = sha256_file(folder / CODE) if submission.trust_code else None
-    trained = submission.weights or (submission.method in METHODS and METHODS[submission.method].trained)
-    for target, inverse in record.inverses.items():
-        field, weights, cure = f"field 'inverses.{target}'", submission.weights.get(target), "evaluate again"
-        if inverse.files.get(CODE) != code:
-            raise IntegrityError(f"{field}: made with another {CODE}", where=where, cure=cure)
-        files = {name: digest for name, digest in inverse.files.items() if name != CODE}
-        if weights is None:
-            if files or inverse.repo_id:
-                message = f"{field}: made with weights that submission.toml does not name"
-                raise IntegrityError(message, where=where, cure="name them under [weights], or evaluate again")
-            if trained:
-                message = f"{field}: has no weights, but the method is trained"
-                raise IntegrityError(message, where=where, cure="name them under [weights] and evaluate again")
-            continue
-        if (inverse.repo_id, inverse.revision) != (weights.repo_id, weights.revision):
-            made = f"{inverse.repo_id}@{inverse.revision}" if inverse.repo_id else "other files"
-            raise IntegrityError(
-                f"{field}: made with {made}, not the weights of submission.toml", where=where, cure=cure
-            )
-        if files.keys() != set(WEIGHT_FILES):
-            raise IntegrityError(f"{field}: is not of {' and '.join(WEIGHT_FILES)}", where=where, cure=cure)
-        if weights.path is not None:
-            here = weights.directory(folder)
-            if files != {name: sha256_file(here / name) for name in WEIGHT_FILES}:
-                raise IntegrityError(f"{field}: not the files in {weights.path}", where=where, cure=cure)
-
-
 def _check_receipts(folder: Path, record: Record) -> None:
     for receipt in load_receipts(folder, record):
         check_date(receipt.date, "date", folder / RECEIPTS)
@@ -189,13 +156,15 @@ def _check_records(submission: Submission, folder: Path, root: Path, findings: F
             where = records / "record.json"
             refuse_twin_keys(where)
             scores, _ = check_record(suite, load_lock(suite), submission.id, records, record)
+            check_plain(suite, records, record)
             check_scored_images(suite, record, scores, root, str(records / "scores.parquet"))
             check_compared_layers(record, root, str(where))
-            _check_inverses(submission, folder, record, str(where))
+            check_origins(submission, folder, record, str(where))
             _check_receipts(records, record)
             for old in superseded_folders(records):
                 predecessor = load_record(old)
                 check_predecessor(suite, load_lock(suite), submission.id, old, predecessor)
+                check_plain(suite, old, predecessor)
                 _check_receipts(old, predecessor)
             for near in find_near_copies(suite, record, records, root, str(where)):
                 findings.confirm(near, where)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from benchmark.errors import UserError
+from benchmark.errors import UserError, first_line
 from benchmark.records.store import record_folder
 from benchmark.submissions.submission import list_submissions
 from benchmark.suites.catalog import list_suites, load_suite
@@ -19,7 +19,7 @@ from leaderboard.data.claims.runs import TrainingRuns, load_runs, runs_file
 from leaderboard.data.entries import Entry, load_entries
 from leaderboard.data.rankings import Tables, reference_of, tables_of
 
-__all__ = ["OWN_CHARTS", "STYLES", "Board", "load_boards", "suite_folder"]
+__all__ = ["OWN_CHARTS", "STYLES", "Board", "load_boards", "say_why_left_out", "suite_folder"]
 
 STYLES = 8
 """How many colors the style sheet has, and how many submissions a chart draws."""
@@ -37,13 +37,15 @@ def suite_folder(suite: Suite) -> str:
 class Board:
     """One suite, its lock and its entries; tables are computed once, when they are first asked for.
 
-    `runs` is a file of runs of several training seeds; None: the package's own, where there is one.
+    `runs` is a file of runs of several training seeds; None: the package's own, where there is one. `left_out` says in
+    a line each which records could not be used, and why.
     """
 
     suite: Suite
     lock: Lock
     loaded: Sequence[Entry]
     runs: Path | None = None
+    left_out: tuple[str, ...] = ()
 
     @property
     def folder(self) -> str:
@@ -120,6 +122,24 @@ def _with_records(roots: Sequence[Path]) -> list[str]:
     ]  # fmt: skip
 
 
+def say_why_left_out(error: UserError, roots: Sequence[Path]) -> str:
+    """Return a line for readers: file, as seen from the folder of submissions that it lies in, and what is wrong."""
+    where = error.where or ""
+    for root in roots:
+        where = where.removeprefix(f"{root}/").removeprefix(f"{root.resolve()}/")
+    return first_line(f"{where}: {error.message}", 300)
+
+
+def _make_leave_out(
+    roots: Sequence[Path], left_out: list[str], on_unusable: Callable[[UserError], None]
+) -> Callable[[UserError], None]:
+    def leave_out(error: UserError) -> None:
+        left_out.append(say_why_left_out(error, roots))
+        on_unusable(error)
+
+    return leave_out
+
+
 def load_boards(
     suite_ids: Sequence[str], roots: Sequence[Path], on_unusable: Callable[[UserError], None] | None = None
 ) -> list[Board]:
@@ -131,5 +151,8 @@ def load_boards(
     boards = []
     for suite in map(load_suite, dict.fromkeys(suite_ids or _with_records(roots))):
         lock = load_lock(suite)
-        boards.append(Board(suite, lock, load_entries(suite, lock, roots, on_unusable)))
+        left_out: list[str] = []
+        leave_out = _make_leave_out(roots, left_out, on_unusable) if on_unusable else None
+        entries = load_entries(suite, lock, roots, leave_out)
+        boards.append(Board(suite, lock, entries, left_out=tuple(left_out)))
     return boards

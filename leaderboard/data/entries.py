@@ -10,18 +10,19 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.errors import IntegrityError, UserError, located
+from benchmark.errors import IntegrityError, SpecError, UserError, first_line, located
+from benchmark.files.clock import check_date, day_of
 from benchmark.files.paths import is_bundled
 from benchmark.inverses.spec import METHODS
 from benchmark.records.aggregate import image_axes
 from benchmark.records.audit import check_sizes
 from benchmark.records.bootstrap import groups_of
-from benchmark.records.consistency import check_complete
+from benchmark.records.consistency import check_complete, check_summary
 from benchmark.records.history import Event, History, find_withdrawal, load_history, superseded_folders
 from benchmark.records.receipts import Receipt, Trust, load_receipts, trust_of
 from benchmark.records.record import Record, check_origin, load_audit, load_record, load_scores
 from benchmark.records.scored import ScoredImages, check_alike, find_scored
-from benchmark.records.scores import is_complete, scores_from_table
+from benchmark.records.scores import ScoreArrays, is_complete, scores_from_table
 from benchmark.records.store import record_folder
 from benchmark.submissions.submission import Submission, list_submissions, load_submission_folder
 from benchmark.suites.lock import Lock
@@ -80,8 +81,30 @@ class Entry:
         return self.rankable and bool(self.image_axes) if target is None else target in self.image_axes
 
 
-def _superseded(folder: Path, history: History) -> tuple[tuple[Event, Record], ...]:
-    records = {record.digest: record for record in map(load_record, superseded_folders(folder))}
+_found_right: set[tuple[str, str, str]] = set()
+"""Suites, locks and records, by their digests, that were compared in this process: a digest covers all of it."""
+
+
+def _recheck(suite: Suite, lock: Lock, folder: Path, record: Record) -> list[ScoreArrays]:
+    """Compare what a record says of its scores with what follows from them, and return them."""
+    where, table = str(folder / "record.json"), load_scores(folder, record)
+    check_date(day_of(record.run.started), "run.started", where)
+    with located(folder / "scores.parquet"):
+        scores = scores_from_table(suite, table, record.targets.keys(), record.images)
+    key = suite.digest, lock.digest, record.digest
+    if key not in _found_right:
+        check_summary(suite, lock, record, scores, where)
+        _found_right.add(key)
+    return scores
+
+
+def _superseded(suite: Suite, lock: Lock, folder: Path, history: History) -> tuple[tuple[Event, Record], ...]:
+    records = {}
+    for path in superseded_folders(folder):
+        record = load_record(path)
+        if (record.suite_digest, record.lock_digest) == (suite.digest, lock.digest):
+            _recheck(suite, lock, path, record)
+        records[record.digest] = record
     events = (event for event in history.events if event.kind == "superseded")
     return tuple((event, records[event.record]) for event in events if event.record in records)
 
@@ -96,17 +119,16 @@ def _load_entry(suite: Suite, lock: Lock, root: Path, name: str) -> Entry:
         folder,
         receipts=tuple(load_receipts(folder, record)),
         withdrawal=find_withdrawal(history, record.digest),
-        superseded=_superseded(folder, history),
+        superseded=_superseded(suite, lock, folder, history),
         shown=shown_of(suite, record, None),
     )
-    table = load_scores(folder, record)
+    scores = _recheck(suite, lock, folder, record)
     if entry.audit is not None:
         with located(entry.audit):
             check_sizes(load_audit(folder, record), {target.id: target.input_size for target in suite.targets})
     if not _official(suite, entry):
         return entry
     with located(folder / "scores.parquet"):
-        scores = scores_from_table(suite, table, record.targets.keys(), record.images)
         scored = find_scored(suite, scores)
     check_complete(suite, lock, scores, str(folder / "scores.parquet"))
     axes = {
@@ -144,6 +166,9 @@ def _work(source: tuple[Path, str]) -> Entry | UserError:
         return _load_entry(*_shared, *source)
     except UserError as error:
         return error
+    except Exception as error:  # whatever a record may bring about, the others are shown
+        where, kind = str(record_folder(*source, _shared[0].id) / "record.json"), type(error).__name__
+        return SpecError(f"cannot be used: {kind}: {first_line(error)}", where=where, cure="report this as a bug")
 
 
 def _usual(entries: Sequence[Entry]) -> Entry | None:

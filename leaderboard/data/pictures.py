@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from benchmark.errors import IntegrityError
-from benchmark.records.audit import check_png, load_audit_file
+from benchmark.records.audit import decode_png, encode_png, load_audit_file
 from benchmark.records.scores import applies
 from benchmark.records.statistics import masked_mean
 from benchmark.suites.audit import find_withheld
@@ -39,27 +39,32 @@ CHOICE_RULE = (
 
 
 class ImageStore:
-    """The folder of image files, each named by the SHA-256 of its bytes."""
+    """The folder of image files, each named by the SHA-256 of its pixels and encoded here: pixels are all they hold."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.names: set[str] = set()
+        self._known: dict[bytes, str] = {}
 
     def add(self, png: bytes, size: tuple[int, int], where: str) -> str:
-        """Write an image of (height, width) once; return its name without suffix.
+        """Write the pixels of an image of (height, width) once; return its name without suffix.
 
         Raises:
             IntegrityError: it is no plain PNG of that size.
         """
-        name = hashlib.sha256(png).hexdigest()[:20]
+        source = hashlib.sha256(png).digest()
+        if source in self._known:
+            return self._known[source]
+        try:
+            pixels = decode_png(png, size)
+        except IntegrityError as error:
+            raise IntegrityError(error.message, where=where) from None
+        name = hashlib.sha256(repr(size).encode() + pixels.tobytes()).hexdigest()[:20]
+        self._known[source] = name
         if name not in self.names:
-            try:
-                check_png(png, size)
-            except IntegrityError as error:
-                raise IntegrityError(error.message, where=where) from None
             with open(f"{self.folder}/{name}.png", "wb") as file:  # noqa: PTH123 (tens of thousands of them)
-                file.write(png)
+                file.write(encode_png(pixels))
             self.names.add(name)
         return name
 

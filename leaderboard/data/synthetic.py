@@ -193,7 +193,7 @@ def _make_record(suite: Suite, lock: Lock, scores: Sequence[ScoreArrays]) -> Rec
     summary = summarize(suite, lock, scores)
     run = Run(
         code_version="1.0.0", device="cpu", device_name="Made-up CPU", threads=2, batch_size=16,
-        started="2026-01-01T00:00:00+00:00", wall_s=75.0, peak_memory_mib=512.0,
+        started="2026-11-23T00:00:00+00:00", wall_s=75.0, peak_memory_mib=512.0,
         ms_per_recon=dict.fromkeys(summary.targets, 1.5), python="3.12.0",
         packages={"torch": "2.9.0"}, git_commit="0" * 40, git_dirty=False,
     )  # fmt: skip

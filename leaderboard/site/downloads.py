@@ -14,7 +14,9 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from benchmark.files.foreign import write_table
 from benchmark.files.spreadsheets import FORMULA, GUARDED
+from benchmark.records.record import load_scores
 from benchmark.suites.lock import Lock
 from benchmark.suites.spec import Suite
 from leaderboard.data.entries import Entry
@@ -50,7 +52,7 @@ _WORDS = {
         "scored on, and how many groups they are. The score, the mean of the axis scores; for every axis its score (0 "
         "for every answer that ignores the image, 1 the image itself), the rank on it, the thumbnail that scores the "
         "same, and why there is no score; each score with both ends of its 95 % interval. Then what the inverse costs: "
-        "over all targets sums, and the mean time per recon.",
+        "over all targets sums, and the mean time per recon; hours, times and devices are stated by the authors.",
     ),
     "taps": (
         "Scores by tap",
@@ -163,12 +165,21 @@ def _make_download(name: str, rows: int, paths: Sequence[Path], out: Path, more:
     return Download(name, title, description + more, rows, tuple(files), digests)
 
 
+def _rebuild(table: pa.Table) -> pa.Table:
+    """Return a table whose dictionaries hold what its rows have, and nothing else."""
+    columns = [
+        column.cast(column.type.value_type).dictionary_encode() if pa.types.is_dictionary(column.type) else column
+        for column in table.columns
+    ]
+    return pa.Table.from_arrays(columns, schema=table.schema.remove_metadata())
+
+
 def _write_scores(entries: Sequence[Entry], out: Path) -> Download:
     folder, rows, paths = out / SCORES, 0, []
     folder.mkdir(exist_ok=True)
     for entry in entries:
         path = folder / f"{entry.submission.id}.parquet"
-        path.write_bytes((entry.folder / "scores.parquet").read_bytes())
+        write_table(_rebuild(load_scores(entry.folder, entry.record)), path)
         rows += pq.read_metadata(path).num_rows
         paths.append(path)
     return _make_download(SCORES, rows, paths, out)

@@ -6,6 +6,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from benchmark.files.paths import SITE
+from benchmark.records.field_checks import STATED, is_stated
 from benchmark.records.places import DIGITS
 from leaderboard.data.pictures import kind_words
 from leaderboard.data.rankings import DASH, MINUS, render_number
@@ -22,6 +23,7 @@ __all__ = [
     "sided",
     "signed",
     "size",
+    "stated",
 ]
 
 
@@ -43,6 +45,7 @@ def make_environment() -> Environment:
         "counts_alike": counts_alike,
         "kind_words": kind_words,
         "breakable": breakable,
+        "stated": stated,
     }  # fmt: skip
     return env
 
@@ -97,6 +100,11 @@ def sided(value: float) -> str:
 def breakable(name: str) -> Markup:
     """Return a name that may break after an underscore."""
     return escape(name).replace("_", Markup("_<wbr>"))
+
+
+def stated(field: str) -> Markup:
+    """Return a mark for a field of a record that no check computes again; nothing for the others."""
+    return Markup(f' <span class="stated">{STATED}</span>') if is_stated(field) else Markup()
 
 
 def size(count: int) -> str:

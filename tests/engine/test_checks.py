@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from forge import edit_toml, write_submission
+from forge import edit_toml, put, reseal, write_submission
 
 from benchmark.errors import SpecError
 from benchmark.files.paths import submissions_root
@@ -105,6 +105,15 @@ def test_a_submission_is_rescored_and_compared_with_its_rerun(proposal: Path, ba
                  "| `mean` (floor) | \N{MINUS SIGN}0.0", "| `modular_per_tap` | 0.",
                  "Next: a maintainer reads"):  # fmt: skip
         assert line in text
+
+    # The record claims a smaller inverse than the weights are.
+    small = tmp_path / "small" / "ridge"
+    shutil.copytree(proposal, small)
+    reseal(small / "records/mini@1", put("inverses/mini-vit/parameters", 1))
+    found = review(small, base, out, "--rerun", str(rerun), code=2)
+    assert [(item.rescored, item.rerun) for item in found.suites] == [("agrees", "differs")]
+    (said,) = [item.message for item in found.findings if item.severity == "error"]
+    assert said.startswith("field 'inverses.mini-vit.parameters': is 1, and ")
 
     # The submitted code wrote a rerun that claims other scores than its own images give.
     place = rerun / "ridge/records/mini@1"

@@ -17,6 +17,7 @@ from forge import (
     only_error,
     put,
     reseal,
+    title_of,
     write_submission,
     write_tables,
 )
@@ -49,6 +50,7 @@ FALSE_ORIGINS = {
     "a revision": (put(f"{WEIGHTS}/revision", "a" * 40), "made with other files"),
     "code that is not there": (put(f"{WEIGHTS}/files", lambda f: f | {CODE: OTHER}), f"made with another {CODE}"),
     "the method": (put("submission/method", "ridge"), "field 'submission.method'"),
+    "the title": (put("submission/title", "Better"), "field 'submission.title': is 'Better', not"),
 }
 
 
@@ -73,6 +75,7 @@ def test_a_target_without_weights_is_not_inverted_by_a_trained_method(root: Path
     def drop(content: dict[str, Any]) -> None:
         for target in ("mini-detr", "mini-swin"):
             content["inverses"][target] = {"files": {}, "parameters": 0}
+        content["submission"]["title"] = title_of("modular_per_tap")
 
     reseal(place, drop)
     assert only_error(folder).message == "field 'inverses.mini-detr': has no weights, but the method is trained"
@@ -86,7 +89,7 @@ def steal(root: Path, name: str, victim: str, *, sealed: bool, weights: str = "m
     place = record_folder(root, name, "mini@1")
     shutil.copytree(record_folder(root, victim, "mini@1"), place)
     if sealed:
-        info = SubmissionInfo(id=name, method="modular_per_tap", title="Mine").model_dump()
+        info = SubmissionInfo(id=name, method="modular_per_tap", title=title_of(name)).model_dump()
         reseal(place, put("submission", info))
     return folder
 

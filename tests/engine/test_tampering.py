@@ -1,9 +1,9 @@
 """A record that was tampered with is found out: naively, and by a forger who states every hash and digest anew.
 
-What no check of the files alone can find, because nothing in them contradicts it, and only a rerun does
-(`invbench verify`): scores of images outside the audit set with every aggregate recomputed, the names of such images
-exchanged, the shares of clamped values, layer comparisons off the diagonal with their sums recomputed, CKA, the
-section `run` with its hash, and the precision.
+What no check of the files alone can find, because nothing in them contradicts it, a rerun finds (`invbench verify`):
+scores of images outside the audit set with every aggregate recomputed, the names of such images exchanged, and what
+`tests/records/test_field_checks.py` forges field by field. Nobody finds another section `run`, which is stated by the
+author.
 
 Threats: T11.
 """

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmark.errors import SpecError
-from benchmark.files.declarations import refuse_twin_keys
+from benchmark.files.declarations import Frozen, read_json, read_toml, refuse_twin_keys
+from benchmark.files.fields import Count
 from benchmark.files.paths import PACKAGE
 
 TEXTS: dict[str, tuple[str, str]] = {
@@ -104,3 +107,35 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path, text: str) -> None:
         refuse_twin_keys(path)
     path.write_text('{"a": {"a": [{"a": 1}, {"a": 1}]}}')
     refuse_twin_keys(path)
+
+
+class Number(Frozen):
+    """Holds one number."""
+
+    number: int
+
+
+class Small(Frozen):
+    """Holds one number in a range."""
+
+    number: Count
+
+
+@pytest.mark.parametrize(("read", "text"), [(read_json, '{"number": 1}'), (read_toml, "number = 1")])
+@pytest.mark.parametrize("coding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_a_byte_order_mark_is_named(tmp_path: Path, read: Callable[..., Any], text: str, coding: str) -> None:
+    path = tmp_path / "file"
+    path.write_text(text, encoding="utf-8")
+    assert read(path, Number).number == 1
+    path.write_bytes((b"\xfe\xff" if coding == "utf-16-be" else b"") + text.encode(coding))
+    with pytest.raises(SpecError, match="begins with a byte order mark"):
+        read(path, Number)
+
+
+@pytest.mark.parametrize("digits", [300, 5000])
+def test_a_huge_integer_is_not_written_out(tmp_path: Path, digits: int) -> None:
+    path = tmp_path / "file"
+    path.write_text(f'{{"number": 1{"0" * digits}}}', encoding="utf-8")
+    with pytest.raises(SpecError) as caught:
+        read_json(path, Small)
+    assert len(str(caught.value)) < 400 + len(str(path))

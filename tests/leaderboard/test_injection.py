@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
@@ -19,13 +20,13 @@ from forge import SMALL, TARGET, World, edit_json, make_world, reseal, write_sub
 from benchmark.engine.rescore import make_receipt
 from benchmark.records.history import supersede, withdraw
 from benchmark.records.receipts import Difference, write_receipt
-from benchmark.records.record import load_record
+from benchmark.records.record import Record, load_record
 from benchmark.submissions.markdown import code, plain
 from benchmark.submissions.review import Review, ReviewFinding
 from benchmark.submissions.submission import load_submission_folder
 from leaderboard.comment import render_comment
 from leaderboard.data.board import Board
-from leaderboard.data.entries import load_entries
+from leaderboard.data.entries import Entry, load_entries
 from leaderboard.site.build import build_site
 
 EVIL = (
@@ -84,9 +85,15 @@ def evil(content: dict[str, Any], text: str) -> None:
     content["run"] |= {"packages": {text: text}}
     content["inverses"][TARGET]["training"] = {text: text, "data": text, "device": text}
     content["inverses"][TARGET]["files"] = {text: "a" * 64}
+
+
+def spoil(entry: Entry, text: str) -> Entry:
+    """Put a text where only a record takes one that does not follow from its scores, and is left out for that."""
+    content = json.loads(entry.record.model_dump_json())
     content["cells"][0]["unscored"] = {text: 1}
     content["cells"][1] |= {"value": None, "unscored": {text: 5}}
     content["overall"]["color"] |= {"value": None, "low": None, "high": None}
+    return replace(entry, record=Record.model_validate(content))
 
 
 def enter(world: World, root: Path, text: str, cpu: torch.device) -> None:
@@ -98,7 +105,7 @@ def enter(world: World, root: Path, text: str, cpu: torch.device) -> None:
     reseal(place, lambda content: evil(content, text))
     suite = world.suite.id
     new = world.write(root.parent / "new")
-    reseal(new, lambda content: evil(content, text) or content.update(images=4))
+    reseal(new, lambda content: evil(content, text) or content["inverses"][TARGET].update(parameters=7))
     supersede(root / SMALL, suite, text, load_record(new).digest, date(2025, 1, 1))
     for name in ("record.json", "scores.parquet", "audit.parquet"):
         (new / name).rename(place / name)
@@ -114,7 +121,9 @@ def enter(world: World, root: Path, text: str, cpu: torch.device) -> None:
 def test_on_the_board_the_text_of_others_is_text(world: World, tmp_path: Path, cpu: torch.device, text: str) -> None:
     root = tmp_path / "submissions"
     enter(world, root, text, cpu)
-    build_site([Board(world.suite, world.lock, load_entries(world.suite, world.lock, [root]))], tmp_path / "board")
+    entries = [spoil(entry, text) for entry in load_entries(world.suite, world.lock, [root])]
+    assert len(entries) == 1
+    build_site([Board(world.suite, world.lock, entries, left_out=(f"{text}: {text}",))], tmp_path / "board")
     shown = ""
     for page in sorted((tmp_path / "board").rglob("*.html")):
         html = Page(page.read_text(encoding="utf-8"))

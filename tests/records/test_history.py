@@ -183,7 +183,7 @@ def present_of_its_own(folder: Path) -> None:
 def event_of(folder: Path, **fields: str) -> None:
     text = "".join(f'{name} = "{value}"\n' for name, value in fields.items())
     with (folder / HISTORY).open("a") as file:
-        file.write(f"\n[[events]]\n{text}date = 2025-01-01\n")
+        file.write(f"\n[[events]]\n{text}date = {DAY}\n")
 
 
 BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {

@@ -183,3 +183,28 @@ def test_a_record_without_a_field_or_with_another_is_refused(field: str) -> None
     assert validator.is_valid(good)
     assert not validator.is_valid(good | {field: "wrong"})
     assert not validator.is_valid(good | {f"{field}s": 1})
+
+
+def unbounded(node: Any, defined: dict[str, Any], path: str = "", bounds: frozenset[str] = frozenset()) -> list[str]:
+    """Return where a schema takes a number of any size."""
+    if "$ref" in node:
+        node = defined[node["$ref"].rpartition("/")[2]]
+    lower, upper = {"minimum", "exclusiveMinimum"}, {"maximum", "exclusiveMaximum"}
+    bounds = bounds | ({"low"} if lower & node.keys() else set()) | ({"high"} if upper & node.keys() else set())
+    free = node.get("type") in ("integer", "number") and bounds != {"low", "high"} and "const" not in node
+    inner = [(f"{path}.{name}", child) for name, child in node.get("properties", {}).items()]
+    inner += [
+        (f"{path}.*", node[name]) for name in ("additionalProperties", "items") if isinstance(node.get(name), dict)
+    ]
+    inner += [(f"{path}.*", child) for child in node.get("patternProperties", {}).values()]
+    inner += [(path, child) for name in ("anyOf", "oneOf", "prefixItems") for child in node.get(name, ())]
+    return [path] * free + [where for name, child in inner for where in unbounded(child, defined, name, bounds)]
+
+
+@pytest.mark.parametrize("name", ["record", "receipt", "submission", "history"])
+def test_every_number_has_a_range(name: str) -> None:
+    schema = json.loads(render_schemas()[name])
+    assert unbounded(schema, schema.get("$defs", {})) == []
+    if name == "record":
+        del schema["$defs"]["Run"]["properties"]["wall_s"]["maximum"]
+        assert unbounded(schema, schema["$defs"]) == [".run.wall_s"]

@@ -98,6 +98,7 @@ def overview_context(
         "pulls": find_pulls(charted, target) if target else [],
         "answers": pull_answers(board.lock, target) if target else [],
         "layer_images": layers[0].images if layers else None,
+        "left_out": board.left_out if target is None else (),
         "claims": verdicts_words(board.claims) if target is None else [],
         **own,
     }

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from boards import audit_table
+from boards import audit_table, write_again
 
 from benchmark.errors import IntegrityError, UserError
-from benchmark.records.record import load_audit, load_record, load_scores, write_record
-from benchmark.records.scores import NOT_APPLICABLE, get_reason_names, scores_from_table, scores_to_table
+from benchmark.records.record import load_record, load_scores
+from benchmark.records.scores import NOT_APPLICABLE, get_reason_names, scores_from_table
 from benchmark.suites.lock import Lock
 from benchmark.suites.spec import Suite
 from leaderboard.data.board import Board
@@ -21,8 +21,8 @@ from leaderboard.site.build import build_site
 Enter = Callable[..., Path]
 
 
-def leave_unscored(suite: Suite, folder: Path, metric: str, taps: slice) -> None:
-    """Write a record again without the scores of an image, for a reason that is the metric's own."""
+def leave_unscored(suite: Suite, lock: Lock, folder: Path, metric: str, taps: slice) -> None:
+    """Write a record again without an image's scores, for the metric's own reason, and with all that follows."""
     record = load_record(folder)
     scores = scores_from_table(suite, load_scores(folder, record), record.targets, record.images)
     code, index = 1 + get_reason_names(suite).index(reason_of(suite, metric)), suite.metrics.index(metric)
@@ -30,7 +30,7 @@ def leave_unscored(suite: Suite, folder: Path, metric: str, taps: slice) -> None
         codes, values = item.reasons[3, taps, :, index], item.values[3, taps, :, index]
         values[codes != NOT_APPLICABLE] = float("nan")
         codes[codes != NOT_APPLICABLE] = code
-    write_record(folder, record, scores_to_table(suite, scores), load_audit(folder, record))
+    write_again(suite, lock, folder, scores)
 
 
 def reason_of(suite: Suite, metric: str) -> str:
@@ -44,7 +44,7 @@ def test_who_scores_other_images_is_left_out_alone(
     suite: Suite, lock: Lock, four: Path, enter: Enter, tmp_path: Path, taps: slice, words: str
 ) -> None:
     evil = enter("evil", 0.9)
-    leave_unscored(suite, evil, "frc", taps)
+    leave_unscored(suite, lock, evil, "frc", taps)
     found: list[UserError] = []
     entries = load_entries(suite, lock, [four], found.append)
     assert [entry.submission.id for entry in entries] == ["copy", "mean", "modular", "ridge"]
@@ -58,7 +58,7 @@ def test_who_scores_other_images_is_left_out_alone(
 def test_without_reference_points_most_records_decide(suite: Suite, lock: Lock, root: Path, enter: Enter) -> None:
     for name, level in (("a-first", 0.9), ("one", 0.5), ("two", 0.6)):
         enter(name, level)
-    leave_unscored(suite, root / "a-first" / "records" / suite.id, "contour_f", slice(None))
+    leave_unscored(suite, lock, root / "a-first" / "records" / suite.id, "contour_f", slice(None))
     found: list[UserError] = []
     assert [entry.submission.id for entry in load_entries(suite, lock, [root], found.append)] == ["one", "two"]
     assert "'a-first'" not in str(found[0]) and "a-first" in str(found[0].where)

@@ -1,4 +1,4 @@
-"""Which images a board shows and why, and that they are the very bytes of the records."""
+"""Which images a board shows and why, and that they are the pixels of the records and nothing else."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from boards import audit_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.errors import IntegrityError
+from benchmark.records.audit import decode_png, encode_png
 from benchmark.records.columns import AUDIT_SCHEMA
 from benchmark.records.record import load_audit
 from benchmark.suites.lock import Lock
@@ -178,8 +180,14 @@ def test_every_picture_is_the_one_of_the_record(which: str, request: pytest.Fixt
         assert (data["kinds"], data["taps"]) == (list(board.suite.perturbations), list(target.tap_names))
         assert data["axes"] == list(axes_of(board.suite)) and data["size"] == [96, 96]
 
-        def same(index: int, png: bytes, names: Sequence[str] = data["names"]) -> None:
-            assert (site.out / "images" / f"{names[index]}.png").read_bytes() == png
+        def same(
+            index: int,
+            png: bytes,
+            names: Sequence[str] = data["names"],
+            size: tuple[int, int] = target.input_size,
+        ) -> None:
+            shown = (site.out / "images" / f"{names[index]}.png").read_bytes()
+            assert np.array_equal(decode_png(shown, size), decode_png(png, size))
 
         first = audits[data["methods"][0]["id"]]
         seen = iter(data["seen"])
@@ -230,7 +238,9 @@ def test_images_are_named_by_what_they_hold(board: Board, tmp_path: Path) -> Non
     assert held == {path.stem for path in store.folder.iterdir()}
     for path in store.folder.iterdir():
         assert re.fullmatch(r"[0-9a-f]{20}\.png", path.name)
-        assert path.stem == hashlib.sha256(path.read_bytes()).hexdigest()[:20]
+        size = board.suite.targets[0].input_size
+        pixels = decode_png(path.read_bytes(), size).tobytes()
+        assert path.stem == hashlib.sha256(repr(size).encode() + pixels).hexdigest()[:20]
 
 
 def test_stale_images_go_and_other_files_stay(board: Board, tmp_path: Path) -> None:
@@ -252,6 +262,31 @@ def test_what_is_no_image_is_refused(suite: Suite, lock: Lock, root: Path, enter
         make_gallery(suite, lock, load_entries(suite, lock, [root]), ImageStore(tmp_path / "images"))
     assert caught.value.where == str(root / "hostile" / "records" / suite.id / "audit.parquet")
     assert not (tmp_path / "images").exists() or not list((tmp_path / "images").iterdir())
+
+
+def test_pictures_are_encoded_anew_and_hold_nothing_but_their_pixels(
+    suite: Suite, lock: Lock, root: Path, enter: Enter, tmp_path: Path
+) -> None:
+    def loaded(suite: Suite, level: float) -> pa.Table:
+        rows = audit_table(suite, level).to_pylist()
+        for row in rows:
+            head, data = row["png"][:33], row["png"][41:-16]
+            row["png"] = head + chunk(b"IDAT", data, b"evil") + chunk(b"IDAT", b"", b"more") + row["png"][-12:]
+        return pa.Table.from_pylist(rows, schema=AUDIT_SCHEMA)
+
+    folder = enter("ridge", 0.5, images=loaded)
+    assert b"evil" in (folder / "audit.parquet").read_bytes()
+    store = ImageStore(tmp_path / "images")
+    make_gallery(suite, lock, load_entries(suite, lock, [root]), store)
+    written = list((tmp_path / "images").iterdir())
+    assert len(written) == len(store.names) > 5
+    for path in written:
+        png = path.read_bytes()
+        assert png == encode_png(decode_png(png, suite.targets[0].input_size)) and b"evil" not in png
+
+
+def chunk(name: bytes, content: bytes, checksum: bytes) -> bytes:
+    return len(content).to_bytes(4, "big") + name + content + checksum
 
 
 def test_an_image_of_another_size_is_refused(board: Board, tmp_path: Path) -> None:

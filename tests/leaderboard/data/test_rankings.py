@@ -225,7 +225,7 @@ def test_what_may_not_be_ranked(
 
 def test_missing_target_is_named(suite: Suite, lock: Lock, four: Path, enter: Enter) -> None:
     one = load_entries(suite, lock, [four])[1].record.targets
-    enter("half", 0.9, targets={"mini-detr": one["mini-detr"]}, overall={})
+    enter("half", 0.9, targets={"mini-detr": one["mini-detr"]})
     entries = load_entries(suite, lock, [four])
     cell = {row.entry.submission.id: row for row in make_table(suite, entries).rows}["half"].cells[0]
     assert (cell.score, cell.rank, cell.reason) == (None, None, "not evaluated on mini-vit")

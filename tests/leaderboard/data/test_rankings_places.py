@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from boards import FOUR, write_entry
+from boards import FOUR, write_again, write_entry
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.errors import SpecError
-from benchmark.records.record import load_audit, load_record, load_scores, write_record
-from benchmark.records.scores import NOT_FINITE, get_reason_names, scores_from_table, scores_to_table
+from benchmark.records.record import load_record, load_scores
+from benchmark.records.scores import NOT_FINITE, get_reason_names, scores_from_table
 from benchmark.suites.lock import Lock
 from benchmark.suites.spec import Suite
 from leaderboard.data.board import Board
@@ -203,8 +203,7 @@ def unanswered(suite: Suite, lock: Lock, root: Path, name: str, target: str) -> 
     code = 1 + get_reason_names(suite).index(NOT_FINITE)
     gone = item.reasons[2] == 0
     item.reasons[2][gone], item.values[2][gone] = code, np.nan
-    partial, audit = record.model_copy(update={"status": "partial"}), load_audit(folder, record)
-    write_record(folder, partial, scores_to_table(suite, scores), audit)
+    write_again(suite, lock, folder, scores, status="partial")
 
 
 def test_an_entry_is_ranked_on_the_targets_that_it_is_complete_on(

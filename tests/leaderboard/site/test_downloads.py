@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
@@ -22,7 +23,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from benchmark.files.canonical import readable_json
+from benchmark.files.foreign import check_parquet
 from benchmark.files.spreadsheets import guarded
+from benchmark.files.tables import read_table
+from benchmark.records.columns import SCORE_SCHEMA, table_digest
 from benchmark.records.history import Event, supersede, withdraw
 from benchmark.records.receipts import Difference, Environment, Receipt, write_receipt
 from benchmark.records.record import StageLayers, load_record, load_scores
@@ -137,13 +141,25 @@ def test_many_cells_come_as_parquet_only_and_the_older_csv_goes(
     assert (tmp_path / "mine.csv").exists()
 
 
-def test_scores_are_the_records_own_bytes_and_read_as_one_table(
+def test_scores_are_the_records_own_written_anew_and_read_as_one_table(
     suite: Suite, lock: Lock, entries: list[Entry], tmp_path: Path
 ) -> None:
+    payload = "payload " * 20
+    for entry in entries:
+        table = load_scores(entry.folder, entry.record)
+        reasons = table.column("reason").combine_chunks()
+        hidden = pa.DictionaryArray.from_arrays(reasons.indices, pa.array([*reasons.dictionary.to_pylist(), payload]))
+        table = table.set_column(6, SCORE_SCHEMA.field("reason"), hidden).replace_schema_metadata({"more": payload})
+        pq.write_table(table, entry.folder / "scores.parquet", compression="none")
+        assert payload.encode() in (entry.folder / "scores.parquet").read_bytes()
     found = by_name(write_downloads(suite, entries, tmp_path, lock=lock))["scores"]
     for entry in entries:
-        copy = (tmp_path / "scores" / f"{entry.submission.id}.parquet").read_bytes()
-        assert copy == (entry.folder / "scores.parquet").read_bytes()
+        copy = tmp_path / "scores" / f"{entry.submission.id}.parquet"
+        table = pq.read_table(copy)
+        assert table_digest(table) == entry.record.scores_sha256
+        assert set(table.schema.metadata or {}) == set() and set(pq.read_metadata(copy).metadata) == {b"ARROW:schema"}
+        assert payload not in table.column("reason").combine_chunks().dictionary.to_pylist()
+        check_parquet(copy, read_table(copy, SCORE_SCHEMA), SCORE_SCHEMA)
     assert pyarrow.dataset.dataset(tmp_path / "scores").count_rows() == found.rows
     assert found.rows == sum(load_scores(entry.folder, entry.record).num_rows for entry in entries)
 
@@ -233,7 +249,7 @@ def test_csv_gives_back_every_text_and_runs_none(
 
 def test_the_index_is_what_its_schema_says(suite: Suite, lock: Lock, four: Path, enter: Enter, tmp_path: Path) -> None:
     one = load_record(four / "copy/records/mini@1").targets["mini-detr"]
-    folder = enter("sketch", 0.3, status="partial", targets={"mini-detr": one}, overall={})
+    folder = enter("sketch", 0.3, status="partial", targets={"mini-detr": one})
     write_receipt(four / "ridge/records/mini@1", receipt_of(four / "ridge/records/mini@1"))
     withdraw(folder.parents[1], "mini@1", "A mistake.", TODAY)
     entries = load_entries(suite, lock, [four])
