@@ -133,6 +133,7 @@ def memorizer(content: Content, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def test_who_knows_the_images_by_heart_is_caught(
     memorizer: Path, content: Content, mini: Suite, cpu: torch.device
 ) -> None:
+    """T15."""
     candidate, record, stated = open_memorizer(memorizer, content, mini)
     known = FreshImages("0" * 64, First(content.images), (), "0" * 64)
     (scores,) = score_images(content, candidate, record, known, cpu, bar=False)

@@ -61,6 +61,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_only_its_accounts_change_an_entry(folder: Path, base: Path, change: str) -> None:
+    """T14."""
     CHANGES[change](folder)
     assert confirmed(folder, base, OWNER) == confirmed(folder, base, OWNER.upper()) == []
     assert confirmed(folder, base, None) == [], "nobody asked"
@@ -92,6 +93,7 @@ def test_what_an_entry_says_of_itself_is_confirmed(folder: Path, base: Path, nam
 
 
 def test_a_withdrawal_is_confirmed(folder: Path, base: Path) -> None:
+    """T14."""
     withdraw(folder, SUITE, "Too good.", DAY)
     message = f"withdraws record {load_record(folder / 'records' / SUITE).digest[:16]} of {SUITE}: 'Too good.'"
     assert confirmed(folder, base, OWNER) == [message]

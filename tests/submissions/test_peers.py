@@ -71,6 +71,7 @@ def other_weights(content: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("by", [0, 0.3])
 def test_the_weights_of_another_under_a_new_id_are_refused(world: World, root: Path, by: float) -> None:
+    """T13."""
     record = enter(world, root, raised(world, by))
     with pytest.raises(IntegrityError, match=rf"record.json: its weights for {TARGET} are those of '{SMALL}' \(enter"):
         check(world, record, root)
@@ -117,6 +118,7 @@ def stain(pixels: Any) -> Any:
     ids=["encoded anew", "a stain", "a rounding", "noise"],
 )
 def test_recons_are_compared_by_their_pixels(world: World, root: Path, change: Any, copied: bool) -> None:
+    """T13."""
     place = root / "mine" / "records" / world.suite.id
     enter(world, root, raised(world, 0.3))
     write_tables(place, audit=repainted(world, change))

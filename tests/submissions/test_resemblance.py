@@ -26,6 +26,7 @@ def test_an_id_that_looks_like_another_is_refused(root: Path, name: str) -> None
     ids=ascii,
 )  # fmt: skip
 def test_a_title_that_looks_like_another_is_refused(root: Path, title: str) -> None:
+    """T13."""
     folder = write_submission(root / "mine", title=json.dumps(title, ensure_ascii=False))
     message = only_error(folder).message
     assert "looks like that of 'modular'" in message or "mixes scripts in a word" in message
