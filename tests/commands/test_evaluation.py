@@ -26,7 +26,7 @@ def test_what_was_made_to_explore_is_marked_and_never_verified(invbench: Invbenc
     )
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_record_of_few_images_and_the_audit_images_is_verified(invbench: Invbench) -> None:
     where = ("--target", "mini-swin", "--threads", "1", "--json")
     done = invbench("eval", "--submission", "mean", "--limit", "1", "--with-audit", *where)

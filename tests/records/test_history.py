@@ -368,9 +368,9 @@ def test_a_predecessor_of_what_may_not_be_published_holds_no_picture(world: Worl
 
 def test_a_predecessor_is_not_later_than_the_event_that_superseded_it(world: World, folder: Path) -> None:
     place = renew(world, folder, "2")
-    reseal(place, put("run/started", f"{DAY - timedelta(days=5)}T00:00:00Z"))
+    reseal(place, put("run/started", f"{DAY - timedelta(days=2)}T00:00:00Z"))
     check_history(folder)
-    edit_history(f"date = {DAY}", f"date = {DAY - timedelta(days=10)}")(folder)
+    edit_history(f"date = {DAY}", f"date = {DAY - timedelta(days=5)}")(folder)
     with pytest.raises(SpecError, match=r"field 'run\.started': .* when it was superseded"):
         check_history(folder)
 

@@ -21,7 +21,7 @@ from leaderboard.data.entries import Entry, load_entries
 from leaderboard.site.feed import MAX_ENTRIES, render_feed
 
 Enter = Callable[..., Path]
-TODAY = datetime.date(2026, 1, 31)
+TODAY = datetime.date(2026, 11, 24)
 ATOM = "{http://www.w3.org/2005/Atom}"
 # RFC 3339 with the upper-case T and Z that RFC 4287 (3.3) asks for.
 DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
@@ -120,11 +120,11 @@ def test_every_change_is_told_the_newest_first(suite: Suite, lock: Lock, four: P
     entries = load_entries(suite, lock, [four])
     old = entries[3].record.model_copy(update={"digest": "0" * 64})
     event = Event(kind="superseded", suite="mini@1", record="0" * 64, by=entries[3].record.digest, reason="Old.",
-                  date=datetime.date(2026, 3, 1))  # fmt: skip
+                  date=datetime.date(2026, 11, 26))  # fmt: skip
     entries[3] = replace(entries[3], superseded=((event, old),), receipts=(receipt(entries[3], 1),))
     root = parse(render_feed([(suite, entries)]))
     assert kinds(root) == ["superseded", "receipt", "withdrawn", *["record"] * 5]
-    assert text(root, "updated") == "2026-03-01T00:00:00Z"
+    assert text(root, "updated") == "2026-11-26T00:00:00Z"
     summaries = [text(entry, "summary") for entry in root.iter(f"{ATOM}entry")]
     assert "A <b>mistake</b> & more" in summaries[2] and "B. Reader" in summaries[1]
     links = {link.get("href") for entry in root.iter(f"{ATOM}entry") for link in entry.iter(f"{ATOM}link")}
