@@ -233,12 +233,12 @@ def outliving_the_parent(told: Told) -> bool:
 
 
 def leases(told: Told) -> bool:
-    with Path(ctypes.__file__).open("rb") as file:
-        return fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK) == 0
+    with Path(__file__).open("rb") as file:
+        return fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK) == 0
 
 
 def marks_on_files(told: Told) -> bool:
-    with Path(ctypes.__file__).open("rb") as file:
+    with Path(__file__).open("rb") as file:
         return bool(fcntl.fcntl(file, F_SET_RW_HINT, (3).to_bytes(8, "little")))
 
 
@@ -247,7 +247,7 @@ ATTACKS: tuple[Callable[[Told], bool], ...] = (
     environment, command_line, open_files, test_images, other_weights, records, own_folder, user_files, devices,
     write_beside, network_tcp, network_udp, unix_sockets, virtual_machines, fork, programs, signals, thread_signals,
     signals_by_files, signals_by_sockets, modes, owners, times, truncation, limits, priority,
-    shared_memory, namespaces, watching, pipes, another_user, outliving_the_parent, leases, marks_on_files,
+    shared_memory, watching, pipes, another_user, outliving_the_parent, leases, marks_on_files, namespaces,
 )  # fmt: skip
 
 
