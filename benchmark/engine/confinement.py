@@ -241,8 +241,8 @@ def make_filter(machine: str, pid: int) -> bytes:
         program += _allow_on_itself(numbers[column], pid)
     for numbers, requests in OF_FILES.values():
         program += _refuse_requests(numbers[column], _SECOND_ARGUMENT, requests)
-    for numbers, requests in OF_ITSELF.values():
-        program += _refuse_requests(numbers[column], _FIRST_ARGUMENT, requests)
+    for numbers, options in OF_ITSELF.values():
+        program += _refuse_requests(numbers[column], _FIRST_ARGUMENT, options)
     for numbers, kinds in OF_DEVICES.values():
         program += _allow_kinds(numbers[column], kinds)
     return b"".join([*program, _statement(_RETURN, _ALLOW)])
