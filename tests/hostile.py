@@ -27,7 +27,8 @@ from benchmark.targets.taps import Features
 SECRET = b"secret-of-the-evaluation"
 LIBC = ctypes.CDLL(None, use_errno=True)
 PTRACE_SEIZE, PTRACE_DETACH = 0x4206, 17
-F_SETSIG, FIOSETOWN = 10, 0x8901
+F_SETSIG, F_SET_RW_HINT, FIOSETOWN = 10, 1036, 0x8901
+PR_SET_PDEATHSIG = 1
 PIDFD_OPEN, PIDFD_GETFD = 434, 438
 
 
@@ -211,12 +212,42 @@ def namespaces(told: Told) -> bool:
     return int(LIBC.unshare(0x10000000)) == 0
 
 
+def watching(told: Told) -> bool:
+    return int(LIBC.inotify_add_watch(LIBC.inotify_init(), str(Path(__file__).parent).encode(), 0xFFF)) >= 0
+
+
+def pipes(told: Told) -> bool:
+    path = Path(os.environ.get("TMPDIR", "/tmp")) / f"pipe-{os.getpid()}"
+    os.mkfifo(path)
+    path.unlink()
+    return True
+
+
+def another_user(told: Told) -> bool:
+    os.setuid(os.getuid())
+    return True
+
+
+def outliving_the_parent(told: Told) -> bool:
+    return int(LIBC.prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0)) == 0
+
+
+def leases(told: Told) -> bool:
+    with Path(__file__).open("rb") as file:
+        return fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK) == 0
+
+
+def marks_on_files(told: Told) -> bool:
+    with Path(__file__).open("rb") as file:
+        return bool(fcntl.fcntl(file, F_SET_RW_HINT, (3).to_bytes(8, "little")))
+
+
 ATTACKS: tuple[Callable[[Told], bool], ...] = (
     stack_frames, garbage_collector, modules, memory_by_proc, memory_by_call, memory_by_tracing, descriptor,
     environment, command_line, open_files, test_images, other_weights, records, own_folder, user_files, devices,
     write_beside, network_tcp, network_udp, unix_sockets, virtual_machines, fork, programs, signals, thread_signals,
     signals_by_files, signals_by_sockets, modes, owners, times, truncation, limits, priority,
-    shared_memory, namespaces,
+    shared_memory, watching, pipes, another_user, outliving_the_parent, leases, marks_on_files, namespaces,
 )  # fmt: skip
 
 

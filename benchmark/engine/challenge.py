@@ -14,6 +14,7 @@ from tqdm import tqdm
 from benchmark.content.content import Content
 from benchmark.content.pins import hash_image
 from benchmark.datasets.base import ImageSet, Sample
+from benchmark.engine.contract import add_others, find_breaches, refuse_breaches
 from benchmark.engine.launcher import Launcher
 from benchmark.engine.networks import load_metric_networks
 from benchmark.engine.pipeline import Pipeline
@@ -193,6 +194,19 @@ def _contrast(found: SampleDifference) -> Contrast:
     return Contrast(frozen=frozen, fresh=fresh, difference=difference, critical=critical, p_value=found.p_value)
 
 
+def _check_contract(
+    content: Content, candidate: Candidate, scores: Sequence[ScoreArrays], fresh: FreshImages, device: torch.device
+) -> None:
+    """Check that the recons of some fresh images follow from their own tap's features: seeds tell that they are fresh.
+
+    Raises:
+        IntegrityError: they do not, so that nothing follows from their scores.
+    """
+    part = Content(ranked_part(content.suite), content.lock)
+    others = add_others(part, fresh.images, candidate, scores, {}, device)
+    refuse_breaches(find_breaches(part, candidate, others, device), candidate.id)
+
+
 def challenge(
     content: Content,
     candidate: Candidate,
@@ -211,13 +225,16 @@ def challenge(
 
     Raises:
         SpecError: the record is not complete on its targets, or the suite has no such images.
-        IntegrityError: see `score_images`.
+        IntegrityError: see `score_images`; or a recon depends on other taps or on earlier calls.
     """
     if lacking := [scores.target.id for scores in stated if not is_complete(content.suite, scores)]:
         message = f"is not complete on {lacking[0]}: a challenge compares with every image of the suite"
         raise SpecError(message, where=candidate.id, cure="evaluate again, without --limit")
     fresh = draw_images(content, record, beacon, count)
-    found = contrast_scores(content, stated, score_images(content, candidate, record, fresh, device), fresh)
+    scores = score_images(content, candidate, record, fresh, device)
+    found = contrast_scores(content, stated, scores, fresh)
+    if all(difference.agrees for difference in found.values()):
+        _check_contract(content, candidate, scores, fresh, device)
     contrasts: dict[str, dict[Axis, Contrast]] = {name: {} for name in record.targets}
     for (name, axis), difference in found.items():
         contrasts[name][axis] = _contrast(difference)

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Final
 
 __all__ = [
-    "CLONE", "DENIED", "FILES", "OF_FILES", "ON_ITSELF", "PROTECTIONS", "SYSTEM_CALLS", "available", "confine",
-    "die_with_parent", "hide_memory", "make_filter",
+    "CLONE", "DENIED", "FILES", "OF_DEVICES", "OF_FILES", "OF_ITSELF", "ON_ITSELF", "PROTECTIONS", "SYSTEM_CALLS",
+    "available", "confine", "die_with_parent", "hide_memory", "make_filter",
 ]  # fmt: skip
 
 FILES: Final = "files"
@@ -45,7 +45,7 @@ _NET_RIGHTS, _SCOPES = 0b11, 0b11  # TCP bind and connect; abstract sockets and 
 
 # linux/seccomp.h, linux/bpf_common.h, linux/audit.h
 _MODE_FILTER = 2
-_LOAD, _JUMP_EQUAL, _JUMP_SET, _RETURN = 0x20, 0x15, 0x45, 0x06
+_LOAD, _AND, _JUMP_EQUAL, _JUMP_SET, _RETURN = 0x20, 0x54, 0x15, 0x45, 0x06
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 _NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT, _SECOND_ARGUMENT = 0, 4, 16, 24
 _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -78,6 +78,13 @@ DENIED: Final = {
     "futimesat": (261, -1), "utimensat": (280, 88), "adjtimex": (159, 171), "clock_adjtime": (305, 266),
     "fspick": (433, 433), "quotactl_fd": (443, 443),
     "vhangup": (153, 58), "modify_ldt": (154, -1), "iopl": (172, -1), "ioperm": (173, -1), "memfd_secret": (447, 447),
+    "mknod": (133, -1), "mknodat": (259, 33), "truncate": (76, 45), "file_setattr": (469, 469),
+    "inotify_init": (253, -1), "inotify_init1": (294, 26), "mq_unlink": (241, 181),
+    "shmctl": (31, 195), "semctl": (66, 191), "semop": (65, 193), "semtimedop": (220, 192), "msgctl": (71, 187),
+    "msgsnd": (69, 189), "msgrcv": (70, 188),
+    "setuid": (105, 146), "setgid": (106, 144), "setreuid": (113, 145), "setregid": (114, 143), "setresuid": (117, 147),
+    "setresgid": (119, 149), "setfsuid": (122, 151), "setfsgid": (123, 152), "setgroups": (116, 159),
+    "capset": (126, 91),
 }  # fmt: skip
 """System calls that a worker may not make: their numbers on x86-64 and on 64-bit ARM; -1: not there."""
 ON_ITSELF: Final = {
@@ -85,8 +92,15 @@ ON_ITSELF: Final = {
     "sched_setparam": (142, 118), "get_robust_list": (274, 100),
 }  # fmt: skip
 """Those that it may make about itself: their first argument is its process, or 0."""
-OF_FILES: Final = {"fcntl": ((72, 25), (8, 10, 15)), "ioctl": ((16, 29), (0x8901, 0x8902))}
-"""Those that it may not ask of a file: its numbers, and second arguments that send signals to whom it names."""
+OF_FILES: Final = {"fcntl": ((72, 25), (8, 10, 15, 1024, 1026, 1031, 1036, 1038))}
+"""Those that it may not ask of a file: its numbers, and second arguments that send signals to whom it names, hold up
+others that open the file, or leave a mark on it."""
+OF_DEVICES: Final = {"ioctl": ((16, 29), (0x00, ord("F"), ord("T")))}
+"""Those that it may ask of a file by a request of these kinds alone, its second byte: streams, terminals and GPUs.
+
+Those of file systems change a file that was opened to be read: its flags, its version, its project."""
+OF_ITSELF: Final = {"prctl": ((157, 167), (1,))}
+"""Those that it may not ask of itself: their numbers, and first arguments; 1: to live on when its parent ends."""
 CLONE: Final = {"clone": (56, 220), "clone3": (435, 435)}
 """Those that start threads and processes."""
 
@@ -171,15 +185,28 @@ def _allow_on_itself(number: int, pid: int) -> list[bytes]:
     ]
 
 
-def _refuse_requests(number: int, requests: Sequence[int]) -> list[bytes]:
-    """Statements that refuse a system call whose second argument is one of `requests`."""
+def _refuse_requests(number: int, argument: int, requests: Sequence[int]) -> list[bytes]:
+    """Statements that refuse a system call whose argument at that place is one of `requests`."""
     count = len(requests)
     return [
         _statement(_JUMP_EQUAL, number, 0, count + 3),
-        _statement(_LOAD, _SECOND_ARGUMENT),
+        _statement(_LOAD, argument),
         *(_statement(_JUMP_EQUAL, request, count - place, 0) for place, request in enumerate(requests)),
         _statement(_RETURN, _ALLOW),
         _statement(_RETURN, _ERRNO | errno.EPERM),
+    ]
+
+
+def _allow_kinds(number: int, kinds: Sequence[int]) -> list[bytes]:
+    """Statements that refuse a system call unless the second byte of its second argument is one of `kinds`."""
+    count = len(kinds)
+    return [
+        _statement(_JUMP_EQUAL, number, 0, count + 4),
+        _statement(_LOAD, _SECOND_ARGUMENT),
+        _statement(_AND, 0xFF00),
+        *(_statement(_JUMP_EQUAL, kind << 8, count - place, 0) for place, kind in enumerate(kinds)),
+        _statement(_RETURN, _ERRNO | errno.EPERM),
+        _statement(_RETURN, _ALLOW),
     ]
 
 
@@ -213,7 +240,11 @@ def make_filter(machine: str, pid: int) -> bytes:
     for numbers in ON_ITSELF.values():
         program += _allow_on_itself(numbers[column], pid)
     for numbers, requests in OF_FILES.values():
-        program += _refuse_requests(numbers[column], requests)
+        program += _refuse_requests(numbers[column], _SECOND_ARGUMENT, requests)
+    for numbers, options in OF_ITSELF.values():
+        program += _refuse_requests(numbers[column], _FIRST_ARGUMENT, options)
+    for numbers, kinds in OF_DEVICES.values():
+        program += _allow_kinds(numbers[column], kinds)
     return b"".join([*program, _statement(_RETURN, _ALLOW)])
 
 

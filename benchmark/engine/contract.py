@@ -4,32 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import NamedTuple
+from secrets import SystemRandom
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from benchmark.content.content import Content
+from benchmark.datasets.base import ImageSet
 from benchmark.engine.evaluation import Audited
 from benchmark.engine.launcher import Launcher
+from benchmark.engine.networks import load_metric_networks
+from benchmark.engine.pipeline import Pipeline
 from benchmark.engine.precision import float32
 from benchmark.engine.reading import apply, read_features
+from benchmark.engine.scorer import TILE, iter_tiles
+from benchmark.engine.stopwatch import Stopwatch
 from benchmark.engine.worker import open_inverse, opened
+from benchmark.errors import IntegrityError
 from benchmark.files.pixels import to_pixels, to_tensor
 from benchmark.inverses.base import Inverter
 from benchmark.inverses.spec import get_method
+from benchmark.metrics.spec import get_metric
+from benchmark.records.scores import ScoreArrays
 from benchmark.submissions.candidates import Candidate, describe_candidate
-from benchmark.suites.spec import INPUT
+from benchmark.suites.spec import INPUT, Suite
 from benchmark.targets import load_target
 from benchmark.targets.base import Target
 from benchmark.targets.files import hash_weights
 from benchmark.targets.taps import Features
 
-__all__ = ["LEAST_PSNR_DB", "Breach", "find_breaches"]
+__all__ = ["LEAST_PSNR_DB", "OTHERS", "Breach", "add_others", "find_breaches", "refuse_breaches"]
 
 LEAST_PSNR_DB = 40.0
 """Least PSNR between two computations of one recon in other batches: an RMS difference of 2.6 gray levels of 255."""
+
+OTHERS = 4
+"""How many images beside those audited are inverted again on each target."""
 
 
 class Breach(NamedTuple):
@@ -118,3 +130,70 @@ def find_breaches(
                             if found < LEAST_PSNR_DB:
                                 breaches.append(Breach(spec.id, tap, images[index], perturbation, found))
     return breaches
+
+
+def _find_other_score(
+    suite: Suite, ranked: Suite, stated: ScoreArrays, rows: slice, arrays: Mapping[str, Any]
+) -> str | None:
+    """Return in words a score of a tile that is not what was stated; None: all are, to what its metric allows."""
+    for m, name in enumerate(ranked.metrics):
+        for c, condition in enumerate(ranked.conditions):
+            place = (..., suite.conditions.index(condition), suite.metrics.index(name))
+            was, now = stated.values[rows][place], arrays["values"][..., c, m]
+            near = (np.abs(now - was) <= get_metric(name).tolerance) | np.isnan(was)
+            if not near.all():
+                image, tap = np.argwhere(~near)[0]
+                where = f"{stated.target.tap_names[tap]} of {stated.target.id}, image {stated.images[rows][image]}"
+                return f"{where}, {condition}: '{name}' is {now[image, tap]:g}, and was {was[image, tap]:g} before"
+    return None
+
+
+def add_others(
+    content: Content,
+    images: ImageSet,
+    candidate: Candidate,
+    scores: Sequence[ScoreArrays],
+    audited: Mapping[str, Audited],
+    device: torch.device,
+) -> dict[str, Audited]:
+    """Return the audit images and, on each target, up to OTHERS more of one tile, which nobody knows beforehand.
+
+    Seeds tell an inverse which images are audited, so that it could keep the contract on these alone. The tile is
+    evaluated once more, by an inverse that was just loaded: its scores have to be those of the evaluation.
+
+    Args:
+        images: that were evaluated.
+        scores: of these.
+        audited: by target, what was kept of the audit images; of other targets nothing.
+
+    Raises:
+        IntegrityError: the inverse scores the tile otherwise than before.
+        UserError: the inverse fails; see Pipeline.
+    """
+    ranked = content.suite.model_copy(update={"report": (), "judge": None, "layer_images": 0})
+    networks, found = load_metric_networks(Content(ranked, content.lock), device), {}
+    with Launcher() if candidate.isolated else nullcontext() as launcher:
+        for stated in scores:
+            spec, first = stated.target, SystemRandom().randrange(0, len(stated.images), TILE)
+            rows, (known, pixels) = slice(first, first + TILE), audited.get(spec.id, ((), None))
+            unknown = [image for image in stated.images[rows] if image not in known]
+            drawn = set(SystemRandom().sample(unknown, min(OTHERS, len(unknown))))
+            samples = [images.load(images.ids.index(image), spec.input_size) for image in stated.images[rows]]
+            (tile,) = iter_tiles(samples, device, audit=drawn)
+            target = load_target(spec, content.target(spec), device)
+            with _Opening(content, candidate, target, launcher).open() as inverse:
+                arrays = Pipeline(ranked, target, inverse, networks, Stopwatch(device)).run(tile)
+            if other := _find_other_score(content.suite, ranked, stated, rows, arrays):
+                message = f"gives another recon when it is asked again: {other}"
+                raise IntegrityError(message, where=candidate.id, cure="no recon may depend on earlier calls")
+            kept = known + tuple(image for image in stated.images[rows] if image in drawn)
+            new = arrays["audit"]
+            found[spec.id] = kept, new if pixels is None else np.concatenate([pixels, new])
+    return found
+
+
+def refuse_breaches(breaches: Sequence[Breach], where: str) -> None:
+    """Refuse an inverse of which any were found; raises IntegrityError."""
+    if breaches:
+        cure = "the recon of a tap may depend on that tap's features, the weights and its seed alone"
+        raise IntegrityError(f"{breaches[0]}; {len(breaches)} recons in all", where=where, cure=cure)

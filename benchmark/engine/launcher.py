@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from typing import IO, Any
+from uuid import uuid4
 
 import torch
 from tqdm import tqdm
@@ -25,6 +25,7 @@ from tqdm import tqdm
 from benchmark.engine import worker_main
 from benchmark.engine.confinement import hide_memory
 from benchmark.engine.wire import DONE, Message, Wire, WireError
+from benchmark.errors import SpecError
 from benchmark.files.paths import PACKAGE
 
 __all__ = ["Launcher", "printable", "scratch_folder"]
@@ -57,14 +58,39 @@ def _tell(output: IO[bytes]) -> None:
         pass
 
 
+def _remove(folder: Path) -> None:
+    """Remove a folder and what lies in it, however deep: what lies in a folder of it is moved up before it is removed.
+
+    Raises:
+        OSError: something cannot be removed.
+    """
+    while found := list(folder.iterdir()):
+        for path in found:
+            if path.is_dir() and not path.is_symlink():
+                for inner in list(path.iterdir()):
+                    inner.rename(folder / uuid4().hex)
+                path.rmdir()
+            else:
+                path.unlink()
+    folder.rmdir()
+
+
 @contextmanager
 def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
-    """A folder that is removed with whatever lies in it; what cannot be removed stays, and no mode of it is changed."""
+    """A folder that is removed with whatever lies in it; no mode of it is changed.
+
+    Raises:
+        SpecError: something in it cannot be removed, and would be there for the next worker.
+    """
     folder = Path(tempfile.mkdtemp(prefix="invbench-worker-", dir=parent))
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            _remove(folder)
+    if folder.exists():
+        message = "a worker left what cannot be removed"
+        raise SpecError(message, where=str(folder), cure="remove it; the inverse is to make no such folders")
 
 
 class Launcher:

@@ -16,6 +16,7 @@ from benchmark.errors import IntegrityError, NotFoundError
 from benchmark.files.canonical import digest_of, readable_json
 from benchmark.files.declarations import Frozen, read_json, unset
 from benchmark.files.fields import Count, Id, Line, Sha256
+from benchmark.files.looks import skeleton
 from benchmark.files.storing import write_text
 from benchmark.metrics.spec import get_metric
 from benchmark.records.challenges import LEAST_IMAGES, Challenge, check_challenge
@@ -180,15 +181,15 @@ def load_receipts(folder: Path, record: Record) -> list[Receipt]:
 
 
 def trust_of(record: Record, receipts: Sequence[Receipt], authors: Sequence[str]) -> Trust:
-    """Return the trust that the receipts of a record give it.
+    """Return the trust that the receipts of a record give it; a name that looks like an author's is taken for it.
 
     `challenged`: it is reproduced, and someone who is no author found that it does as well on fresh images, enough of
     them; `reproduced`: someone who is no author ran the whole evaluation again and found it within the tolerances;
     `rescored`: the audit images were scored again and gave the record's scores.
     """
     good = [receipt for receipt in receipts if receipt.record_digest == record.digest and receipt.agrees]
-    names = {name.casefold() for name in authors}
-    others = [receipt for receipt in good if receipt.by.casefold() not in names]
+    names = set(map(skeleton, authors))
+    others = [receipt for receipt in good if skeleton(receipt.by) not in names]
     if any(receipt.kind == "reproduced" and receipt.images == record.images for receipt in others):
         challenged = any(receipt.kind == "challenged" and receipt.images >= LEAST_IMAGES for receipt in others)
         return "challenged" if challenged else "reproduced"

@@ -113,10 +113,12 @@ def test_fresh_images_are_scored_as_those_of_the_suite_are(
         np.testing.assert_array_equal(values, second[axis])
 
 
-def open_memorizer(folder: Path, content: Content, mini: Suite) -> tuple[Candidate, Record, list[ScoreArrays]]:
+def open_memorizer(
+    folder: Path, content: Content, mini: Suite, scored_as: str = "copy"
+) -> tuple[Candidate, Record, list[ScoreArrays]]:
     """The memorizer with the record that it has: on the images of the suite it scores what they score themselves."""
     candidate = open_submission(folder, [mini.target(TARGET)], trust_code=True)
-    record, stated = cut_record("copy", mini)
+    record, stated = cut_record(scored_as, mini)
     spec = mini.target(TARGET)
     _, info = describe_candidate(candidate, spec, hash_weights(content.target(spec)))
     about = SubmissionInfo(id="memorizer", method="memorizer", title="Knows the images by heart")
@@ -174,6 +176,20 @@ def test_who_leaves_fresh_images_unanswered_has_passed_nothing(
     code.write_text(code.read_text().replace("return recons", line))
     candidate, record, stated = open_memorizer(folder, content, mini)
     with pytest.raises(kind, match=message):
+        challenge(content, candidate, record, stated, BEACON, 8, cpu)
+
+
+@pytest.mark.slow
+def test_who_looks_at_other_taps_where_images_are_fresh_has_passed_nothing(
+    memorizer: Path, content: Content, mini: Suite, cpu: torch.device, tmp_path: Path
+) -> None:
+    """Who tells fresh images by their seeds could do well on them against the contract. (T15)"""
+    folder = tmp_path / "memorizer"
+    shutil.copytree(memorizer, folder)
+    code = folder / "inverse.py"
+    code.write_text(code.read_text().replace("return recons", "return dict.fromkeys(recons, recons[min(recons)])"))
+    candidate, record, stated = open_memorizer(folder, content, mini, "mean")
+    with pytest.raises(IntegrityError, match=r"fresh-.*: inverted alone the recon is another one"):
         challenge(content, candidate, record, stated, BEACON, 8, cpu)
 
 

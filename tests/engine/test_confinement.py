@@ -14,7 +14,9 @@ from benchmark.engine.confinement import (
     CLONE,
     DENIED,
     FILES,
+    OF_DEVICES,
     OF_FILES,
+    OF_ITSELF,
     ON_ITSELF,
     PROTECTIONS,
     SYSTEM_CALLS,
@@ -23,7 +25,7 @@ from benchmark.engine.confinement import (
 )
 
 CONFINED = """
-import errno, os, resource, sys, threading
+import ctypes, errno, fcntl, os, resource, socket, stat, sys, threading
 from pathlib import Path
 from benchmark.engine.confinement import confine
 readable, listed, writable, other = map(Path, sys.argv[1:])
@@ -50,6 +52,21 @@ assert refused(lambda: (writable / "link").read_text())
 assert refused(lambda: os.link(other / "file", writable / "hard"))
 assert refused(lambda: os.rename(writable / "link", other / "link"))
 assert refused(os.fork)
+assert refused(lambda: os.mkfifo(writable / "pipe"))
+assert refused(lambda: os.mknod(writable / "device", stat.S_IFCHR | 0o600, os.makedev(1, 7)))
+assert refused(lambda: os.truncate(writable / "file", 1))
+assert refused(lambda: os.setuid(os.getuid()))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(1, 0, 0, 0, 0) == -1 and libc.inotify_init() == -1
+with (readable / "file").open("rb") as file:
+    for request in (0x80086601, 0x40086602, 0x40086604, 0x401C5820, 0x8901, 0xC0045877):  # of file systems, of owners
+        assert refused(lambda: fcntl.ioctl(file, request, bytes(28)))
+    for request in (fcntl.F_SETLEASE, 1036):
+        assert refused(lambda: fcntl.fcntl(file, request, bytes(8)))
+ours, theirs = socket.socketpair()
+theirs.send(b"four")
+assert fcntl.ioctl(ours, 0x541B, bytes(4))[0] == 4
+ours.setblocking(False)
 assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)
 thread = threading.Thread(target=lambda: results.append(refused(lambda: (other / "file").read_text())))
 results = []
@@ -116,7 +133,8 @@ def test_numbers_of_system_calls_are_those_of_the_headers_of_this_machine(column
         pytest.skip("no headers of Linux here")
     found = re.findall(r"^#define __NR(?:3264)?_(\w+)\s+(\d+)$", header.read_text(), re.MULTILINE)
     known = {name: int(number) for name, number in found}
-    stated = DENIED | ON_ITSELF | CLONE | {name: numbers for name, (numbers, _) in OF_FILES.items()}
+    choosy = OF_FILES | OF_DEVICES | OF_ITSELF
+    stated = DENIED | ON_ITSELF | CLONE | {name: numbers for name, (numbers, _) in choosy.items()}
     both = stated.keys() & known.keys()
     assert {name: stated[name][column] for name in both} == {name: known[name] for name in both}
     assert len(both) > 60

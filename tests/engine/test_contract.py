@@ -11,17 +11,19 @@ import torch
 
 from benchmark.content.content import Content
 from benchmark.datasets.base import Sample
-from benchmark.engine.contract import Breach, find_breaches
+from benchmark.engine.contract import Breach, add_others, find_breaches
 from benchmark.engine.pipeline import Pipeline
 from benchmark.engine.reading import read_features, seed_of
 from benchmark.engine.scorer import iter_tiles
 from benchmark.engine.stopwatch import Stopwatch
+from benchmark.errors import IntegrityError
 from benchmark.files.canonical import sha256_file
 from benchmark.files.paths import submissions_root
 from benchmark.files.pixels import to_tensor
 from benchmark.inverses import code as trusted
 from benchmark.inverses import spec
 from benchmark.metrics.case import Networks
+from benchmark.records.scores import ScoreArrays, get_reason_names
 from benchmark.submissions.candidates import Candidate, describe_candidate, load_candidate, open_submission
 from benchmark.suites.spec import Suite
 from benchmark.targets import load_target
@@ -134,6 +136,36 @@ def test_recons_that_depend_on_anything_else_are_found(run, text: str) -> None:
     (first, *_) = run(text)
     assert first.target == "mini-swin" and first.psnr_db < 40
     assert "inverted alone the recon is another one (PSNR" in str(first)
+
+
+ON_OTHER_IMAGES = """
+        known = torch.tensor([seed in {known} for seed in item.seeds]).view(-1, 1, 1, 1)
+        other = features.get("embeddings", item).tensor.std((1, 2)).view(-1, 1, 1, 1)
+        return torch.where(known, images, images * other)
+"""
+
+
+@pytest.mark.slow
+def test_an_inverse_that_keeps_the_contract_where_it_knows_the_image_is_found(content: Content, run) -> None:
+    suite, swin = content.suite, content.suite.target("mini-swin")
+    light = Content(suite.model_copy(update={"axes": {"detail": ("frc",)}, "report": ()}), content.lock)
+    ids = content.images.ids[:8]
+    known = {seed_of(image, tap) for image in ids[:3] for tap in swin.tap_names}
+    assert run(ON_OTHER_IMAGES.format(known=known)) == [], "its first three images are those it is audited on"
+    candidate = Candidate("mine", "mine", "Mine", {})
+    (tile,) = iter_tiles([content.images.load(index, swin.input_size) for index in range(8)], CPU, audit=ids[:3])
+    target = load_target(swin, content.target(swin), CPU)
+    config, _ = describe_candidate(candidate, swin, sha256_file(content.target(swin) / "model.safetensors"))
+    inverse = load_candidate(candidate, config, CPU)
+    arrays = Pipeline(light.suite, target, inverse, Networks(), Stopwatch(CPU)).run(tile)
+    scored = {name: arrays[name] for name in ("values", "reasons", "clamped")}
+    scores = ScoreArrays(swin, ids, **scored, reason_names=get_reason_names(light.suite))
+    audited = add_others(light, content.images, candidate, [scores], {swin.id: (ids[:3], arrays["audit"])}, CPU)
+    assert audited[swin.id][0][:3] == ids[:3] and len(set(audited[swin.id][0])) == 7
+    assert {breach.image for breach in find_breaches(content, candidate, audited, CPU)} == {*audited[swin.id][0][3:]}
+    invented = replace(scores, values=scores.values + 0.5)
+    with pytest.raises(IntegrityError, match=r"gives another recon when it is asked again: .* 'frc' is"):
+        add_others(light, content.images, candidate, [invented], {swin.id: (ids[:3], arrays["audit"])}, CPU)
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -177,6 +178,18 @@ def test_workers_of_one_launcher_share_nothing(content: Content, launcher: Launc
         return {t: i * 0 + len(marks) for t, i in images.items()}"""
     for _ in range(2):
         assert all(recon.eq(0).all() for recon in ask(task, launcher, text).values())
+
+
+def test_what_a_worker_leaves_is_removed_however_deep_or_else_told(content: Content, tmp_path: Path) -> None:
+    task = make_task(content, tmp_path, confined=True)
+    with Launcher() as launcher:
+        ask(task, launcher, "[(os.mkdir('a'), os.chdir('a')) for _ in range(1500)]; return images")
+        assert not list(launcher.scratch.glob("invbench-worker-*"))
+        refused = pytest.raises(SpecError, match="a worker left what cannot be removed")
+        with refused if os.geteuid() else nullcontext():
+            ask(task, launcher, "os.makedirs('a/b'); os.mkdir('a/closed', 0); return images")
+        for left in launcher.scratch.glob("*/**/closed"):
+            left.chmod(0o700)
 
 
 @pytest.mark.slow
