@@ -203,9 +203,8 @@ def verify(
     """Run the evaluation behind a record again and compare scores, to the metrics' tolerances, and what goes with them.
 
     The inverse runs in a worker: it is given features, and has nothing else in reach, the record least of all. Then the
-    audit images, and others that are drawn each time anew, are inverted once more, a tap, an image and a perturbation
-    at a time, in reverse order, each tap by an inverse that was just loaded: a recon that looks at other taps or
-    remembers earlier calls is found.
+    audit images, and a few drawn anew, are inverted once more, a tap, an image and a perturbation at a time, in reverse
+    order, by inverses just loaded: a recon that looks at other taps or remembers earlier calls is found.
 
     With --rerun, the record in that folder is compared instead; it is treated as data that anybody may have written,
     and its own audit images are scored again. It must hold some: suites that store no pictures are run again here.
